@@ -1,0 +1,109 @@
+"""Everything that can go wrong with a pull, in one tree.
+
+::
+
+    EngagementError
+    ├── UsageError          what was asked for is not allowed        (also a ValueError)
+    ├── CredentialsError    keys or tokens are missing, wrong or revoked
+    ├── AccessError         the credentials are good, and not allowed to do this
+    ├── MissingCountsError  too few of the Tweets could be counted
+    ├── ThrottledError      the minute's allowance is used up        retryable
+    ├── ServiceError        5xx, a timeout, a torn connection        retryable
+    └── AnswerError         an answer that cannot be understood      retryable
+
+Each says what was given, what is allowed and what to do; each pickles, since Airflow carries
+exceptions between processes; none holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AccessError",
+    "AnswerError",
+    "CredentialsError",
+    "EngagementError",
+    "MissingCountsError",
+    "ServiceError",
+    "ThrottledError",
+    "UsageError",
+]
+
+
+class EngagementError(Exception):
+    """The root of the tree.
+
+    :param message: what happened, in a sentence.
+    :param advice: what to do about it.
+    :param status: the HTTP status, where an answer came.
+    :param words: the service's own words, with secrets already taken out.
+    :param retry_at: Unix seconds before which another try is no use, where the service said so.
+    """
+
+    retryable: ClassVar[bool] = False
+    """Whether the same request may well succeed later."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        advice: str = "",
+        status: int | None = None,
+        words: tuple[str, ...] = (),
+        retry_at: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+        self.status = status
+        self.words = words
+        self.retry_at = retry_at
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.status is not None:
+            parts.append(f"(HTTP {self.status})")
+        if self.words:
+            parts.append("The service said: " + " | ".join(self.words))
+        if self.advice:
+            parts.append(self.advice)
+        return " ".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exception's own way forgets keyword arguments.
+        return (type(self), (self.message,), self.__dict__)
+
+
+class UsageError(EngagementError, ValueError):
+    """What was asked for is not allowed. Nothing was sent."""
+
+
+class CredentialsError(EngagementError):
+    """Keys or tokens are missing, wrong or revoked."""
+
+
+class AccessError(EngagementError):
+    """The credentials are good, but not allowed to do what was asked."""
+
+
+class MissingCountsError(EngagementError):
+    """Too few of the Tweets asked for could be counted. Nothing was written."""
+
+
+class ThrottledError(EngagementError):
+    """The contract's requests per minute are used up."""
+
+    retryable = True
+
+
+class ServiceError(EngagementError):
+    """The service failed, or could not be reached."""
+
+    retryable = True
+
+
+class AnswerError(EngagementError):
+    """The answer cannot be understood: not JSON, or not of the documented shape."""
+
+    retryable = True
