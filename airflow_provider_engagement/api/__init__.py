@@ -1,0 +1,1 @@
+"""What the service allows, and talking to it. Imports nothing from Airflow."""

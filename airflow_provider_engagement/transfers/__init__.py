@@ -1,0 +1,1 @@
+"""Pulls that land in Google Cloud."""

@@ -1,0 +1,267 @@
+"""Talks to the service: signed, paced, retried; and lets no Tweet cost another its counts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import tenacity
+
+from airflow_provider_engagement.api.answer import Answer, TweetsRefusedError, read_answer
+from airflow_provider_engagement.api.auth import BearerAuth, exchange, owner_auth
+from airflow_provider_engagement.api.errors import EngagementError, ThrottledError
+from airflow_provider_engagement.api.pace import Pace, SlotBook
+from airflow_provider_engagement.api.secret import Redactor, Secret
+from airflow_provider_engagement.api.settings import checked_url
+from airflow_provider_engagement.api.spec import Access, EndpointName
+from airflow_provider_engagement.api.transport import new_session, post
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from requests.auth import AuthBase
+
+    from airflow_provider_engagement.api.plan import PlannedRequest
+    from airflow_provider_engagement.api.query import Query
+    from airflow_provider_engagement.api.settings import Settings
+
+__all__ = ["Asked", "EngagementClient", "PullStoppedError", "Retry"]
+
+log = logging.getLogger(__name__)
+
+# Halving 250 ids down to one takes 16 requests; a refusal with many culprits is not narrowed down
+# for ever.
+_MOST_REFUSALS: Final = 40
+
+
+class PullStoppedError(EngagementError):
+    """The pull was stopped from outside while this request waited for its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How long a passing fault is borne with.
+
+    :param attempts: tries of one request, at most. With half of all answers faulty, eight leave
+        one request in 256 unanswered.
+    :param first_wait: seconds before the second try; doubled each time, and jittered.
+    :param longest_wait: seconds between two tries, at most.
+    """
+
+    attempts: int = 8
+    first_wait: float = 0.5
+    longest_wait: float = 30.0
+
+
+@dataclass(slots=True)
+class Asked:
+    """What became of the Tweets of one planned request.
+
+    :param answers: the answers that came; more than one where a refusal was narrowed down.
+    :param forbidden: ids of somebody else's Tweets.
+    :param unavailable: ids that are gone or protected.
+    :param unanswered: ids refused together with others, and not told apart in time.
+    :param sent: requests sent, retries included.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    forbidden: set[str] = field(default_factory=set)
+    unavailable: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
+    sent: int = 0
+
+
+class EngagementClient:
+    """A connection's conversation with the service. Threads may share it.
+
+    :param settings: the connection.
+    :param on_secret: told of every secret that is received, before it is used.
+    :param retry: how long a passing fault is borne with.
+    :param pace_directory: where the machine's slot books lie; None for the usual place.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_secret: Callable[[Secret], None] | None = None,
+        retry: Retry | None = None,
+        pace_directory: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self._on_secret = on_secret or (lambda _: None)
+        self._retry = retry or Retry()
+        self._pace_directory = pace_directory
+        self._host = checked_url(settings.host, name="host")
+        self._session = new_session(settings.max_concurrency)
+        self._auth: dict[Access, AuthBase] = {}
+        self._paces: dict[EndpointName, Pace] = {}
+        self._redact = settings.redactor()
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._session.close()
+
+    def stop(self) -> None:
+        """Let every request that waits for its turn or its retry give up."""
+        self._stopped.set()
+
+    def prepare(self, endpoint: EndpointName, access: Access) -> None:
+        """Get ready to ask: read or exchange the credentials, and join the app's pace.
+
+        :raises CredentialsError: if the credentials for it are missing or not accepted.
+        """
+        if access not in self._auth:
+            self._auth[access] = self._make_auth(access)
+        if endpoint not in self._paces:
+            self._paces[endpoint] = self._make_pace(endpoint)
+
+    def _make_auth(self, access: Access) -> AuthBase:
+        credentials = self.settings.credentials
+        if access is Access.OWNER:
+            return owner_auth(credentials)
+        token = credentials.bearer_token
+        if token is None:
+            token = exchange(self.settings, self._session)
+            self._redact = Redactor((*credentials.secrets(), token))
+            self._on_secret(token)
+        return BearerAuth(token)
+
+    def _make_pace(self, endpoint: EndpointName) -> Pace:
+        credentials = self.settings.credentials
+        app = credentials.consumer_key or credentials.bearer_token
+        key = "\n".join((self._host, app.reveal() if app else "", endpoint))
+        return Pace(
+            SlotBook(key, self._pace_directory),
+            requests_per_minute=self.settings.requests_per_minute.get(endpoint),
+            max_concurrency=self.settings.max_concurrency,
+            wait=self._wait,
+        )
+
+    def ask(self, query: Query, request: PlannedRequest) -> Asked:
+        """Send a planned request, without the Tweets that sink it, until the rest is answered.
+
+        With the owner's tokens one foreign or protected Tweet makes the service refuse a whole
+        request. Those it names are taken out; where it names none, the request is halved until
+        the culprit is found, within bounds.
+
+        :param query: what is asked.
+        :param request: of which Tweets; its access must be prepared.
+        :raises EngagementError: if it stays unanswered.
+        """
+        asked = Asked()
+        waiting = [request.tweet_ids]
+        refusals = 0
+        while waiting:
+            ids = waiting.pop()
+            try:
+                answer = self._send(query, request, ids, asked)
+            except TweetsRefusedError as refusal:
+                refusals += 1
+                if refusals > _MOST_REFUSALS:
+                    asked.unanswered.update(ids, *waiting)
+                    break
+                waiting += _after_refusal(ids, refusal, asked)
+            else:
+                asked.answers.append(answer)
+                asked.unavailable |= answer.unavailable.intersection(ids)
+                asked.forbidden |= answer.forbidden.intersection(ids)
+        return asked
+
+    def _send(
+        self, query: Query, request: PlannedRequest, tweet_ids: tuple[str, ...], asked: Asked
+    ) -> Answer:
+        body = query.body(tweet_ids, request.engagement_types)
+        for attempt in self._attempts():
+            with attempt:
+                asked.sent += 1
+                return self._exchange(query, request.access, body)
+        raise AssertionError  # tenacity returns or raises
+
+    def _exchange(self, query: Query, access: Access, body: dict[str, object]) -> Answer:
+        pace = self._paces[query.endpoint.name]
+        with pace.turn():
+            reply = post(
+                self._session,
+                self._host + query.endpoint.path,
+                body,
+                auth=self._auth[access],
+                timeout=self.settings.timeout,
+            )
+            retry_at = pace.heard(reply.status, reply.headers)
+        with _noted(retry_at):
+            return read_answer(
+                reply,
+                grouping_names=[grouping.name for grouping in query.groupings],
+                redact=self._redact,
+            )
+
+    def _attempts(self) -> tenacity.Retrying:
+        backoff = tenacity.wait_random_exponential(
+            multiplier=self._retry.first_wait, max=self._retry.longest_wait
+        )
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            # The pace itself holds everybody back after a 429: no need to wait twice.
+            throttled = isinstance(_failure(state), ThrottledError)
+            return 0.0 if throttled else float(backoff(state))
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, EngagementError) and error.retryable
+            ),
+            wait=wait,
+            stop=tenacity.stop_after_attempt(self._retry.attempts),
+            sleep=self._wait,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            msg = "The pull was stopped."
+            raise PullStoppedError(msg)
+
+
+def _after_refusal(
+    ids: tuple[str, ...], refusal: TweetsRefusedError, asked: Asked
+) -> list[tuple[str, ...]]:
+    """Tell what is still to be asked of a refused batch."""
+    forbidden = refusal.forbidden.intersection(ids)
+    unavailable = refusal.unavailable.intersection(ids)
+    if not forbidden and not unavailable:
+        if len(ids) == 1:
+            asked.forbidden.update(ids)
+            return []
+        middle = len(ids) // 2
+        return [ids[:middle], ids[middle:]]
+    asked.forbidden |= forbidden
+    asked.unavailable |= unavailable
+    rest = tuple(item for item in ids if item not in forbidden and item not in unavailable)
+    return [rest] if rest else []
+
+
+@contextmanager
+def _noted(retry_at: float | None) -> Iterator[None]:
+    try:
+        yield
+    except ThrottledError as error:
+        error.retry_at = retry_at
+        raise
+
+
+def _failure(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    failure: Any = _failure(state)
+    log.warning("Try %d failed, trying again: %s", state.attempt_number, failure)

@@ -1,0 +1,256 @@
+"""The pace of one app at one endpoint, kept together by every task on the machine.
+
+The contract is the app's, so all tasks that use the app take their turns from one small file, a
+*slot book*: the next free moment, until when the service has us wait, and the limit that it told.
+Turns are spaced evenly, which fits any way of counting a minute. Where no limit is known, the
+number of requests in flight feels its way up, and halves on a refusal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import struct
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_engagement.api.errors import ThrottledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["LONGEST_WAIT", "Pace", "SlotBook", "told_to_wait"]
+
+log = logging.getLogger(__name__)
+
+# A longer wait is left to Airflow, which can give the worker's slot to another task meanwhile.
+LONGEST_WAIT: Final = 300.0
+
+# Turns are this much further apart than the contract asks for, so that the jitter of the network
+# does not bring one more into the service's minute.
+_SLACK: Final = 1.005
+
+_NO_HEADER_WAIT: Final = 5.0
+_LONGEST_TOLD: Final = 900.0
+
+
+@dataclass(slots=True)
+class _Page:
+    """What the slot book says, in Unix seconds; 0 for what is not known."""
+
+    next_slot: float = 0.0
+    blocked_until: float = 0.0
+    limit: float = 0.0
+
+    FORMAT = struct.Struct("<3d")
+
+
+class SlotBook:
+    """The shared file of one app at one endpoint.
+
+    :param key: what the pace belongs to; it is hashed, so that no key stands in a file's name.
+    :param directory: where the books lie; None for a folder of this user's in the system's
+        temporary folder.
+    """
+
+    def __init__(self, key: str, directory: Path | None = None) -> None:
+        folder = directory or Path(tempfile.gettempdir()) / f"airflow-engagement-{os.getuid()}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[_Page]:
+        """Give the page, alone; what is changed in it is kept."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            raw = os.pread(descriptor, _Page.FORMAT.size, 0)
+            whole = len(raw) == _Page.FORMAT.size
+            page = _Page(*_Page.FORMAT.unpack(raw)) if whole else _Page()
+            yield page
+            packed = _Page.FORMAT.pack(page.next_slot, page.blocked_until, page.limit)
+            os.pwrite(descriptor, packed, 0)
+        finally:
+            os.close(descriptor)
+
+
+class Pace:
+    """Gives turns to send, and hears what came of them.
+
+    :param book: what is shared with the other tasks of the machine.
+    :param requests_per_minute: the contract's limit; None where it is not known.
+    :param max_concurrency: requests in flight at once.
+    :param wait: waits some seconds, and raises if the pull is to stop.
+    :param clock: tells Unix seconds.
+    """
+
+    def __init__(
+        self,
+        book: SlotBook,
+        *,
+        requests_per_minute: float | None,
+        max_concurrency: int,
+        wait: Callable[[float], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._book = book
+        self._contract = requests_per_minute
+        self._wait = wait
+        self._clock = clock
+        self._gate = _Gate(max_concurrency, feeling=requests_per_minute is None)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, and hold it while the request is in flight.
+
+        :raises ThrottledError: if the service has us wait longer than :data:`LONGEST_WAIT`.
+        """
+        with self._gate:
+            self._take_slot()
+            yield
+
+    def _take_slot(self) -> None:
+        while True:
+            with self._book.open() as page:
+                now = self._clock()
+                if page.blocked_until - now > LONGEST_WAIT:
+                    raise _too_long(page.blocked_until - now, page.blocked_until)
+                slot = max(now, page.next_slot, page.blocked_until)
+                page.next_slot = slot + self._spacing(page)
+            if slot > now:
+                self._wait(slot - now)
+            with self._book.open() as page:
+                if page.blocked_until <= self._clock():
+                    return
+
+    def _spacing(self, page: _Page) -> float:
+        limit = self._contract or page.limit
+        return 60.0 / limit * _SLACK if limit else 0.0
+
+    def heard(self, status: int, headers: Mapping[str, str]) -> float | None:
+        """Learn from a reply's status and headers.
+
+        :returns: the Unix second until which the service has us wait, None if it does not.
+        """
+        now = self._clock()
+        refused = status == 429  # noqa: PLR2004
+        told = told_to_wait(headers, now=now, refused=refused)
+        limit = _number(headers.get("x-per-minute-limit"))
+        if refused and told is None:
+            told = now + _NO_HEADER_WAIT
+        if told is not None or limit:
+            with self._book.open() as page:
+                page.limit = limit or page.limit
+                page.blocked_until = max(page.blocked_until, told or 0.0)
+                if refused:
+                    # Slots given out for the time of the block are taken anew after it.
+                    page.next_slot = page.blocked_until
+        if refused:
+            self._gate.shrink()
+            log.warning("The service asks us to slow down: waiting %.0f s.", (told or now) - now)
+        else:
+            self._gate.grow(known=bool(limit))
+        return told
+
+
+class _Gate:
+    """How many requests may be in flight.
+
+    :param most: at most.
+    :param feeling: start with one and feel the way up, since no limit is known.
+    """
+
+    def __init__(self, most: int, *, feeling: bool) -> None:
+        self._most = most
+        self._allowed = 1.0 if feeling else float(most)
+        self._slow_start = True
+        self._in_flight = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._in_flight < int(self._allowed))
+            self._in_flight += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._in_flight -= 1
+            self._changed.notify_all()
+
+    def grow(self, *, known: bool) -> None:
+        """Let more in after a success; all at once when the limit has become known."""
+        with self._changed:
+            step = 1.0 if self._slow_start else 1.0 / self._allowed
+            self._allowed = float(self._most) if known else min(self._most, self._allowed + step)
+            self._changed.notify_all()
+
+    def shrink(self) -> None:
+        """Let half as many in after a refusal."""
+        with self._changed:
+            self._slow_start = False
+            self._allowed = max(1.0, self._allowed / 2)
+
+
+def told_to_wait(headers: Mapping[str, str], *, now: float, refused: bool) -> float | None:
+    """Read until when the service has us wait, in Unix seconds of this machine's clock.
+
+    A header that is not there says nothing: it is not a zero.
+
+    :param headers: names in lower case.
+    :param now: Unix seconds.
+    :param refused: whether the reply was a 429.
+    """
+    waits: list[float] = []
+    after = headers.get("retry-after")
+    if refused and after is not None:
+        seconds = _number(after)
+        if seconds is None:
+            moment = _unix(after)
+            seconds = None if moment is None else moment - _server_now(headers, now)
+        if seconds is not None:
+            waits.append(seconds)
+    for span in ("minute", "second"):
+        used_up = _number(headers.get(f"x-per-{span}-remaining")) == 0
+        reset = _number(headers.get(f"x-per-{span}-reset"))
+        if used_up and reset is not None:
+            waits.append(reset - _server_now(headers, now))
+    if not waits:
+        return None
+    # What is past is over, and nothing believable lies further off than the bound.
+    return now + min(max(0.0, *waits), _LONGEST_TOLD)
+
+
+def _server_now(headers: Mapping[str, str], now: float) -> float:
+    """Tell the service's time, by which it names moments; our clock may differ."""
+    return _unix(headers.get("date")) or now
+
+
+def _unix(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text or "").timestamp()
+    except ValueError:
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < 1e12 else None  # noqa: PLR2004 - and no nan, no infinity
+
+
+def _too_long(seconds: float, until: float) -> ThrottledError:
+    return ThrottledError(
+        f"The service has us wait another {seconds:.0f} s.",
+        retry_at=until,
+        advice="Retry the task later; its slot is better used meanwhile.",
+    )

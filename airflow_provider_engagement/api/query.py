@@ -1,0 +1,248 @@
+"""What is asked of the service, checked against the table of limits before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from airflow_provider_engagement.api.errors import CredentialsError, UsageError
+from airflow_provider_engagement.api.listed import listed
+from airflow_provider_engagement.api.spec import (
+    ENDPOINTS,
+    ENGAGEMENT_TYPES,
+    FOUR_LEVEL_ORDERS,
+    GROUP_BY_ORDER,
+    MAX_GROUPINGS,
+    RESERVED_GROUPING_NAMES,
+    RESERVED_GROUPING_PREFIX,
+    Access,
+    Endpoint,
+    EndpointName,
+    GroupBy,
+)
+
+__all__ = ["GRANULARITIES", "Grouping", "Query", "build_query"]
+
+_BY_TWEET: Final = (GroupBy.TWEET_ID, GroupBy.ENGAGEMENT_TYPE)
+
+# What each granularity asks for, by endpoint; the first is the default.
+GRANULARITIES: Final[Mapping[EndpointName, Mapping[str, tuple[GroupBy, ...]]]] = {
+    EndpointName.TOTALS: {"total": _BY_TWEET},
+    EndpointName.LAST_28_HOURS: {
+        "hour": (*_BY_TWEET, GroupBy.DAY, GroupBy.HOUR),
+        "total": _BY_TWEET,
+    },
+    EndpointName.HISTORICAL: {
+        "day": (*_BY_TWEET, GroupBy.DAY),
+        "hour": (*_BY_TWEET, GroupBy.DAY, GroupBy.HOUR),
+        "total": _BY_TWEET,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """One grouping of an answer.
+
+    :param name: the key under which the answer holds it.
+    :param group_by: its levels, outermost first, as asked.
+    """
+
+    name: str
+    group_by: tuple[GroupBy, ...]
+
+    @property
+    def canonical(self) -> str:
+        """The levels in the canonical order, joined with ``/``: what the rows are marked with."""
+        return "/".join(level for level in GROUP_BY_ORDER if level in self.group_by)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to ask, of whatever Tweets.
+
+    :param endpoint: which endpoint.
+    :param engagement_types: which counts, each once.
+    :param groupings: how they are grouped.
+    :param access: with whose eyes.
+    """
+
+    endpoint: Endpoint
+    engagement_types: tuple[str, ...]
+    groupings: tuple[Grouping, ...]
+    access: Access
+
+    def body(self, tweet_ids: Sequence[str], engagement_types: Sequence[str]) -> dict[str, object]:
+        """Give the body of a request: ids as strings, as the reference wants them."""
+        return {
+            "tweet_ids": list(tweet_ids),
+            "engagement_types": list(engagement_types),
+            "groupings": {
+                grouping.name: {"group_by": [str(level) for level in grouping.group_by]}
+                for grouping in self.groupings
+            },
+        }
+
+
+def build_query(
+    endpoint: str,
+    *,
+    has_owner: bool,
+    engagement_types: object = None,
+    granularity: str | None = None,
+    groupings: object = None,
+) -> Query:
+    """Check what is asked and choose whose eyes to ask with.
+
+    :param endpoint: ``totals``, ``28hr`` or ``historical``.
+    :param has_owner: whether the connection holds the owner's tokens.
+    :param engagement_types: a list, or text with a JSON list or names between commas; None for
+        all that the endpoint has and the credentials allow.
+    :param granularity: one of :data:`GRANULARITIES`; None for the endpoint's default.
+    :param groupings: the API's own object, ``{name: {"group_by": [...]}}``, instead of a
+        granularity.
+    :raises UsageError: if the service would refuse it.
+    :raises CredentialsError: if it needs the owner's tokens and there are none.
+    """
+    spec = _endpoint(endpoint)
+    allowed = spec.engagement_types if has_owner else spec.public_types
+    if not allowed:
+        raise _needs_owner(f"endpoint {spec.name!s}", spec)
+    types = _engagement_types(engagement_types, spec) or allowed
+    private = [name for name in types if name not in spec.public_types]
+    if private and not has_owner:
+        raise _needs_owner(f"engagement_types {', '.join(private)}", spec)
+    return Query(
+        endpoint=spec,
+        engagement_types=types,
+        groupings=_groupings(spec, granularity, groupings),
+        access=Access.OWNER if private else Access.PUBLIC,
+    )
+
+
+def _needs_owner(what: str, spec: Endpoint) -> CredentialsError:
+    public = ", ".join(spec.public_types) or "none on this endpoint"
+    return CredentialsError(
+        f"{what} can be asked for with the Tweets' owner's tokens only, "
+        "and the connection holds none.",
+        advice="Set access_token and access_token_secret in the connection's extra, "
+        f"or ask for public types only ({public}).",
+    )
+
+
+def _endpoint(name: str) -> Endpoint:
+    try:
+        return ENDPOINTS[EndpointName(name)]
+    except ValueError:
+        allowed = ", ".join(EndpointName)
+        msg = f"endpoint is {name!r}; it must be one of: {allowed}."
+        raise UsageError(msg) from None
+
+
+def _engagement_types(given: object, spec: Endpoint) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    names = [
+        _text(name, where=f"engagement_types[{index}]").strip()
+        for index, name in enumerate(listed(given, where="engagement_types"))
+    ]
+    if not names:
+        msg = "engagement_types is empty. Leave it out for all that the endpoint has."
+        raise UsageError(msg)
+    for name in names:
+        if name not in spec.engagement_types:
+            known = name in ENGAGEMENT_TYPES
+            fault = f"is not served by {spec.name}" if known else "is no engagement type"
+            msg = (
+                f"engagement_types holds {name!r}, which {fault}. "
+                f"{spec.name} serves: {', '.join(spec.engagement_types)}."
+            )
+            raise UsageError(msg)
+    return tuple(dict.fromkeys(names))
+
+
+def _groupings(spec: Endpoint, granularity: str | None, groupings: object) -> tuple[Grouping, ...]:
+    choices = GRANULARITIES[spec.name]
+    if groupings is None:
+        chosen = granularity or next(iter(choices))
+        if chosen not in choices:
+            msg = (
+                f"granularity is {chosen!r}; on {spec.name} it must be one of: "
+                f"{', '.join(choices)}."
+            )
+            raise UsageError(msg)
+        return (Grouping(name=chosen, group_by=choices[chosen]),)
+    if granularity is not None:
+        msg = "granularity and groupings are both given. Give one of them."
+        raise UsageError(msg)
+    return _own_groupings(spec, groupings)
+
+
+def _own_groupings(spec: Endpoint, given: object) -> tuple[Grouping, ...]:
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError:
+            msg = "groupings is text that is not JSON."
+            raise UsageError(msg) from None
+    if not isinstance(given, Mapping) or not 1 <= len(given) <= MAX_GROUPINGS:
+        what = f"{len(given)} groupings" if isinstance(given, Mapping) else type(given).__name__
+        msg = (
+            f"groupings is {what}; it must be an object of 1 to {MAX_GROUPINGS} entries "
+            'such as {"by-type": {"group_by": ["engagement.type"]}}.'
+        )
+        raise UsageError(msg)
+    result = tuple(_one_grouping(spec, name, body) for name, body in given.items())
+    by_canonical: dict[str, str] = {}
+    for grouping in result:
+        other = by_canonical.setdefault(grouping.canonical, grouping.name)
+        if other != grouping.name:
+            msg = (
+                f"groupings {other!r} and {grouping.name!r} have the same levels: they would "
+                "count everything twice. Keep one of them."
+            )
+            raise UsageError(msg)
+    return result
+
+
+def _one_grouping(spec: Endpoint, name: object, body: object) -> Grouping:
+    label = _text(name, where="a grouping's name")
+    where = f"groupings[{label!r}]"
+    if (
+        not label.strip()
+        or label in RESERVED_GROUPING_NAMES
+        or label.startswith(RESERVED_GROUPING_PREFIX)
+    ):
+        reserved = ", ".join(sorted(RESERVED_GROUPING_NAMES))
+        msg = (
+            f"{where} cannot be named so: the name becomes a key of the answer beside {reserved} "
+            f"and {RESERVED_GROUPING_PREFIX}*. Choose another."
+        )
+        raise UsageError(msg)
+    levels = body.get("group_by") if isinstance(body, Mapping) else None
+    if not isinstance(levels, (list, tuple)) or not levels:
+        msg = f'{where} must be an object like {{"group_by": ["tweet.id", "engagement.type"]}}.'
+        raise UsageError(msg)
+    allowed = ", ".join(spec.group_by)
+    for level in levels:
+        if level not in spec.group_by:
+            msg = f"{where} groups by {level!r}; on {spec.name} a level is one of: {allowed}."
+            raise UsageError(msg)
+    group_by = tuple(GroupBy(level) for level in levels)
+    if len(set(group_by)) != len(group_by):
+        msg = f"{where} names a level twice: {', '.join(group_by)}."
+        raise UsageError(msg)
+    if len(group_by) == len(GroupBy) and group_by not in FOUR_LEVEL_ORDERS:
+        orders = " or ".join(", ".join(order) for order in FOUR_LEVEL_ORDERS)
+        msg = f"{where} has its four levels in the order {', '.join(group_by)}; use {orders}."
+        raise UsageError(msg)
+    return Grouping(name=label, group_by=group_by)
+
+
+def _text(value: object, *, where: str) -> str:
+    if not isinstance(value, str):
+        msg = f"{where} is of type {type(value).__name__}; it must be text."
+        raise UsageError(msg)
+    return value

@@ -1,0 +1,74 @@
+"""Secrets that do not show: neither in a repr, nor in a traceback's locals, nor in an error."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MASK", "Redactor", "Secret"]
+
+MASK: Final = "***"
+
+# A shorter value is no secret worth the name, and replacing it would garble ordinary text.
+_SHORTEST: Final = 4
+
+
+class Secret:
+    """A text that shows as ``***`` everywhere but where :meth:`reveal` is called.
+
+    :param value: the text.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Give the text itself."""
+        return self._value
+
+    def forms(self) -> set[str]:
+        """Give every form in which the text may travel: itself, percent-encoded, base64."""
+        value = self._value
+        encoded = base64.b64encode(value.encode()).decode()
+        return {value, quote(value, safe=""), quote(value), unquote(value), encoded}
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return f"'{MASK}'"
+
+    __str__ = __repr__
+
+
+class Redactor:
+    """Takes known secrets out of text that comes from outside.
+
+    :param secrets: what to take out, in every form of it.
+    """
+
+    def __init__(self, secrets: Iterable[Secret | None]) -> None:
+        forms: set[str] = set()
+        for secret in secrets:
+            if secret is not None:
+                forms |= {form for form in secret.forms() if len(form) >= _SHORTEST}
+        # The longest first, since one form may stand within another.
+        self._forms = tuple(Secret(form) for form in sorted(forms, key=len, reverse=True))
+
+    def __call__(self, text: str) -> str:
+        """Give the text with ``***`` in place of each secret."""
+        for form in self._forms:
+            text = text.replace(form.reveal(), MASK)
+        return text

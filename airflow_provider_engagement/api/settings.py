@@ -1,0 +1,156 @@
+"""One owner's way to the service: where it is, who asks, and how fast they may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from airflow_provider_engagement.api.errors import CredentialsError, UsageError
+from airflow_provider_engagement.api.secret import Redactor, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_engagement.api.spec import EndpointName
+
+__all__ = ["DEFAULT_HOST", "DEFAULT_OAUTH2_ENDPOINT", "Credentials", "Settings", "checked_url"]
+
+DEFAULT_HOST: Final = "https://data-api.x.com"
+DEFAULT_OAUTH2_ENDPOINT: Final = "https://api.x.com/oauth2/token"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The app's keys, and the tokens of the owner who let the app in.
+
+    :param consumer_key: the API key of the app that X enabled for this API.
+    :param consumer_secret: its secret.
+    :param access_token: the owner's OAuth 1.0a token; None for app-only access.
+    :param access_token_secret: its secret.
+    :param bearer_token: the app-only token; None to exchange the key and secret for one.
+    """
+
+    consumer_key: Secret | None = None
+    consumer_secret: Secret | None = None
+    access_token: Secret | None = None
+    access_token_secret: Secret | None = None
+    bearer_token: Secret | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.access_token) != bool(self.access_token_secret):
+            given = "access_token" if self.access_token else "access_token_secret"
+            msg = f"The connection holds {given} without its other half."
+            raise CredentialsError(
+                msg, advice="Set both access_token and access_token_secret, or neither."
+            )
+        if not (self.has_app or self.bearer_token):
+            msg = "The connection holds neither the app's key and secret nor a bearer token."
+            raise CredentialsError(
+                msg,
+                advice="Set login (API key) and password (API secret), and for private counts "
+                "the owner's access_token and access_token_secret in the extra.",
+            )
+        if self.access_token and not self.has_app:
+            msg = "The connection holds the owner's tokens without the app's key and secret."
+            raise CredentialsError(
+                msg, advice="Set login (API key) and password (API secret) as well."
+            )
+
+    @property
+    def has_app(self) -> bool:
+        """Whether the app's key and secret are both there."""
+        return bool(self.consumer_key and self.consumer_secret)
+
+    @property
+    def has_owner(self) -> bool:
+        """Whether private counts can be asked for."""
+        return bool(self.access_token and self.access_token_secret)
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Give all that must not show."""
+        held = (
+            self.consumer_key,
+            self.consumer_secret,
+            self.access_token,
+            self.access_token_secret,
+            self.bearer_token,
+        )
+        return tuple(secret for secret in held if secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a client needs to know of one connection.
+
+    :param credentials: who asks.
+    :param account: the owner's handle, written to every row.
+    :param host: the service's base URL.
+    :param oauth2_endpoint: where a key and secret are exchanged for a bearer token.
+    :param requests_per_minute: the contract's limit by endpoint; an absent endpoint is paced by
+        what the service's headers say.
+    :param max_concurrency: requests in flight at once.
+    :param timeout: seconds for one request.
+    :param strict_range: refuse a range that reaches past what the service holds.
+    """
+
+    credentials: Credentials
+    account: str
+    host: str = DEFAULT_HOST
+    oauth2_endpoint: str = DEFAULT_OAUTH2_ENDPOINT
+    requests_per_minute: Mapping[EndpointName, float] = field(default_factory=dict)
+    max_concurrency: int = 8
+    timeout: float = 60.0
+    strict_range: bool = False
+
+    def __post_init__(self) -> None:
+        checked_url(self.host, name="host")
+        checked_url(self.oauth2_endpoint, name="oauth2_endpoint")
+        if not 1 <= self.max_concurrency <= 64:  # noqa: PLR2004 - beyond it threads only wait
+            msg = f"max_concurrency is {self.max_concurrency}; it must be from 1 to 64."
+            raise UsageError(msg)
+        if not 0 < self.timeout <= 3600:  # noqa: PLR2004 - an hour
+            msg = f"timeout is {self.timeout}; it must be above 0 and at most 3600 seconds."
+            raise UsageError(msg)
+        for endpoint, limit in self.requests_per_minute.items():
+            if not limit > 0:
+                msg = f"requests_per_minute for {endpoint} is {limit}; it must be above 0."
+                raise UsageError(msg)
+
+    def redactor(self) -> Redactor:
+        """Give what takes this connection's secrets out of text from outside."""
+        return Redactor(self.credentials.secrets())
+
+
+def checked_url(url: str, *, name: str) -> str:
+    """Check a base URL before a credential is sent to it.
+
+    :param url: the URL.
+    :param name: the connection field that it stands in, for the message.
+    :returns: the URL without a trailing slash.
+    :raises UsageError: unless it is https, or http on this machine.
+    """
+    parts = urlsplit(url)
+    shown = f"{parts.scheme}://{parts.hostname or ''}"
+    if parts.username or parts.password:
+        msg = f"{name} must not hold a user name or password; got one before {parts.hostname}."
+        raise UsageError(msg)
+    if parts.scheme == "https" and parts.hostname:
+        return url.rstrip("/")
+    if parts.scheme == "http" and _is_this_machine(parts.hostname):
+        return url.rstrip("/")
+    msg = (
+        f"{name} is {shown}: only https is allowed, or http to this machine "
+        "(localhost, 127.0.0.1, ::1), since credentials are sent there."
+    )
+    raise UsageError(msg)
+
+
+def _is_this_machine(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False

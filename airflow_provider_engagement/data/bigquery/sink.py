@@ -1,0 +1,234 @@
+"""The BigQuery sink: rows staged, then landed in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow.compute as pc
+from google.api_core.exceptions import GoogleAPIError
+from google.cloud import bigquery
+
+from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.data.bigquery.jobs import DEFAULT_WAIT, run_job
+from airflow_provider_engagement.data.bigquery.loads import (
+    LoadBudget,
+    LoadSettings,
+    StagingTable,
+)
+from airflow_provider_engagement.data.bigquery.merge import (
+    LONG_LAYOUT,
+    Batch,
+    Layout,
+    append_script,
+    staging_columns,
+    truncate_script,
+    upsert_script,
+)
+from airflow_provider_engagement.data.bigquery.names import TableName, labels_that_fit
+from airflow_provider_engagement.data.bigquery.tables import (
+    COVERAGE_CLUSTER,
+    LOCK_COLUMNS,
+    ensure_table,
+    location_of,
+)
+from airflow_provider_engagement.data.schema import COVERAGE
+from airflow_provider_engagement.data.sink import Landed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    import pyarrow as pa
+    from tenacity.wait import wait_base
+
+    from airflow_provider_engagement.data.objects import ObjectStore
+
+__all__ = ["WRITE_MODES", "BigQuerySink"]
+
+log = logging.getLogger(__name__)
+
+WRITE_MODES: Final = ("upsert", "append", "truncate")
+
+
+class BigQuerySink:
+    """Lands the rows of a pull in a BigQuery table, and their coverage in ``<table>_coverage``.
+
+    :param client: a BigQuery client, whose project the jobs run in.
+    :param destination_table: ``project.dataset.table`` or ``dataset.table``.
+    :param layout: the shape of the rows.
+    :param write_mode: ``upsert``: repeatable, the same rows make the same table. ``append``:
+        adds, every time. ``truncate``: replaces all that the table holds, unless there are no
+        rows.
+    :param expected_rows: rows that the plan foresees, from which follows how much goes into one
+        load job.
+    :param staging: a bucket to load through, with a single load job.
+    :param location: where the dataset is; looked up where it is not given.
+    :param labels: labels of every job, such as dag, task and run; bent to BigQuery's rule.
+    :param budget: how many load jobs, and how large, at the least and at the most.
+    :param wait: how long to wait before trying a failed job again.
+    :raises UsageError: if a parameter cannot be used as it is.
+    """
+
+    def __init__(  # noqa: PLR0913 - all but two are by name and have defaults
+        self,
+        client: bigquery.Client,
+        destination_table: str,
+        *,
+        layout: Layout = LONG_LAYOUT,
+        write_mode: str = "upsert",
+        expected_rows: int = 0,
+        staging: ObjectStore | None = None,
+        location: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        budget: LoadBudget | None = None,
+        wait: wait_base = DEFAULT_WAIT,
+    ) -> None:
+        if write_mode not in WRITE_MODES:
+            message = f"write_mode is {write_mode!r}."
+            raise UsageError(message, advice=f"Use one of {', '.join(WRITE_MODES)}.")
+        self.table = TableName.parse(destination_table, client.project)
+        self._client = client
+        self._layout = layout
+        self._mode = write_mode
+        self._bucket = staging
+        self._location = location
+        self._labels = labels_that_fit(labels or {})
+        self._budget = replace(budget or LoadBudget(), expected_rows=expected_rows)
+        self._wait = wait
+        self._rows = 0
+        self._dates: tuple[date, date] | None = None
+        self._staging: StagingTable | None = None
+
+    def prepare(self) -> None:
+        """Check the dataset, and make or widen the tables.
+
+        :raises UsageError: if the dataset is missing or somewhere else, or a column is unfit.
+        :raises AccessError: if the credentials may not write there.
+        """
+        self._location = location_of(self._client, self.table, self._location)
+        ensure_table(
+            self._client,
+            self.table,
+            self._layout.columns,
+            description="Engagement counts, one a row."
+            if self._layout is LONG_LAYOUT
+            else "Engagement counts, one row a Tweet and period.",
+            cluster=self._layout.cluster,
+        )
+        ensure_table(
+            self._client,
+            self.table.coverage,
+            COVERAGE,
+            description=f"What became of every id that was asked for {self.table.table}.",
+            cluster=COVERAGE_CLUSTER,
+        )
+        ensure_table(
+            self._client,
+            self.table.locks,
+            LOCK_COLUMNS,
+            description="By touching a row here, writers of one table notice each other.",
+        )
+        if self._bucket is not None:
+            self._bucket.check()
+
+    def write(self, table: pa.Table) -> None:
+        """Stage some rows."""
+        self._staged().write(table)
+        self._rows += table.num_rows
+        self._dates = _spanning(self._dates, table)
+
+    def commit(
+        self,
+        coverage: pa.Table,
+        manifest: Mapping[str, object],  # noqa: ARG002 - a table has no place for it
+    ) -> Landed:
+        """Load the rest, and land rows and coverage in one transaction."""
+        staging = self._staged()
+        try:
+            staging.write(coverage)
+            staging.finish()
+            batch = Batch(
+                target=self.table,
+                staging=staging.name,
+                layout=self._layout,
+                row_dates=self._dates,
+                coverage_dates=_spanning(None, coverage),
+            )
+            stats = {"load_jobs": staging.loads, **self._land(batch)}
+        finally:
+            self.discard()
+        log.info("Landed %d rows in %s: %s", self._rows, self.table, stats)
+        return Landed(self._rows, str(self.table), (), str(self.table.coverage), stats)
+
+    def discard(self) -> None:
+        """Drop the staging table, its objects and its files."""
+        staging, self._staging = self._staging, None
+        if staging is not None:
+            staging.drop()
+
+    def _staged(self) -> StagingTable:
+        if self._staging is None:
+            settings = LoadSettings(
+                location=self._location,
+                labels=self._labels,
+                budget=self._budget,
+                bucket=self._bucket,
+                wait=self._wait,
+            )
+            self._staging = StagingTable(
+                self._client, self.table.new_staging(), staging_columns(self._layout), settings
+            )
+        return self._staging
+
+    def _land(self, batch: Batch) -> dict[str, Any]:
+        if batch.row_dates is None and batch.coverage_dates is None:
+            return {}
+        # A pull without rows says nothing of the rows that are there.
+        mode = "upsert" if self._mode == "truncate" and batch.row_dates is None else self._mode
+        write = {"upsert": upsert_script, "append": append_script, "truncate": truncate_script}
+        script = write[mode](batch)
+        config = bigquery.QueryJobConfig(labels=self._labels, use_legacy_sql=False)
+        job = run_job(
+            lambda: self._client.query(
+                script,
+                job_config=config,
+                location=self._location,
+                # One policy of when to try again is enough, and ours knows of conflicts.
+                job_retry=None,
+            ),
+            wait=self._wait,
+            idempotent=mode != "append",
+        )
+        return {"job_id": job.job_id, "bytes_billed": job.total_bytes_billed, **self._changed(job)}
+
+    def _changed(self, job: bigquery.QueryJob) -> dict[str, int]:
+        """Count what the script changed, where its statements may be looked at.
+
+        Each is a job of its own. The emulator lists none, and so may a narrow role.
+        """
+        inserted = updated = 0
+        try:
+            statements = list(self._client.list_jobs(parent_job=job))
+        except GoogleAPIError as error:
+            log.debug("The statements of job %s cannot be listed: %s", job.job_id, error)
+            return {}
+        if not statements:
+            return {}
+        for statement in statements:
+            counts = getattr(statement, "dml_stats", None)
+            target = getattr(statement, "referenced_tables", None) or []
+            if counts is not None and any(t.table_id == self.table.table for t in target):
+                inserted += counts.inserted_row_count
+                updated += counts.updated_row_count
+        return {"rows_inserted": inserted, "rows_updated": updated}
+
+
+def _spanning(span: tuple[date, date] | None, table: pa.Table) -> tuple[date, date] | None:
+    """Widen a range of dates to cover a table's."""
+    if not table.num_rows:
+        return span
+    seen = pc.min_max(table.column("date")).as_py()
+    first, last = span or (seen["min"], seen["min"])
+    return min(first, seen["min"]), max(last, seen["max"])

@@ -1,0 +1,177 @@
+"""The one place that reads an Airflow connection of type ``engagement``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_engagement.api.errors import CredentialsError, UsageError
+from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import (
+    DEFAULT_HOST,
+    DEFAULT_OAUTH2_ENDPOINT,
+    Credentials,
+    Settings,
+)
+from airflow_provider_engagement.api.spec import EndpointName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_provider_engagement.api.client import EngagementClient
+
+__all__ = ["EngagementHook"]
+
+_SECRET_EXTRAS = ("access_token", "access_token_secret", "bearer_token")
+_PLAIN_EXTRAS = (
+    "oauth2_endpoint",
+    "requests_per_minute",
+    "max_concurrency",
+    "account",
+    "timeout",
+    "strict_range",
+)
+
+
+class EngagementHook(BaseHook):
+    """Reads a connection to the X Enterprise Engagement API and gives a client for it.
+
+    One connection is one owner of Tweets: ``login`` and ``password`` are the app's key and
+    secret, the extra holds the owner's tokens. Every secret that is read or received is masked in
+    Airflow's logs, in the encoded forms it travels in too.
+
+    :param engagement_conn_id: the connection's id.
+    """
+
+    conn_name_attr = "engagement_conn_id"
+    default_conn_name = "engagement_default"
+    conn_type = "engagement"
+    hook_name = "X Engagement API"
+
+    def __init__(self, engagement_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.engagement_conn_id = engagement_conn_id
+
+    def get_conn(self) -> EngagementClient:
+        """Give a client for the connection. It has sent nothing yet; close it after use.
+
+        :raises CredentialsError: if the connection does not hold what it must.
+        :raises UsageError: if one of its fields makes no sense.
+        """
+        from airflow_provider_engagement.api.client import EngagementClient
+
+        return EngagementClient(self.get_settings(), on_secret=lambda secret: self._mask([secret]))
+
+    def get_settings(self) -> Settings:
+        """Read the connection.
+
+        :raises CredentialsError: if it does not hold what it must.
+        :raises UsageError: if one of its fields makes no sense.
+        """
+        secrets, fields = self._fields()
+        self._mask(secrets.values())
+        problem = fields.pop("problem", None)
+        if problem:
+            raise UsageError(f"Connection {self.engagement_conn_id!r}: {problem}")
+        if not any(secrets.values()):
+            raise CredentialsError(
+                f"Connection {self.engagement_conn_id!r} is empty.",
+                advice="Set login (API key), password (API secret) and, for private counts, "
+                "access_token and access_token_secret in its extra.",
+            )
+        return Settings(
+            credentials=Credentials(**secrets),
+            account=str(fields.get("account") or self.engagement_conn_id),
+            host=str(fields.get("host") or DEFAULT_HOST),
+            oauth2_endpoint=str(fields.get("oauth2_endpoint") or DEFAULT_OAUTH2_ENDPOINT),
+            requests_per_minute=_limits(fields.get("requests_per_minute")),
+            max_concurrency=int(_number(fields.get("max_concurrency"), "max_concurrency", 8)),
+            timeout=_number(fields.get("timeout"), "timeout", 60.0),
+            strict_range=_flag(fields.get("strict_range")),
+        )
+
+    def _fields(self) -> tuple[dict[str, Secret], dict[str, Any]]:
+        """Take the connection apart, by named key.
+
+        Nothing is raised here: a traceback that shows its frames' variables would show the
+        connection, whose repr holds the password.
+        """
+        connection = self.get_connection(self.engagement_conn_id)
+        fields: dict[str, Any] = {"host": _base_url(connection)}
+        try:
+            extra = connection.extra_dejson
+        except ValueError:
+            extra = {}
+            fields["problem"] = "its extra is not JSON."
+        held = {name: extra.get(name) for name in _SECRET_EXTRAS}
+        held |= {"consumer_key": connection.login, "consumer_secret": connection.password}
+        secrets = {name: Secret(str(value).strip()) for name, value in held.items() if value}
+        fields |= {name: extra.get(name) for name in _PLAIN_EXTRAS}
+        return secrets, fields
+
+    @staticmethod
+    def _mask(secrets: Iterable[Secret]) -> None:
+        from airflow.providers.common.compat.sdk import mask_secret
+
+        for secret in secrets:
+            for form in secret.forms():
+                mask_secret(form)
+
+
+def _base_url(connection: Any) -> str:
+    """Put scheme, host and port together again, which Airflow takes apart when given a URI."""
+    host = str(connection.host or "").strip()
+    if not host:
+        return ""
+    if "://" not in host:
+        host = f"{connection.schema or 'https'}://{host}"
+    return f"{host.rstrip('/')}:{connection.port}" if connection.port else host
+
+
+def _limits(value: object) -> dict[EndpointName, float]:
+    """Read ``requests_per_minute``: a number, or one per endpoint; as JSON text too."""
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if isinstance(value, Mapping):
+        unknown = sorted(str(name) for name in value if name not in list(EndpointName))
+        if unknown:
+            msg = (
+                f"requests_per_minute names {', '.join(unknown)}; "
+                f"its keys are: {', '.join(EndpointName)}."
+            )
+            raise UsageError(msg)
+        return {
+            EndpointName(name): _number(limit, f"requests_per_minute for {name}", 0)
+            for name, limit in value.items()
+        }
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return dict.fromkeys(EndpointName, float(value))
+    msg = (
+        "requests_per_minute must be a number, or an object with one per endpoint such as "
+        '{"totals": 300, "28hr": 60, "historical": 60}.'
+    )
+    raise UsageError(msg)
+
+
+def _number(value: object, name: str, default: float) -> float:
+    if value is None or value == "":
+        return default
+    try:
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            return float(value)
+    except ValueError:
+        pass
+    msg = f"{name} must be a number."
+    raise UsageError(msg)
+
+
+def _flag(value: object) -> bool:
+    return str(value).strip().lower() in {"true", "1", "yes", "on"}

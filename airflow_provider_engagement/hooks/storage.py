@@ -1,0 +1,107 @@
+"""Files by URI: ``gs://`` by google-cloud-storage, all else by Airflow's object storage."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_provider_engagement.api.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.cloud.storage import Blob
+
+__all__ = ["open_uri", "put_file"]
+
+_DEFAULT_GCP_CONN_ID = "google_cloud_default"
+
+
+@contextlib.contextmanager
+def open_uri(uri: str, *, gcp_conn_id: str | None = None) -> Iterator[IO[bytes]]:
+    """Open a file for reading.
+
+    :param uri: such as ``gs://bucket/ids.txt``, ``gs://conn_id@bucket/ids.txt``, ``file:///…``.
+    :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
+    :raises UsageError: if there is no such file, or its scheme needs a package that is missing.
+    """
+    with _advised(uri):
+        if urlsplit(uri).scheme == "gs":
+            blob = _blob(uri, gcp_conn_id)
+            # Whether it exists is asked first: a stream says so only when it is read.
+            if not blob.exists():
+                raise FileNotFoundError(uri)
+            opened = blob.open("rb")
+        else:
+            opened = _path(uri).open("rb")
+    with opened as file:
+        yield file
+
+
+def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
+    """Put a file of this machine in place, whole or not at all.
+
+    :param source: the file.
+    :param uri: where to.
+    :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
+    :raises UsageError: if the place does not exist, or its scheme needs a package that is missing.
+    """
+    with _advised(uri):
+        scheme = urlsplit(uri).scheme
+        if scheme == "gs":
+            _blob(uri, gcp_conn_id).upload_from_filename(str(source))
+        elif scheme in {"file", ""}:
+            target = Path(urlsplit(uri).path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+            shutil.copyfile(source, beside)
+            beside.replace(target)
+        else:
+            with source.open("rb") as reading, _path(uri).open("wb") as writing:
+                shutil.copyfileobj(reading, writing)
+
+
+def _blob(uri: str, gcp_conn_id: str | None) -> Blob:
+    from airflow_provider_engagement.hooks.google import storage_client
+
+    parts = urlsplit(uri)
+    user, _, bucket = parts.netloc.rpartition("@")
+    name = parts.path.lstrip("/")
+    if not bucket or not name:
+        msg = f"{uri} names no object: it must read gs://bucket/path/to/object."
+        raise UsageError(msg)
+    client = storage_client(user or gcp_conn_id or _DEFAULT_GCP_CONN_ID)
+    return client.bucket(bucket).blob(name)
+
+
+def _path(uri: str) -> Any:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(uri)
+
+
+@contextlib.contextmanager
+def _advised(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        msg = f"{uri} does not exist."
+        raise UsageError(msg) from None
+    except ImportError as error:
+        msg = f"{uri} cannot be reached: {error}."
+        raise UsageError(
+            msg, advice="Install the Airflow provider or fsspec package for this scheme."
+        ) from None
+    except ValueError as error:
+        if isinstance(error, UsageError):
+            raise
+        msg = f"{uri} cannot be reached: {error}."
+        raise UsageError(
+            msg,
+            advice="Install the Airflow provider that brings this scheme, such as "
+            "apache-airflow-providers-amazon for s3.",
+        ) from None

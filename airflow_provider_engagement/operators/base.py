@@ -1,0 +1,217 @@
+"""What every pulling operator has in common: its parameters, and the way from them to rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    BaseOperator,
+)
+
+from airflow_provider_engagement.api.errors import EngagementError, UsageError
+from airflow_provider_engagement.api.query import GRANULARITIES, Query, build_query
+from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.operators.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_engagement.api.client import EngagementClient
+    from airflow_provider_engagement.api.plan import Plan
+    from airflow_provider_engagement.data.sink import Landed, Sink
+
+__all__ = ["EngagementPullOperator"]
+
+_SUMMARY_KEY = "summary"
+
+
+class EngagementPullOperator(BaseOperator):
+    """Pulls engagement counts of Tweets. The base of the operators and transfers.
+
+    :param endpoint: which endpoint to ask.
+    :param tweet_ids: the Tweets (templated): a list of ids as text or numbers, or what a template
+        renders to: a JSON or Python list, one number, separated ids; or the URI of a file of ids,
+        one a line, plain or gzip. For more than 10,000 ids give a URI or an upstream's ``.output``.
+    :param engagement_types: the counts to ask for (templated); by default all that the endpoint
+        has and the credentials allow.
+    :param granularity: how finely; ``"total"`` on totals.
+    :param groupings: the API's own object, ``{name: {"group_by": [...]}}`` (templated), instead
+        of ``granularity``.
+    :param max_missing_share: the share of ids, 0 to 1, that may stay without any count before the
+        task fails (templated). It always fails if no id has one.
+    :param max_snapshot_age: totals only (templated): a run whose moment is longer ago is skipped,
+        since the API knows only now. A timedelta, or an ISO 8601 duration.
+    :param plan_only: log and return the plan, and send nothing (templated).
+    :param engagement_conn_id: the connection, which is one owner of Tweets (templated).
+    :param retries: tries after the first, as on every Airflow task; here 3 unless the DAG's
+        ``default_args`` say otherwise. A fault that no retry can mend fails the task at once.
+    """
+
+    template_fields: Sequence[str] = (
+        "tweet_ids",
+        "engagement_types",
+        "groupings",
+        "max_missing_share",
+        "max_snapshot_age",
+        "plan_only",
+        "engagement_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "tweet_ids": "json",
+        "engagement_types": "json",
+        "groupings": "json",
+    }
+    ui_color = "#e8f5fd"
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        tweet_ids: Any,
+        engagement_types: Any = None,
+        granularity: str | None = None,
+        groupings: Any = None,
+        max_missing_share: float = 1.0,
+        max_snapshot_age: timedelta = timedelta(hours=24),
+        plan_only: bool = False,
+        engagement_conn_id: str = "engagement_default",
+        retries: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(retries=retries, **kwargs)
+        if isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
+            msg = "tweet_ids is an empty list: this task would have nothing to ask for."
+            raise UsageError(msg)
+        _check_granularity(endpoint, granularity)
+        self.endpoint = endpoint
+        self.tweet_ids = tweet_ids
+        self.engagement_types = engagement_types
+        self.granularity = granularity
+        self.groupings = groupings
+        self.max_missing_share = max_missing_share
+        self.max_snapshot_age = max_snapshot_age
+        self.plan_only = plan_only
+        self.engagement_conn_id = engagement_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Pull, and land all rows or none.
+
+        :returns: ``{"table" or "uris", "rows", "window"}``; the XCom ``summary`` holds the rest.
+        """
+        try:
+            return self._execute(context)
+        except EngagementError as error:
+            if error.retryable:
+                raise
+            raise AirflowFailException(str(error)) from error
+
+    def _execute(self, context: Context) -> Any:
+        from airflow_provider_engagement.hooks.engagement import EngagementHook
+        from airflow_provider_engagement.operators.run import (
+            as_bool,
+            as_share,
+            snapshot_moment,
+        )
+
+        with EngagementHook(self.engagement_conn_id).get_conn() as client:
+            query = self._query(client)
+            plan_only = as_bool(self.plan_only, name="plan_only")
+            max_missing_share = as_share(self.max_missing_share, name="max_missing_share")
+            snapshot_at = snapshot_moment(context)
+            self._skip_if_late(snapshot_at)
+            tweet_ids = self._read_tweet_ids()
+            if not tweet_ids:
+                self.log.warning("tweet_ids holds no ids: nothing is asked, nothing is written.")
+                return self.nothing(snapshot_at)
+            plan = self._plan(query, tweet_ids)
+            if plan_only:
+                return plan.describe()
+            job = Job(context=context, plan=plan, settings=client.settings, snapshot_at=snapshot_at)
+            return self._pull(job, client, max_missing_share)
+
+    def _query(self, client: EngagementClient) -> Query:
+        return build_query(
+            self.endpoint,
+            has_owner=client.settings.credentials.has_owner,
+            engagement_types=self.engagement_types,
+            granularity=self.granularity,
+            groupings=self.groupings,
+        )
+
+    def _read_tweet_ids(self) -> list[str]:
+        from airflow_provider_engagement.data.collection import (
+            is_uri,
+            tweet_ids_from_file,
+            tweet_ids_from_value,
+        )
+
+        if not is_uri(self.tweet_ids):
+            return tweet_ids_from_value(self.tweet_ids)
+        from airflow_provider_engagement.hooks.storage import open_uri
+
+        with open_uri(self.tweet_ids, gcp_conn_id=getattr(self, "gcp_conn_id", None)) as file:
+            return tweet_ids_from_file(file, name=self.tweet_ids)
+
+    def _plan(self, query: Query, tweet_ids: list[str]) -> Plan:
+        from airflow_provider_engagement.api.plan import make_plan
+
+        plan = make_plan(query, tweet_ids, now=datetime.now(UTC))
+        self.log.info("Plan: %s", plan.describe())
+        return plan
+
+    def _skip_if_late(self, snapshot_at: datetime) -> None:
+        from airflow_provider_engagement.operators.run import as_timedelta
+
+        late = datetime.now(UTC) - snapshot_at
+        allowed = as_timedelta(self.max_snapshot_age, name="max_snapshot_age")
+        if late > allowed:
+            msg = (
+                f"This run stands for {snapshot_at:%Y-%m-%d %H:%M} UTC, {late} ago, and the API "
+                f"knows counts to date only as they are now. max_snapshot_age is {allowed}."
+            )
+            raise AirflowSkipException(msg)
+
+    def _pull(self, job: Job, client: EngagementClient, max_missing_share: float) -> Any:
+        from airflow_provider_engagement.pull import pull
+
+        sink = self.make_sink(job)
+        outcome = pull(
+            client,
+            job.plan,
+            sink,
+            snapshot_at=job.snapshot_at,
+            max_missing_share=max_missing_share,
+        )
+        self.log.info("Done: %d rows by %d requests.", outcome.landed.rows, outcome.requests)
+        job.context["ti"].xcom_push(key=_SUMMARY_KEY, value=outcome.summary)
+        return self.result(job, outcome.landed, sink)
+
+    def make_sink(self, job: Job) -> Sink:
+        """Give where the rows go. Subclasses say."""
+        raise NotImplementedError
+
+    def result(self, job: Job, landed: Landed, sink: Sink) -> Any:  # noqa: ARG002 - some sinks hold the result
+        """Give what the task returns."""
+        if landed.table is not None:
+            return {"table": landed.table, "rows": landed.rows, "window": job.window}
+        return {"uris": list(landed.uris), "rows": landed.rows, "window": job.window}
+
+    def nothing(self, snapshot_at: datetime) -> Any:
+        """Give what the task returns for an empty collection."""
+        return {"uris": [], "rows": 0, "window": {"snapshot_at": snapshot_at.isoformat()}}
+
+
+def _check_granularity(endpoint: str, granularity: str | None) -> None:
+    """Refuse at parse time what no template can mend: endpoint and granularity have none."""
+    choices: Mapping[str, Any] = GRANULARITIES.get(EndpointName(endpoint), {})
+    if granularity is not None and granularity not in choices:
+        msg = (
+            f"granularity is {granularity!r}; on {endpoint} it must be one of: "
+            f"{', '.join(choices)}."
+        )
+        raise UsageError(msg)

@@ -1,0 +1,67 @@
+"""Operators that pull counts and return them, or write them to one file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.operators.base import EngagementPullOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from airflow_provider_engagement.data.sink import Landed, Sink
+    from airflow_provider_engagement.operators.job import Job
+
+__all__ = ["EngagementTotalsOperator"]
+
+# What is returned goes through Airflow's metadata database, which is no place for tables.
+MAX_RETURNED_ROWS = 10_000
+
+
+class EngagementTotalsOperator(EngagementPullOperator):
+    """Pulls the counts of Tweets to date, from ``/totals``.
+
+    Seven types: ``impressions`` and ``engagements`` of the owner's own Tweets up to 90 days old,
+    and ``favorites``, ``retweets``, ``replies``, ``quote_tweets`` and ``video_views`` of any
+    public Tweet. Private counts of foreign Tweets are left out, and their public counts fetched
+    app-only; no Tweet costs another its counts.
+
+    :param output_path: where to write the rows (templated): an ``ObjectStoragePath`` URI ending in
+        ``.parquet``, ``.jsonl`` or ``.jsonl.gz``. Without it up to 10,000 rows are returned, as a
+        list of objects; a larger result fails before the first request.
+
+    The other parameters are those of every pull: :class:`EngagementPullOperator`.
+    """
+
+    template_fields: Sequence[str] = (*EngagementPullOperator.template_fields, "output_path")
+
+    def __init__(self, *, output_path: str | None = None, **kwargs: Any) -> None:
+        super().__init__(endpoint=EndpointName.TOTALS, **kwargs)
+        self.output_path = output_path
+
+    def make_sink(self, job: Job) -> Sink:
+        """Give the file's sink, or one that keeps the rows."""
+        from airflow_provider_engagement.operators.sinks import FileSink, RowsSink
+
+        if self.output_path:
+            return FileSink(self.output_path)
+        if job.plan.max_rows > MAX_RETURNED_ROWS:
+            raise UsageError(
+                f"The plan gives up to {job.plan.max_rows} rows, and at most {MAX_RETURNED_ROWS} "
+                "can be returned through XCom.",
+                advice="Set output_path, or use EngagementToBigQueryOperator "
+                "or EngagementToGCSOperator.",
+            )
+        return RowsSink()
+
+    def result(self, job: Job, landed: Landed, sink: Sink) -> Any:
+        """Give the file's URI, or the rows themselves."""
+        rows = getattr(sink, "rows", None)
+        return super().result(job, landed, sink) if rows is None else rows()
+
+    def nothing(self, snapshot_at: datetime) -> Any:
+        """Give no rows."""
+        return super().nothing(snapshot_at) if self.output_path else []

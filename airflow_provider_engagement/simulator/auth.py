@@ -1,0 +1,170 @@
+"""Who is asking: OAuth 1.0a signatures, bearer tokens, and the exchange that yields one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from oauthlib.oauth1.rfc5849 import signature  # type: ignore[import-untyped] # it ships no types
+
+from airflow_provider_engagement.api.spec import Access
+from airflow_provider_engagement.simulator import refusals
+from airflow_provider_engagement.simulator.credentials import App, UserToken
+
+__all__ = ["Asker", "Gatekeeper"]
+
+# How far a signature's timestamp may be from our clock, either way, in seconds.
+_TOLERANCE: Final = 300
+
+_REQUIRED: Final = (
+    "oauth_consumer_key",
+    "oauth_nonce",
+    "oauth_signature",
+    "oauth_signature_method",
+    "oauth_timestamp",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whom a request comes from.
+
+    :param access: with whose eyes it may see.
+    :param account: the owner's handle; None for app-only access.
+    """
+
+    access: Access
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A signed request, with the attributes that oauthlib reads."""
+
+    http_method: str
+    uri: str
+    params: list[tuple[str, str]]
+    signature: str
+
+
+class Gatekeeper:
+    """Checks the credentials of every request.
+
+    :param app: the app that has the contract.
+    :param tokens: what the accounts' owners have granted it.
+    :param clock: gives Unix seconds. Signatures are fresh or stale by this clock, whatever the
+        world's says: clients sign with the real time.
+    """
+
+    def __init__(
+        self, app: App, tokens: list[UserToken], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._app = app
+        self._tokens = {token.token: token for token in tokens}
+        self._clock = clock
+        self._nonces: dict[tuple[str, str, str], float] = {}
+        self._lock = threading.Lock()
+
+    def check(self, method: str, uri: str, authorization: str | None) -> Asker:
+        """Tell whom a request comes from.
+
+        :param method: the HTTP method.
+        :param uri: the whole URI, as the client signed it.
+        :param authorization: the header.
+        :raises Refused: if the credentials are missing, wrong, stale or used before.
+        """
+        scheme, _, rest = (authorization or "").partition(" ")
+        if scheme.lower() == "oauth":
+            return self._signed(method, uri, authorization or "")
+        if scheme.lower() == "bearer":
+            # Taken as it stands: the percent escapes are part of the token.
+            if rest.strip() != self._app.bearer:
+                raise refusals.UNKNOWN_TOKEN.refuse()
+            return Asker(Access.PUBLIC)
+        raise refusals.UNKNOWN_AUTHORIZATION.refuse()
+
+    def exchange(self, authorization: str | None, body: bytes) -> str:
+        """Give the app's bearer for its key and secret.
+
+        :param authorization: the header, HTTP Basic with key and secret percent-encoded.
+        :param body: the form.
+        :raises Refused: if they are not the app's, or the form asks for something else.
+        """
+        scheme, _, rest = (authorization or "").partition(" ")
+        try:
+            pair = base64.b64decode(rest, validate=True).decode()
+            form = parse_qs(body.decode())
+        except (binascii.Error, UnicodeDecodeError):
+            raise refusals.TOKEN_NOT_GRANTED.refuse() from None
+        key, _, secret = pair.partition(":")
+        given = (scheme.lower(), unquote(key), unquote(secret), form.get("grant_type"))
+        # A secret sent as it is, with + and / in it, is refused, lest it works only here.
+        escaped = not set(pair) & set("+/=")
+        wanted = ("basic", self._app.key, self._app.secret, ["client_credentials"])
+        if given != wanted or not escaped:
+            raise refusals.TOKEN_NOT_GRANTED.refuse()
+        return self._app.bearer
+
+    def _signed(self, method: str, uri: str, authorization: str) -> Asker:
+        given = self._parameters(authorization)
+        if given["oauth_consumer_key"] != self._app.key:
+            raise refusals.UNKNOWN_CONSUMER.refuse()
+        token = None
+        # An empty token pair means the app itself ("two-legged").
+        if given.get("oauth_token"):
+            token = self._tokens.get(given["oauth_token"])
+            if token is None:
+                raise refusals.UNKNOWN_TOKEN.refuse()
+        query = urlsplit(uri).query
+        request = _Signed(
+            http_method=method,
+            uri=uri,
+            # The body is JSON, no form, and so no part of what is signed (RFC 5849, 3.4.1.3.1).
+            params=signature.collect_parameters(
+                uri_query=query, headers={"Authorization": authorization}
+            ),
+            signature=given["oauth_signature"],
+        )
+        secret = token.secret if token else ""
+        if not signature.verify_hmac_sha1(request, self._app.secret, secret):
+            raise refusals.BAD_SIGNATURE.refuse()
+        # Only a request that is signed well may use a nonce up.
+        self._check_fresh(given)
+        return Asker(Access.OWNER, token.account) if token else Asker(Access.PUBLIC)
+
+    @staticmethod
+    def _parameters(authorization: str) -> dict[str, str]:
+        try:
+            pairs = signature.collect_parameters(
+                headers={"Authorization": authorization}, exclude_oauth_signature=False
+            )
+        except ValueError:
+            raise refusals.BAD_OAUTH.refuse(names="the header cannot be read") from None
+        given = dict(pairs)
+        wrong = [name for name in _REQUIRED if not given.get(name)]
+        wrong += sorted({name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1})
+        if wrong:
+            raise refusals.BAD_OAUTH.refuse(names=", ".join(wrong))
+        if given["oauth_signature_method"] != "HMAC-SHA1":
+            raise refusals.BAD_METHOD.refuse()
+        return given
+
+    def _check_fresh(self, given: dict[str, str]) -> None:
+        now = self._clock()
+        stamp = given["oauth_timestamp"]
+        if not (stamp.isascii() and stamp.isdigit() and abs(now - int(stamp)) <= _TOLERANCE):
+            raise refusals.STALE.refuse()
+        key = (stamp, given["oauth_nonce"], given.get("oauth_token", ""))
+        with self._lock:
+            if key in self._nonces:
+                raise refusals.NONCE_USED.refuse()
+            self._nonces[key] = now + 2 * _TOLERANCE
+            # In the order that they came in, so the oldest are at the front.
+            while (oldest := next(iter(self._nonces))) and self._nonces[oldest] < now:
+                del self._nonces[oldest]

@@ -1,0 +1,279 @@
+"""The service on a socket: HTTP/1.1, kept alive, a thread for each connection."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar, Final, Self, cast
+
+from airflow_provider_engagement.simulator import refusals
+from airflow_provider_engagement.simulator.faults import Faults
+from airflow_provider_engagement.simulator.records import Received
+from airflow_provider_engagement.simulator.service import Reply, Request, Service
+from airflow_provider_engagement.simulator.throttle import Throttle
+from airflow_provider_engagement.simulator.world import World
+
+__all__ = ["Simulator"]
+
+_MAX_BODY: Final = 1_000_000
+_WILDCARDS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+
+
+class Simulator:
+    """A local stand-in for the Engagement API.
+
+    ::
+
+        world = World(seed=7, accounts=("acme",))
+        with Simulator(world) as simulator:
+            connection = simulator.connection("acme")
+
+    :param world: what it knows.
+    :param host: the address to listen on.
+    :param port: the port; 0 takes a free one.
+    :param requests_per_minute: the contract: a number for each endpoint, or numbers by endpoint;
+        None is without limit, and without the headers that tell of one.
+    :param latency: seconds that each answer of the service takes, whatever it is.
+    :param faults: what goes wrong; ``simulator.faults`` may be set anew at any time.
+    :param require_gzip: refuse a request that does not accept gzip, as the service does.
+    :param sends_reset: send ``x-per-minute-reset``.
+    :param minute: the seconds of a minute of the contract, for tests that cannot wait.
+    :param keep: how many of the latest requests ``simulator.requests`` holds.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        requests_per_minute: int | Mapping[str, int] | None = None,
+        latency: float = 0.0,
+        faults: Faults | None = None,
+        *,
+        require_gzip: bool = True,
+        sends_reset: bool = True,
+        minute: int = 60,
+        keep: int = 10_000,
+    ) -> None:
+        self.world = world
+        self.latency = latency
+        self._host, self._port = host, port
+        self._service = Service(
+            world,
+            Throttle(requests_per_minute, minute),
+            faults or Faults(),
+            require_gzip=require_gzip,
+            sends_reset=sends_reset,
+            keep=keep,
+        )
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen, and answer from threads of its own.
+
+        :raises OSError: if the address cannot be listened on.
+        """
+        if self._server is not None:
+            msg = "The simulator runs already."
+            raise RuntimeError(msg)
+        self._server = _Server(self, self._service, (self._host, self._port))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="simulator", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening, cut every connection and wait for the threads to end."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server.cut_all()
+        self._server = self._thread = None
+
+    @property
+    def url(self) -> str:
+        """The base URL, once it runs."""
+        if self._server is None:
+            msg = "The simulator does not run: use it in a with statement, or call start()."
+            raise RuntimeError(msg)
+        host = _WILDCARDS.get(self._host, self._host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._server.server_port}"
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong."""
+        return self._service.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._service.faults = faults
+
+    @property
+    def requests(self) -> list[Received]:
+        """The latest requests, in the order in which they were answered."""
+        return list(self._service.records.requests)
+
+    def stats(self) -> dict[str, Any]:
+        """Count all requests: by endpoint and status, by fault, and the ids asked for."""
+        return self._service.records.stats()
+
+    def connection(
+        self, account: str, *, user_tokens: bool = True, bearer: bool = True
+    ) -> dict[str, Any]:
+        """Give the Airflow connection to ask with as an account.
+
+        :param account: one of the world's accounts.
+        :param user_tokens: whether to include the owner's tokens; without them it is app-only.
+        :param bearer: whether to include the bearer; without it a client must exchange one.
+        :returns: what ``AIRFLOW_CONN_…`` holds as JSON.
+        """
+        keys = self.world.credentials(account)
+        extra = {"account": account, "oauth2_endpoint": f"{self.url}/oauth2/token"}
+        if user_tokens:
+            extra["access_token"] = keys["access_token"]
+            extra["access_token_secret"] = keys["access_token_secret"]
+        if bearer:
+            extra["bearer_token"] = keys["bearer_token"]
+        return {
+            "conn_type": "engagement",
+            "host": self.url,
+            "login": keys["consumer_key"],
+            "password": keys["consumer_secret"],
+            "extra": extra,
+        }
+
+
+class _Server(HTTPServer):
+    """Hands each connection to a thread, and can cut them all.
+
+    The stock ThreadingHTTPServer can either wait for connections that are kept alive, for ever, or
+    leave their sockets open.
+    """
+
+    request_queue_size = 1024
+    allow_reuse_address = True
+
+    def __init__(self, simulator: Simulator, service: Service, address: tuple[str, int]) -> None:
+        self.simulator = simulator
+        self.service = service
+        self.stopping = threading.Event()
+        self._live: dict[threading.Thread, socket.socket] = {}
+        self._lock = threading.Lock()
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's, which asks the network for this machine's name: that may take seconds.
+        super(HTTPServer, self).server_bind()
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment] # typeshed allows bytes
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
+        thread = threading.Thread(
+            target=self._serve, args=(request, client_address), name="simulator", daemon=True
+        )
+        with self._lock:
+            self._live[thread] = request
+        thread.start()
+
+    def _serve(self, request: socket.socket, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
+        try:
+            self.finish_request(request, client_address)
+        except OSError:
+            pass  # The client left in the middle, or the simulator stops.
+        except Exception:  # noqa: BLE001 - a slip of ours must not end the server unseen
+            self.handle_error(request, client_address)
+        finally:
+            self.shutdown_request(request)
+            with self._lock:
+                self._live.pop(threading.current_thread(), None)
+
+    def cut_all(self) -> None:
+        """Cut all connections and wait for their threads."""
+        self.stopping.set()
+        with self._lock:
+            live = dict(self._live)
+        for connection in live.values():
+            with contextlib.suppress(OSError):  # It may have just been closed.
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in live:
+            thread.join(timeout=10)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm: ClassVar[bool] = True
+
+    def do_GET(self) -> None:
+        """Answer a GET."""
+        self._serve()
+
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing: what was asked is in the records."""
+
+    def _serve(self) -> None:
+        server = cast("_Server", self.server)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        try:
+            body = self._read(headers)
+        except refusals.Refused as refused:
+            self.close_connection = True
+            reply = server.service.refuse(refused, headers)
+        else:
+            reply = server.service.handle(Request(self.command, self.path, headers, body))
+        if server.simulator.latency:
+            server.stopping.wait(server.simulator.latency)
+        self._send(reply, server)
+
+    def _read(self, headers: dict[str, str]) -> bytes:
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
+            raise refusals.NO_LENGTH.refuse()
+        if int(length) > _MAX_BODY:
+            raise refusals.TOO_LARGE.refuse(limit=_MAX_BODY)
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise ConnectionError
+        return body
+
+    def _send(self, reply: Reply, server: _Server) -> None:
+        if reply.fault == "hang":
+            self.close_connection = True
+            # Ends early when the client leaves, and when the simulator stops.
+            select.select([self.connection], [], [], server.service.faults.hang_seconds)
+            return
+        if reply.fault == "torn":
+            self.close_connection = True
+        headers = {
+            "date": formatdate(usegmt=True),
+            "server": "engagement-simulator",
+            "content-length": str(len(reply.body)),
+            **reply.headers,
+        }
+        if self.close_connection:
+            headers.setdefault("connection", "close")
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        phrase = HTTPStatus(reply.status).phrase
+        sent = len(reply.body) // 2 if reply.fault == "torn" else len(reply.body)
+        # In one piece, lest the client wait for the second.
+        self.wfile.write(
+            f"HTTP/1.1 {reply.status} {phrase}\r\n{head}\r\n".encode() + reply.body[:sent]
+        )

@@ -1,0 +1,56 @@
+"""What both transfers have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.operators.base import EngagementPullOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = ["EngagementTransfer", "one_of"]
+
+_ENDPOINTS = (EndpointName.TOTALS,)
+
+
+class EngagementTransfer(EngagementPullOperator):
+    """A pull that lands in Google Cloud.
+
+    :param endpoint: ``"totals"``.
+    :param gcp_conn_id: the Google Cloud connection (templated).
+    :param impersonation_chain: the service account to act as, or a chain of them (templated).
+
+    The other parameters are those of every pull: :class:`EngagementPullOperator`.
+    """
+
+    template_fields: Sequence[str] = (
+        *EngagementPullOperator.template_fields,
+        "gcp_conn_id",
+        "impersonation_chain",
+    )
+
+    def __init__(
+        self,
+        *,
+        endpoint: str = EndpointName.TOTALS,
+        gcp_conn_id: str = "google_cloud_default",
+        impersonation_chain: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        one_of(endpoint, _ENDPOINTS, name="endpoint")
+        super().__init__(endpoint=endpoint, **kwargs)
+        self.gcp_conn_id = gcp_conn_id
+        self.impersonation_chain = impersonation_chain
+
+
+def one_of(value: str, allowed: Collection[str], *, name: str) -> None:
+    """Refuse a value that is not in a fixed list, when the DAG is parsed.
+
+    :raises UsageError: naming the parameter, what was given and what is allowed.
+    """
+    if value not in allowed:
+        msg = f"{name} is {value!r}; it must be one of: {', '.join(map(repr, map(str, allowed)))}."
+        raise UsageError(msg)
