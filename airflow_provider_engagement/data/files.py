@@ -223,7 +223,7 @@ class RollingWriter:
         file_format: str,
         *,
         part_bytes: Callable[[Sequence[Part]], int],
-        on_part: Callable[[Part], None],
+        on_part: Callable[[Part], None] | None = None,
     ) -> None:
         check_format(file_format)
         self.parts: list[Part] = []
@@ -277,7 +277,8 @@ class RollingWriter:
         path = self._folder / f"part-{len(self.parts):05d}{ENDINGS[self._format]}"
         part = Part(path, writer.rows, path.stat().st_size)
         self.parts.append(part)
-        self._on_part(part)
+        if self._on_part is not None:
+            self._on_part(part)
 
 
 def json_lines(table: pa.Table) -> Iterator[memoryview]:

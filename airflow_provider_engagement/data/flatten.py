@@ -145,9 +145,9 @@ def _counts(values: list[Any]) -> pa.Array:
         texts = pa.array([_as_text(value) for value in values], type=pa.string())
     # Arrow's own reading would take "0x1f" and null too.
     plain = pc.fill_null(pc.ascii_is_decimal(texts), fill_value=False)
-    if not pc.all(plain).as_py():
+    if not pc.all(plain, min_count=0).as_py():
         signed = pc.fill_null(pc.match_substring_regex(texts, r"\A-?[0-9]+\z"), fill_value=False)
-        if not pc.all(signed).as_py():
+        if not pc.all(signed, min_count=0).as_py():
             msg = "An answer has a count that is no whole number."
             raise AnswerError(msg)
     try:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.data.sink import Landed, Sink
 
-__all__ = ["EngagementPullOperator"]
+__all__ = ["SUMMARY_KEY", "EngagementPullOperator"]
 
-_SUMMARY_KEY = "summary"
+SUMMARY_KEY = "summary"
 
 
 class EngagementPullOperator(BaseOperator):
@@ -180,6 +180,9 @@ class EngagementPullOperator(BaseOperator):
         from airflow_provider_engagement.pull import pull
 
         sink = self.make_sink(job)
+        kept = self.already(job, sink)
+        if kept is not None:
+            return kept
         outcome = pull(
             client,
             job.plan,
@@ -188,8 +191,12 @@ class EngagementPullOperator(BaseOperator):
             max_missing_share=max_missing_share,
         )
         self.log.info("Done: %d rows by %d requests.", outcome.landed.rows, outcome.requests)
-        job.context["ti"].xcom_push(key=_SUMMARY_KEY, value=outcome.summary)
+        job.context["ti"].xcom_push(key=SUMMARY_KEY, value=outcome.summary)
         return self.result(job, outcome.landed, sink)
+
+    def already(self, job: Job, sink: Sink) -> Any:  # noqa: ARG002 - for subclasses
+        """Give what the task returns if its work is done already; None if it is to be done."""
+        return None
 
     def make_sink(self, job: Job) -> Sink:
         """Give where the rows go. Subclasses say."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.spec import Access
 from airflow_provider_engagement.simulator import cube, refusals
-from airflow_provider_engagement.simulator.asked import Asked
-from airflow_provider_engagement.simulator.auth import Asker
 from airflow_provider_engagement.simulator.hashing import ids_array, number
 from airflow_provider_engagement.simulator.world import World, created, milliseconds
+
+if TYPE_CHECKING:
+    from airflow_provider_engagement.simulator.asked import Asked
+    from airflow_provider_engagement.simulator.auth import Asker
 
 __all__ = ["answer"]
 
@@ -110,7 +110,7 @@ def _too_old(asked: Asked, counts: cube.Cube, now: int) -> dict[str, Any]:
             continue
         old = ages > limit // timedelta(milliseconds=1)
         counts.values[old, types.index(name)] = 0
-        listed = [tweet_ids[place] for place in np.flatnonzero(old)]
+        listed = [tweet_id for tweet_id, is_old in zip(tweet_ids, old, strict=True) if is_old]
         if not listed:
             continue
         if name == "video_views":

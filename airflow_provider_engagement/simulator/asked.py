@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from airflow_provider_engagement.api.spec import (
     ENGAGEMENT_TYPES,
@@ -18,6 +18,9 @@ from airflow_provider_engagement.api.spec import (
 from airflow_provider_engagement.api.tweet_id import MAX_TWEET_ID
 from airflow_provider_engagement.simulator import refusals
 from airflow_provider_engagement.simulator.window import Window, window_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["Asked", "read"]
 

@@ -6,16 +6,20 @@ import base64
 import binascii
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from oauthlib.oauth1.rfc5849 import signature  # type: ignore[import-untyped] # it ships no types
 
 from airflow_provider_engagement.api.spec import Access
 from airflow_provider_engagement.simulator import refusals
-from airflow_provider_engagement.simulator.credentials import App, UserToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_engagement.simulator.credentials import App, UserToken
 
 __all__ = ["Asker", "Gatekeeper"]
 
@@ -148,7 +152,8 @@ class Gatekeeper:
             raise refusals.BAD_OAUTH.refuse(names="the header cannot be read") from None
         given = dict(pairs)
         wrong = [name for name in _REQUIRED if not given.get(name)]
-        wrong += sorted({name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1})
+        names = Counter(name for name, _ in pairs)
+        wrong += [name for name, times in names.items() if times > 1]
         if wrong:
             raise refusals.BAD_OAUTH.refuse(names=", ".join(wrong))
         if given["oauth_signature_method"] != "HMAC-SHA1":
@@ -166,5 +171,5 @@ class Gatekeeper:
                 raise refusals.NONCE_USED.refuse()
             self._nonces[key] = now + 2 * _TOLERANCE
             # In the order that they came in, so the oldest are at the front.
-            while (oldest := next(iter(self._nonces))) and self._nonces[oldest] < now:
+            while self._nonces[oldest := next(iter(self._nonces))] < now:
                 del self._nonces[oldest]

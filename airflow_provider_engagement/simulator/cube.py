@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from airflow_provider_engagement.api.spec import GROUP_BY_ORDER, GroupBy
-from airflow_provider_engagement.simulator.counts import Counts
-from airflow_provider_engagement.simulator.window import Window
 from airflow_provider_engagement.simulator.world import World, milliseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_engagement.simulator.counts import Counts
+    from airflow_provider_engagement.simulator.window import Window
 
 __all__ = ["Cube", "of_lifetime", "of_window"]
 
@@ -42,9 +45,9 @@ class Cube:
         others = tuple(axis for axis in range(len(GROUP_BY_ORDER)) if axis not in axes)
         # Which axes are left, in the cube's order, and from there to the order asked for.
         order = [sorted(axes).index(axis) for axis in axes]
-        values = self.values.sum(axis=others).transpose(order)
+        values: Counts = np.asarray(self.values.sum(axis=others)).transpose(order)
         everywhere = np.broadcast_to(self.present, self.values.shape)
-        present = everywhere.any(axis=others).transpose(order)
+        present = np.asarray(everywhere.any(axis=others)).transpose(order)
         labels = [self.labels[axis] for axis in axes]
         return _nest(labels, values.tolist(), present.tolist())
 

@@ -51,13 +51,13 @@ class Words:
     :param status: the HTTP status.
     :param text: the message, with ``{places}`` for what it is about.
     :param known: whether the service was seen, or is documented, to say this.
-    :param object: what else the error holds, where it is an object instead of plain text.
+    :param more: what else the error holds, where it is an object instead of plain text.
     """
 
     status: int
     text: str
     known: bool
-    object: dict[str, object] = field(default_factory=dict)
+    more: dict[str, object] = field(default_factory=dict)
 
     def say(self, **about: object) -> str:
         """Fill in what the message is about."""
@@ -70,16 +70,16 @@ class Words:
         :param about: what fills the message's places.
         """
         text = self.say(**about)
-        entry: str | dict[str, object] = {"message": text, **self.object} if self.object else text
+        entry: str | dict[str, object] = {"message": text, **self.more} if self.more else text
         return Refused(self.status, [entry], beside, invented=not self.known)
 
 
 def _known(status: int, text: str, **more: object) -> Words:
-    return Words(status, text, known=True, object=more)
+    return Words(status, text, known=True, more=more)
 
 
 def _invented(status: int, text: str, **more: object) -> Words:
-    return Words(status, text, known=False, object=more)
+    return Words(status, text, known=False, more=more)
 
 
 def all_words() -> dict[str, Words]:
@@ -123,9 +123,7 @@ GROUP_BY_NOT_SUPPORTED: Final = _known(
 # ---- Invented -------------------------------------------------------------------------------
 
 # Of the message only `rate limit` is known: a client of old looks for it.
-RATE_LIMITED: Final = _invented(
-    429, "Request refused: the rate limit of {limit} requests per minute is used up."
-)
+RATE_LIMITED: Final = _invented(429, "The request is over the rate limit.")
 _REASON: Final = "Your account could not be authenticated. Reason: "
 UNKNOWN_CONSUMER: Final = _invented(401, _REASON + "Consumer key not found")
 BAD_SIGNATURE: Final = _invented(401, _REASON + "Signature does not match")

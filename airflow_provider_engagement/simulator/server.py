@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
-import sys
 import threading
-from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, ClassVar, Final, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
 from airflow_provider_engagement.simulator import refusals
 from airflow_provider_engagement.simulator.faults import Faults
-from airflow_provider_engagement.simulator.records import Received
 from airflow_provider_engagement.simulator.service import Reply, Request, Service
 from airflow_provider_engagement.simulator.throttle import Throttle
-from airflow_provider_engagement.simulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_engagement.simulator.records import Received
+    from airflow_provider_engagement.simulator.world import World
 
 __all__ = ["Simulator"]
 
@@ -53,10 +54,10 @@ class Simulator:
         world: World,
         host: str = "127.0.0.1",
         port: int = 0,
+        *,
         requests_per_minute: int | Mapping[str, int] | None = None,
         latency: float = 0.0,
         faults: Faults | None = None,
-        *,
         require_gzip: bool = True,
         sends_reset: bool = True,
         minute: int = 60,
@@ -93,7 +94,7 @@ class Simulator:
             raise RuntimeError(msg)
         self._server = _Server(self, self._service, (self._host, self._port))
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="simulator", daemon=True
+            target=self._server.serve_forever, args=(0.02,), name="simulator", daemon=True
         )
         self._thread.start()
 
@@ -184,7 +185,7 @@ class _Server(HTTPServer):
         super(HTTPServer, self).server_bind()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment] # typeshed allows bytes
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
+    def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(
             target=self._serve, args=(request, client_address), name="simulator", daemon=True
         )
@@ -192,11 +193,11 @@ class _Server(HTTPServer):
             self._live[thread] = request
         thread.start()
 
-    def _serve(self, request: socket.socket, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
+    def _serve(self, request: socket.socket, client_address: Any) -> None:
         try:
-            self.finish_request(request, client_address)
-        except OSError:
-            pass  # The client left in the middle, or the simulator stops.
+            # The client may leave in the middle, or the simulator stop.
+            with contextlib.suppress(OSError):
+                self.finish_request(request, client_address)
         except Exception:  # noqa: BLE001 - a slip of ours must not end the server unseen
             self.handle_error(request, client_address)
         finally:
@@ -236,7 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._read(headers)
         except refusals.Refused as refused:
             self.close_connection = True
-            reply = server.service.refuse(refused, headers)
+            unread = Request(self.command, self.path, headers, b"")
+            reply = server.service.refuse(refused, unread)
         else:
             reply = server.service.handle(Request(self.command, self.path, headers, body))
         if server.simulator.latency:
@@ -257,8 +259,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, reply: Reply, server: _Server) -> None:
         if reply.fault == "hang":
             self.close_connection = True
+            self.connection.settimeout(server.service.faults.hang_seconds)
             # Ends early when the client leaves, and when the simulator stops.
-            select.select([self.connection], [], [], server.service.faults.hang_seconds)
+            with contextlib.suppress(OSError):
+                self.connection.recv(1)
             return
         if reply.fault == "torn":
             self.close_connection = True

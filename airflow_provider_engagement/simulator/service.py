@@ -6,19 +6,22 @@ import gzip
 import itertools
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.spec import ENDPOINTS, Access, Endpoint
+from airflow_provider_engagement.api.spec import ENDPOINTS, Endpoint
 from airflow_provider_engagement.simulator import asked, refusals
 from airflow_provider_engagement.simulator.answers import answer
 from airflow_provider_engagement.simulator.auth import Asker, Gatekeeper
-from airflow_provider_engagement.simulator.faults import FaultKind, Faults
 from airflow_provider_engagement.simulator.records import Received, Records
 from airflow_provider_engagement.simulator.refusals import INVENTED_HEADER, Refused
-from airflow_provider_engagement.simulator.throttle import Allowance, Throttle
-from airflow_provider_engagement.simulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_engagement.simulator.faults import FaultKind, Faults
+    from airflow_provider_engagement.simulator.throttle import Allowance, Throttle
+    from airflow_provider_engagement.simulator.world import World
 
 __all__ = ["Reply", "Request", "Service"]
 
@@ -154,13 +157,11 @@ class Service:
             return self._json(200, self.records.stats(), request)
         came = time.time()
         endpoint = _BY_PATH.get(request.path)
-        progress = _Progress(endpoint.name if endpoint else request.path)
+        progress = _Progress(endpoint.name.value if endpoint else request.path)
         try:
             reply = self._json(200, self._answer(request, endpoint, progress), request)
         except Refused as refused:
-            reply = self._json(refused.status, refused.body, request)
-            if refused.invented:
-                reply.headers[INVENTED_HEADER] = "true"
+            reply = self.refuse(refused, request)
         reply.headers.update(self._allowance_headers(progress.allowance))
         _break(reply, progress.fault)
         asker = progress.asker
@@ -179,6 +180,13 @@ class Service:
         )
         return reply
 
+    def refuse(self, refused: Refused, request: Request) -> Reply:
+        """Put a refusal into a reply."""
+        reply = self._json(refused.status, refused.body, request)
+        if refused.invented:
+            reply.headers[INVENTED_HEADER] = "true"
+        return reply
+
     def _answer(
         self, request: Request, endpoint: Endpoint | None, progress: _Progress
     ) -> dict[str, Any]:
@@ -195,11 +203,10 @@ class Service:
         )
         progress.allowance = self._throttle.ask(endpoint.name)
         if progress.allowance and not progress.allowance.granted:
-            raise refusals.RATE_LIMITED.refuse(limit=progress.allowance.limit)
+            raise refusals.RATE_LIMITED.refuse()
         progress.fault = self.faults.pick(next(self._numbers))
         if progress.fault in _FAILURES:
-            limit = progress.allowance.limit if progress.allowance else "the contract's"
-            raise _FAILURES[progress.fault].refuse(limit=limit)
+            raise _FAILURES[progress.fault].refuse()
         _check_content_type(request)
         what = asked.read(endpoint, request.body, self.world.now())
         progress.ids = len(what.tweet_ids)

@@ -7,9 +7,8 @@ from one seed sees the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -22,6 +21,9 @@ from airflow_provider_engagement.api.tweet_id import (
 from airflow_provider_engagement.simulator import credentials as made
 from airflow_provider_engagement.simulator.counts import Counts, Millis, cumulative
 from airflow_provider_engagement.simulator.hashing import Ids, ids_array, number, share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Fate", "World", "created", "milliseconds"]
 

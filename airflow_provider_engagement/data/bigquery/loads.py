@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
 
 from airflow_provider_engagement.data.bigquery.jobs import DEFAULT_WAIT, run_job
@@ -22,7 +21,7 @@ from airflow_provider_engagement.data.files import Part, RollingWriter
 from airflow_provider_engagement.data.schema import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tenacity.wait import wait_base
 
@@ -136,11 +135,19 @@ class StagingTable:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             self._client.delete_table(str(self.name), not_found_ok=True)
-            if self._settings.bucket is not None:
-                for name in self._uploaded:
-                    self._settings.bucket.delete(name)
-        except (GoogleAPIError, OSError) as error:
-            log.warning("Staging of %s was not cleared away: %s", self.name, error)
+        except Exception as error:
+            # It expires in a day, and the rows are landed or not: no reason to fail.
+            log.warning("Staging table %s was not dropped: %s", self.name, error)
+        for name in self._uploaded:
+            self._delete_object(name)
+
+    def _delete_object(self, name: str) -> None:
+        if self._settings.bucket is None:  # pragma: no cover - then nothing was uploaded
+            return
+        try:
+            self._settings.bucket.delete(name)
+        except Exception as error:
+            log.warning("%s was not deleted: %s", self._settings.bucket.uri(name), error)
 
     def _rolling(self) -> RollingWriter:
         if self._writer is None:
@@ -174,7 +181,7 @@ class StagingTable:
         with path.open("rb") as file:
             return self._client.load_table_from_file(file, **self._target())
 
-    def _load(self, start: Any) -> None:  # noqa: ANN401 - the client's job type is not known to mypy
+    def _load(self, start: Callable[[], bigquery.LoadJob]) -> None:
         # A load that fails leaves nothing, but one whose end we did not see may have been done
         # all the same. That is harmless: equal rows are one row after the merge.
         run_job(start, wait=self._settings.wait)

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 SNAPSHOTS: Final = ("lifetime", "window")
-"""The granularities that are taken once: their first answer stands, and `endpoint` is in the key."""
+"""The granularities taken once: their first answer stands, and `endpoint` is in their key."""
 
 # What stands for null in a comparison of keys: nothing that a row can hold. `IFNULL(a, x) =
 # IFNULL(b, x)` is an equality to BigQuery's planner, hence a hash join; `IS NOT DISTINCT FROM` and
@@ -48,6 +48,13 @@ _FOR_NULL: Final = {
     "INT64": "-1",
     "TIMESTAMP": "TIMESTAMP '0001-01-01 00:00:00+00:00'",
 }
+
+
+# A part of a bucket never replaces the whole; of two alike, the newer answer counts.
+_BETTER: Final = (
+    "(S.`complete` AND NOT T.`complete`"
+    " OR S.`complete` = T.`complete` AND S.`collected_at` > T.`collected_at`)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +153,14 @@ def _locked(batch: Batch, statements: list[str]) -> str:
     locks, name = _quoted(batch.target.locks), batch.target.table
     # Two writers may both add the row: both then touch both, which does no harm.
     ensure = (
-        f"INSERT INTO {locks} (`table_name`, `locked_at`)\n"
+        f"INSERT INTO {locks} (`table_name`, `locked_at`)\n"  # noqa: S608 - names are checked
         f"SELECT '{name}', CURRENT_TIMESTAMP() FROM (SELECT 1)\n"
         f"WHERE NOT EXISTS (SELECT 1 FROM {locks} WHERE `table_name` = '{name}');\n"
     )
-    lock = f"UPDATE {locks} SET `locked_at` = CURRENT_TIMESTAMP() WHERE `table_name` = '{name}';"
+    lock = (
+        f"UPDATE {locks} SET `locked_at` = CURRENT_TIMESTAMP()\n"  # noqa: S608 - names are checked
+        f"WHERE `table_name` = '{name}';"
+    )
     return ensure + _transaction([lock, *statements])
 
 
@@ -169,8 +179,7 @@ def _merge_rows(batch: Batch, dates: tuple[date, date]) -> str:
         on=[_between(dates), *_same_key(layout.columns, layout.key)],
         update_if=[
             f"S.`granularity` NOT IN ({_listed(SNAPSHOTS)})",
-            "(S.`complete` AND NOT T.`complete`"
-            " OR S.`complete` = T.`complete` AND S.`collected_at` > T.`collected_at`)",
+            _BETTER,
             f"({' OR '.join(_differs(name) for name in watched)})",
         ],
         settable=settable,
@@ -252,7 +261,7 @@ def _deduplicated(
     staging: TableName, names: list[str], which: str, key: list[str], best: list[str]
 ) -> str:
     return (
-        f"  SELECT {_columns(names)}\n"
+        f"  SELECT {_columns(names)}\n"  # noqa: S608 - names are checked
         f"  FROM {_quoted(staging)}\n"
         f"  WHERE {which}\n"
         "  QUALIFY ROW_NUMBER() OVER (\n"

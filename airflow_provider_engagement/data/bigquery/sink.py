@@ -71,7 +71,7 @@ class BigQuerySink:
     :raises UsageError: if a parameter cannot be used as it is.
     """
 
-    def __init__(  # noqa: PLR0913 - all but two are by name and have defaults
+    def __init__(
         self,
         client: bigquery.Client,
         destination_table: str,

@@ -1,0 +1,84 @@
+# `make` lists the targets. All they need is Python 3.11 or later: the environments are made below
+# .venv/ from the lock files in requirements/, once, and again when those change.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python that runs and can make environments, unless you name one: make ... PYTHON=python3
+ifeq ($(origin PYTHON),undefined)
+PYTHON = $(eval PYTHON := $$(shell $(FIND_PYTHON)))$(PYTHON)
+endif
+FIND_PYTHON = for python in python3.12 python3.11 python3 python3.13 python3.14; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	>/dev/null 2>&1 && echo $$python && break; done
+NO_PYTHON = Python 3.11 or later, with its venv module, was not found. Install it (Debian: \
+	python3 and python3-venv), or name it: make ... PYTHON=/path/to/python
+
+# Which Airflows `make test` runs the tests on.
+TESTED_ON ?= 3.3
+WORKERS ?= 2
+
+ENV = $(or $(PYTHON),$(error $(NO_PYTHON))) -m tools.env
+IN_3.3 = .venv/airflow-3.3/bin/
+IN_2.11 = .venv/airflow-2.11/bin/
+PYTEST = python -m pytest --quiet --no-header --numprocesses $(WORKERS)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: airflow-3.3+emulators ## from the API to a BigQuery table, on this machine, without an account
+	@$(IN_3.3)python -m tools.demo
+
+.PHONY: simulator
+simulator: airflow-3.3 ## run the stand-in for the Engagement API (ARGS="--help" lists its options)
+	@$(IN_3.3)python -m airflow_provider_engagement.simulator $(ARGS)
+
+.PHONY: test
+test: lint types $(TESTED_ON:%=test-%) ## check everything: lint, types and tests
+
+.PHONY: test-3.3
+test-3.3: airflow-3.3+emulators ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
+	@$(IN_3.3)$(PYTEST) $(ARGS)
+
+.PHONY: test-2.11
+test-2.11: airflow-2.11+emulators ## run the tests on Airflow 2.11
+	@$(IN_2.11)$(PYTEST) $(ARGS)
+
+.PHONY: test-long
+test-long: airflow-3.3+emulators ## run the tests that take too long for every day
+	@$(IN_3.3)$(PYTEST) -m long $(ARGS)
+
+.PHONY: lint
+lint: airflow-3.3 ## check style and layout
+	@$(IN_3.3)ruff check --quiet
+	@$(IN_3.3)ruff format --quiet --check
+
+.PHONY: format
+format: airflow-3.3 ## lay out the code, and mend what can be mended
+	@$(IN_3.3)ruff check --quiet --fix
+	@$(IN_3.3)ruff format --quiet
+
+.PHONY: types
+types: airflow-3.3 ## check types
+	@$(IN_3.3)mypy --no-error-summary --package airflow_provider_engagement --package tools
+
+.PHONY: bench
+bench: airflow-3.3+emulators ## measure what docs/ states
+	@$(IN_3.3)python -m tools.bench $(ARGS)
+
+.PHONY: pins
+pins: ## resolve requirements/*.in to new lock files
+	@$(ENV) pins
+	@.venv/pins/bin/python -m tools.pins
+
+.PHONY: clean
+clean: ## remove the environments and what tools left
+	@rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+# What a target needs: its environments, made side by side where there are two.
+.PHONY: airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators
+airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators:
+	@$(ENV) $(subst +, ,$@)

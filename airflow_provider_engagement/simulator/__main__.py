@@ -1,0 +1,234 @@
+"""``engagement-simulator``: run the stand-in by hand, in a demo or in CI."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import signal
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.simulator.faults import FAULT_KINDS, Faults
+from airflow_provider_engagement.simulator.server import Simulator
+from airflow_provider_engagement.simulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_DEFAULT_ACCOUNT: Final = "acme"
+
+# Sample Tweets are made over so many days up to now: some are young, and some too old for
+# impressions on /totals.
+_SAMPLE_DAYS: Final = 120
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the simulator until it is interrupted or told to end.
+
+    :param argv: the command line's arguments; None takes those of the process.
+    :returns: the exit code: 0 after a clean end, 1 if it could not begin.
+    """
+    options = _parser().parse_args(argv)
+    told_to_end = threading.Event()
+    try:
+        simulator = _simulator(options)
+        # Before anything is written, so that whoever waits for it may end us at once.
+        _end_on_signals(told_to_end)
+        with simulator:
+            _announce(simulator, options)
+            told_to_end.wait()
+    except (OSError, ValueError) as error:
+        print(f"engagement-simulator: {error}", file=sys.stderr)  # noqa: T201 - a command line
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="engagement-simulator",
+        description="A local stand-in for the X Enterprise Engagement API.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 takes a free one")
+    parser.add_argument("--seed", type=int, default=7, help="all that is chance follows from it")
+    parser.add_argument(
+        "--account", action="append", metavar="HANDLE", help="an owner's handle; may be repeated"
+    )
+    parser.add_argument(
+        "--now", type=_moment, metavar="TIME", help="freeze counts and ages at this ISO time"
+    )
+    _add_behaviour(parser)
+    _add_tweets(parser)
+    parser.add_argument(
+        "--ready-file",
+        type=Path,
+        metavar="PATH",
+        help="write JSON with the URL and the connections here, once listening",
+    )
+    return parser
+
+
+def _add_behaviour(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("behaviour")
+    group.add_argument(
+        "--requests-per-minute",
+        type=_limits,
+        metavar="N",
+        help='the contract: a number, or JSON such as \'{"totals": 300, "28hr": 60}\'',
+    )
+    group.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="of an answer")
+    group.add_argument(
+        "--faults", type=_share, default=0.0, metavar="SHARE", help="share of faulty answers"
+    )
+    group.add_argument(
+        "--fault-kinds",
+        type=_kinds,
+        default=FAULT_KINDS,
+        metavar="KINDS",
+        help=f"which faults, joined with commas (default: {','.join(FAULT_KINDS)})",
+    )
+
+
+def _add_tweets(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tweets")
+    for kind, meaning in (
+        ("deleted", "are gone"),
+        ("protected", "are protected"),
+        ("foreign", "are by others"),
+    ):
+        group.add_argument(
+            f"--{kind}-share",
+            type=_share,
+            default=0.0,
+            metavar="SHARE",
+            help=f"share of all Tweets that {meaning}",
+        )
+        group.add_argument(
+            f"--{kind}",
+            type=_ids,
+            default=[],
+            metavar="IDS",
+            help=f"ids of Tweets that {meaning}: joined with commas, or a file of them",
+        )
+    group.add_argument(
+        "--tweets", type=int, default=100, metavar="N", help="how many sample ids to make up"
+    )
+    group.add_argument(
+        "--ids-file",
+        type=Path,
+        metavar="PATH",
+        help="write the sample ids here, one a line: anyone's, or each account's own into a file "
+        "each, if the name holds '{account}'",
+    )
+
+
+def _simulator(options: argparse.Namespace) -> Simulator:
+    world = World(
+        options.seed,
+        options.account or (_DEFAULT_ACCOUNT,),
+        options.now,
+        deleted=options.deleted,
+        protected=options.protected,
+        foreign=options.foreign,
+        deleted_share=options.deleted_share,
+        protected_share=options.protected_share,
+        foreign_share=options.foreign_share,
+    )
+    return Simulator(
+        world,
+        options.host,
+        options.port,
+        requests_per_minute=options.requests_per_minute,
+        latency=options.latency,
+        faults=Faults(options.faults, options.fault_kinds, options.seed),
+    )
+
+
+def _end_on_signals(told_to_end: threading.Event) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told_to_end.set())
+
+
+def _write_samples(world: World, file: Path, n: int) -> None:
+    """Write sample ids: each account's own where the file's name has a place for the account."""
+    until = world.now()
+    since = until - timedelta(days=_SAMPLE_DAYS)
+    each = world.accounts if "{account}" in file.name else (None,)
+    for account in each:
+        ids = world.tweets(account, n, since=since, until=until)
+        path = file.with_name(file.name.replace("{account}", account or ""))
+        path.write_text("".join(f"{tweet_id}\n" for tweet_id in ids))
+
+
+def _announce(simulator: Simulator, options: argparse.Namespace) -> None:
+    """Say where it is and how to connect; write the files that scripts wait for."""
+    if options.ids_file:
+        _write_samples(simulator.world, options.ids_file, options.tweets)
+    accounts = {handle: simulator.connection(handle) for handle in simulator.world.accounts}
+    lines = [f"The Engagement API is simulated at {simulator.url}", ""]
+    for place, (handle, connection) in enumerate(accounts.items()):
+        name = re.sub(r"\W", "_", handle).upper() if place else "DEFAULT"
+        value = shlex.quote(json.dumps(connection))
+        lines.append(f"export AIRFLOW_CONN_ENGAGEMENT_{name}={value}")
+    lines += ["", "Ctrl-C ends it."]
+    print("\n".join(lines), flush=True)  # noqa: T201 - a command line
+    if options.ready_file:
+        # Last, and in one step: who sees it, sees all of it.
+        ready = {"url": simulator.url, "accounts": accounts}
+        unfinished = options.ready_file.with_name(options.ready_file.name + ".part")
+        unfinished.write_text(json.dumps(ready))
+        unfinished.replace(options.ready_file)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _share(text: str) -> float:
+    part = float(text)
+    if not 0 <= part <= 1:
+        msg = f"{text} is no share: give a number from 0 to 1"
+        raise argparse.ArgumentTypeError(msg)
+    return part
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(kind.strip() for kind in text.split(","))
+    unknown = [kind for kind in kinds if kind not in FAULT_KINDS]
+    if unknown:
+        msg = f"no such faults: {', '.join(unknown)}; there are {', '.join(FAULT_KINDS)}"
+        raise argparse.ArgumentTypeError(msg)
+    return kinds
+
+
+def _limits(text: str) -> int | dict[str, int]:
+    value = json.loads(text)
+    if isinstance(value, dict):
+        return {EndpointName(name): int(limit) for name, limit in value.items()}
+    return int(value)
+
+
+def _ids(text: str) -> list[str]:
+    if not re.fullmatch(r"[\d,\s]+", text):
+        try:
+            text = Path(text).read_text()
+        except OSError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    ids = re.split(r"[,\s]+", text.strip())
+    if not all(tweet_id.isascii() and tweet_id.isdigit() for tweet_id in ids):
+        msg = "give ids joined with commas, or a file that holds nothing but ids"
+        raise argparse.ArgumentTypeError(msg)
+    return ids
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,88 @@
+"""From the Engagement API to a BigQuery table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_engagement.transfers.base import EngagementTransfer, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from airflow_provider_engagement.data.sink import Sink
+    from airflow_provider_engagement.operators.job import Job
+
+__all__ = ["EngagementToBigQueryOperator"]
+
+_WRITE_MODES = ("upsert",)
+_LAYOUTS = ("long",)
+
+
+class EngagementToBigQueryOperator(EngagementTransfer):
+    """Pulls engagement counts into a table, and what became of every id into ``<table>_coverage``.
+
+    Both tables are made if they are missing. The task may be repeated: the same counts make the
+    same table. The first answer of a snapshot stands, and nothing is ever deleted.
+
+    :param destination_table: ``project.dataset.table`` or ``dataset.table`` (templated). The
+        dataset must exist.
+    :param layout: ``"long"``: one count a row.
+    :param write_mode: ``"upsert"``: rows that are there are updated by newer answers, the others
+        inserted, in one transaction.
+    :param staging_bucket: a bucket to load through, with one load job (templated).
+    :param location: where the dataset is (templated); looked up where it is not given.
+
+    The other parameters are those of :class:`EngagementTransfer` and of every pull.
+    """
+
+    template_fields: Sequence[str] = (
+        *EngagementTransfer.template_fields,
+        "destination_table",
+        "staging_bucket",
+        "location",
+    )
+
+    def __init__(
+        self,
+        *,
+        destination_table: str,
+        layout: str = "long",
+        write_mode: str = "upsert",
+        staging_bucket: str | None = None,
+        location: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        one_of(layout, _LAYOUTS, name="layout")
+        one_of(write_mode, _WRITE_MODES, name="write_mode")
+        super().__init__(**kwargs)
+        self.destination_table = destination_table
+        self.layout = layout
+        self.write_mode = write_mode
+        self.staging_bucket = staging_bucket
+        self.location = location
+
+    def make_sink(self, job: Job) -> Sink:
+        """Give the table."""
+        from airflow_provider_engagement.data.bigquery import BigQuerySink
+        from airflow_provider_engagement.data.gcs import GcsStore
+        from airflow_provider_engagement.hooks.google import bigquery_client, storage_client
+
+        staging = None
+        if self.staging_bucket:
+            storage = storage_client(self.gcp_conn_id, self.impersonation_chain)
+            staging = GcsStore(storage, self.staging_bucket)
+        return BigQuerySink(
+            bigquery_client(self.gcp_conn_id, self.impersonation_chain, self.location),
+            self.destination_table,
+            write_mode=self.write_mode,
+            expected_rows=job.plan.max_rows,
+            staging=staging,
+            location=self.location,
+            labels=job.labels,
+        )
+
+    def nothing(self, snapshot_at: datetime) -> Any:
+        """Give what the task returns for an empty collection."""
+        window = {"snapshot_at": snapshot_at.isoformat()}
+        return {"table": self.destination_table, "rows": 0, "window": window}

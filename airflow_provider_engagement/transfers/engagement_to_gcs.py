@@ -1,0 +1,88 @@
+"""From the Engagement API to objects in Google Cloud Storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_engagement.operators.base import SUMMARY_KEY
+from airflow_provider_engagement.transfers.base import EngagementTransfer, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_engagement.data.sink import Sink
+    from airflow_provider_engagement.operators.job import Job
+
+__all__ = ["EngagementToGCSOperator"]
+
+_FORMATS = ("parquet", "jsonl", "jsonl.gz")
+
+
+class EngagementToGCSOperator(EngagementTransfer):
+    """Pulls engagement counts into a bucket.
+
+    The objects belong to their task: they lie in
+    ``{object_prefix}/{endpoint}/{account}/{snapshot}/{task hash}/``, parts first, then what became
+    of every id, and last ``manifest.json``, which says that the folder is complete. A re-run owns
+    exactly that folder. A snapshot of counts to date is taken once: where the folder already holds
+    the answer to the same question, it stands, and nothing is asked.
+
+    :param bucket: the bucket's name (templated).
+    :param object_prefix: the folder to write below (templated).
+    :param file_format: ``"parquet"``, ``"jsonl"`` or ``"jsonl.gz"``.
+
+    The other parameters are those of :class:`EngagementTransfer` and of every pull.
+    """
+
+    template_fields: Sequence[str] = (
+        *EngagementTransfer.template_fields,
+        "bucket",
+        "object_prefix",
+    )
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        object_prefix: str = "engagement",
+        file_format: str = "parquet",
+        **kwargs: Any,
+    ) -> None:
+        one_of(file_format, _FORMATS, name="file_format")
+        super().__init__(**kwargs)
+        self.bucket = bucket
+        self.object_prefix = object_prefix
+        self.file_format = file_format
+
+    def make_sink(self, job: Job) -> Sink:
+        """Give the task's folder."""
+        from airflow_provider_engagement.data.gcs import GcsStore
+        from airflow_provider_engagement.data.objects import ObjectSink, folder_name
+        from airflow_provider_engagement.hooks.google import storage_client
+
+        client = storage_client(self.gcp_conn_id, self.impersonation_chain)
+        folder = folder_name(
+            self.object_prefix,
+            self.endpoint,
+            job.settings.account,
+            f"{job.snapshot_at:%Y-%m-%dT%H%M%SZ}",
+            job.task_hash,
+        )
+        return ObjectSink(
+            GcsStore(client, self.bucket),
+            folder,
+            fingerprint=job.fingerprint,
+            file_format=self.file_format,
+        )
+
+    def already(self, job: Job, sink: Sink) -> Any:
+        """Keep a snapshot that was taken before."""
+        from airflow_provider_engagement.data.objects import ObjectSink
+
+        manifest = sink.already() if isinstance(sink, ObjectSink) else None
+        if manifest is None:
+            return None
+        self.log.info("The snapshot of %s was taken before and stands.", job.snapshot_at)
+        job.context["ti"].xcom_push(key=SUMMARY_KEY, value=manifest["summary"])
+        uris = [entry["uri"] for entry in manifest["objects"]]
+        return {"uris": uris, "rows": manifest["rows"], "window": job.window}

@@ -1,0 +1,54 @@
+"""The daily engagement report: what a collection of Tweets has gathered, as of the night.
+
+Set three Airflow Variables, two connections (``engagement_default``, ``google_cloud_default``)
+and a pool, and deploy this file as it is:
+
+``engagement_tweet_ids``
+    the collection: a list of ids, or the URI of a file with one a line, such as
+    ``gs://my-bucket/tweet_ids.txt``
+``engagement_table``
+    the BigQuery table, such as ``reporting.engagement_totals``; it is made if it is missing
+``engagement_bucket``
+    the bucket for the Parquet files
+
+The pool keeps tasks on several machines within the app's contract:
+``airflow pools set engagement_api 4 "requests to the Engagement API" --include-deferred``
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG
+
+# On Airflow 3 a plain cron string gives runs of no length; this timetable gives whole days on both
+# 2.11 and 3.x.
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_engagement.transfers.engagement_to_bigquery import (
+    EngagementToBigQueryOperator,
+)
+from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
+
+TWEET_IDS = "{{ var.value.engagement_tweet_ids }}"
+
+with DAG(
+    dag_id="engagement_daily",
+    description="Counts to date of a Tweet collection, into BigQuery and a bucket",
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,  # the API knows counts to date only as they are now
+    default_args={"pool": "engagement_api", "retry_delay": timedelta(minutes=5)},
+    tags=["engagement"],
+    doc_md=__doc__,
+):
+    EngagementToBigQueryOperator(
+        task_id="totals_to_bigquery",
+        tweet_ids=TWEET_IDS,
+        destination_table="{{ var.value.engagement_table }}",
+    )
+    EngagementToGCSOperator(
+        task_id="totals_to_bucket",
+        tweet_ids=TWEET_IDS,
+        bucket="{{ var.value.engagement_bucket }}",
+    )

@@ -1,0 +1,215 @@
+"""Signatures, bearers, and their exchange."""
+
+from __future__ import annotations
+
+import base64
+import time
+from urllib.parse import quote
+
+import pytest
+import requests
+from oauthlib.oauth1 import SIGNATURE_HMAC_SHA256
+from requests_oauthlib import OAuth1
+
+from airflow_provider_engagement.simulator.auth import Gatekeeper
+from airflow_provider_engagement.simulator.refusals import Refused
+
+TOTALS = "/insights/engagement/totals"
+NOT_FOUND = "Your account could not be authenticated. Reason: Access token not found"
+UNKNOWN = "Your account could not be authenticated. Reason: Unknown Authorization Type"
+
+
+def words(answer):
+    return answer.json()["errors"][0]
+
+
+def test_good_signature_is_let_in(client, own, make):
+    answer = client.ask("totals", make(own, ["impressions"]))
+    assert answer.status_code == 200
+    assert client.simulator.requests[-1].access == "owner"
+    assert client.simulator.requests[-1].account == "acme"
+
+
+def test_signature_over_a_query_is_let_in(client, own, make):
+    answer = client.post(
+        TOTALS + "?a=b%20c", json=make(own, ["impressions"]), auth=client.auth()
+    )
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"consumer_key": "other"}, "Consumer key not found"),
+        ({"consumer_secret": "other"}, "Signature does not match"),
+        ({"access_token": "other"}, "Access token not found"),
+        ({"access_token_secret": "other"}, "Signature does not match"),
+    ],
+)
+def test_each_wrong_key_is_refused(client, own, make, changes, reason):
+    auth = client.auth(**changes)
+    answer = client.ask("totals", make(own, ["impressions"]), auth=auth)
+    assert answer.status_code == 401
+    assert words(answer).endswith(f"Reason: {reason}")
+    assert client.simulator.requests[-1].access is None
+
+
+def test_tokens_of_one_account_do_not_do_for_another(client, own, make):
+    mixed = client.simulator.world.credentials("bolt")["access_token"]
+    answer = client.ask("totals", make(own, ["impressions"]), auth=client.auth(access_token=mixed))
+    assert words(answer).endswith("Signature does not match")
+
+
+def test_signature_of_another_path_is_refused(client, own, make):
+    url = client.simulator.url
+    signed = requests.Request("POST", url + TOTALS, auth=client.auth()).prepare()
+    headers = {"Authorization": signed.headers["Authorization"]}
+    answer = client.post("/insights/engagement/28hr", json=make(own, []), headers=headers)
+    assert words(answer).endswith("Signature does not match")
+
+
+def test_nonce_serves_once(client, own, make):
+    signed = requests.Request("POST", client.simulator.url + TOTALS, auth=client.auth()).prepare()
+    headers = {"Authorization": signed.headers["Authorization"]}
+    body = make(own, ["impressions"])
+    assert client.post(TOTALS, json=body, headers=headers).status_code == 200
+    again = client.post(TOTALS, json=body, headers=headers)
+    assert again.status_code == 401
+    assert words(again).endswith("Nonce was used before")
+
+
+def test_nonces_are_forgotten_once_they_are_stale(world):
+    clock = [time.time()]
+    gate = Gatekeeper(world.app, [world.user_token("acme")], lambda: clock[0])
+    url = "http://localhost/x"
+    auth = OAuth1(*list(world.credentials("acme").values())[:4])
+    for _ in range(3):
+        signed = requests.Request("POST", url, auth=auth).prepare().headers["Authorization"]
+        gate.check("POST", url, signed.decode() if isinstance(signed, bytes) else signed)
+    assert len(gate._nonces) == 3  # noqa: SLF001 - it is the memory that must not grow
+    clock[0] += 290
+    late = requests.Request("POST", url, auth=auth).prepare().headers["Authorization"]
+    late = late.decode() if isinstance(late, bytes) else late
+    clock[0] += 9
+    gate.check("POST", url, late)
+    assert len(gate._nonces) == 4  # noqa: SLF001 - as above
+    clock[0] += 10
+    with pytest.raises(Refused, match="out of bounds"):
+        gate.check("POST", url, late)
+
+
+@pytest.mark.parametrize("offset", [-301, 301])
+def test_stale_timestamp_is_refused(client, own, make, offset):
+    keys = client.simulator.world.credentials("acme")
+    auth = OAuth1(*list(keys.values())[:4], timestamp=str(int(time.time()) + offset))
+    answer = client.ask("totals", make(own, ["impressions"]), auth=auth)
+    assert answer.status_code == 401
+    assert words(answer).endswith("Timestamp is out of bounds")
+
+
+def test_other_signature_methods_are_refused(client, own, make):
+    keys = client.simulator.world.credentials("acme")
+    auth = OAuth1(*list(keys.values())[:4], signature_method=SIGNATURE_HMAC_SHA256)
+    answer = client.ask("totals", make(own, ["impressions"]), auth=auth)
+    assert words(answer).endswith("Signature method must be HMAC-SHA1")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["OAuth nonsense", 'OAuth oauth_token="a"', 'OAuth oauth_nonce="a", oauth_nonce="b"'],
+)
+def test_incomplete_oauth_header_is_refused(client, own, make, header):
+    answer = client.post(TOTALS, json=make(own, []), headers={"Authorization": header})
+    assert answer.status_code == 401
+    assert "OAuth parameters are missing or doubled" in words(answer)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic abc"}, {"Authorization": ""}])
+def test_unknown_authorization(client, own, make, headers):
+    answer = client.post(TOTALS, json=make(own, ["favorites"]), headers=headers)
+    assert answer.status_code == 401
+    assert words(answer) == UNKNOWN
+    assert "x-simulator-invented" not in answer.headers
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_signature_without_token_pair_is_the_app(client, own, make, token):
+    keys = client.simulator.world.credentials("acme")
+    auth = OAuth1(keys["consumer_key"], keys["consumer_secret"], token, token)
+    assert client.ask("totals", make(own, ["favorites"]), auth=auth).status_code == 200
+    assert client.simulator.requests[-1].access == "public"
+    assert client.ask("totals", make(own, ["impressions"]), auth=auth).status_code == 403
+
+
+def test_bearer_is_taken_verbatim(client, own, make):
+    bearer = client.simulator.world.app.bearer
+    assert "%2F" in bearer
+    body = make(own, ["favorites"])
+    assert client.ask("totals", body, account=None).status_code == 200
+    for wrong in (requests.utils.unquote(bearer), bearer + "x", "x"):
+        answer = client.post(TOTALS, json=body, headers={"Authorization": f"Bearer {wrong}"})
+        assert answer.status_code == 401
+        assert words(answer) == NOT_FOUND
+
+
+@pytest.mark.parametrize("endpoint", ["28hr", "historical"])
+def test_time_series_need_an_owner(client, own, make, endpoint):
+    answer = client.ask(endpoint, make(own, ["favorites"]), account=None)
+    assert answer.status_code == 403
+    assert answer.json()["errors"][0]["code"] == 220
+    assert answer.headers["x-simulator-invented"] == "true"
+
+
+def basic(key, secret):
+    return {"Authorization": "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode()}
+
+
+def test_exchange_gives_the_bearer(client, world):
+    headers = basic(quote(world.app.key, safe=""), quote(world.app.secret, safe=""))
+    form = {"grant_type": "client_credentials"}
+    answer = client.post("/oauth2/token", data=form, headers=headers)
+    assert answer.status_code == 200
+    assert answer.json() == {"token_type": "bearer", "access_token": world.app.bearer}
+    assert client.simulator.requests[-1].endpoint == "token"
+
+
+@pytest.mark.parametrize(
+    ("headers", "form"),
+    [
+        ({}, {"grant_type": "client_credentials"}),
+        ({"Authorization": "Basic ***"}, {"grant_type": "client_credentials"}),
+        (basic("key", "secret"), {"grant_type": "client_credentials"}),
+        ("good", {"grant_type": "password"}),
+        ("good", {}),
+        ("plain", {"grant_type": "client_credentials"}),
+    ],
+)
+def test_exchange_refuses(client, world, headers, form):
+    # `plain` forgets to percent-encode the secret, which holds + / and =.
+    if headers == "good":
+        headers = basic(quote(world.app.key, safe=""), quote(world.app.secret, safe=""))
+    elif headers == "plain":
+        headers = basic(world.app.key, world.app.secret)
+    answer = client.post("/oauth2/token", data=form, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json() == {
+        "errors": [
+            {
+                "message": "Unable to verify your credentials",
+                "code": 99,
+                "label": "authenticity_token_error",
+            }
+        ]
+    }
+
+
+def test_credentials_are_awkward_and_stable(world):
+    keys = world.credentials("acme")
+    again = type(world)(seed=11, accounts=("acme", "bolt")).credentials("acme")
+    assert keys == again
+    assert keys != type(world)(seed=12).credentials("acme")
+    for name in ("consumer_secret", "access_token_secret"):
+        assert set("+/=") <= set(keys[name])
+    other = world.credentials("bolt")
+    shared = {name for name in keys if keys[name] == other[name]}
+    assert shared == {"consumer_key", "consumer_secret", "bearer_token"}

@@ -1,0 +1,1 @@
+"""Scripts of the repository: environments, the real parts, the demo. Not part of the package."""

@@ -1,0 +1,251 @@
+"""Makes the environments below ``.venv/`` from the lock files in ``requirements/``.
+
+``python -m tools.env airflow-3.3 emulators`` makes both, side by side, or does nothing where they
+are up to date. An environment is made anew when its lock file or its interpreter changes, and the
+project is installed into it anew when its packaging does. Standard library only: this runs before
+anything is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["ENVIRONMENTS", "ROOT", "Environment", "EnvironmentFailure", "Workshop", "main"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+OLDEST_PYTHON: Final = (3, 11)
+
+# Prints what a venv is made of, or fails where the interpreter cannot make one: Debian ships
+# ensurepip apart, and a version manager's shim may stand for a version that is not installed.
+_PROBE: Final = "import sys, venv, ensurepip; print(*sys.version_info[:2], sys.executable)"
+
+
+class EnvironmentFailure(Exception):  # noqa: N818 - its text is shown as it is, not its name
+    """An environment could not be made. The text says what to do, or what pip said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What one environment holds.
+
+    :param name: its folder below ``.venv``, and its lock file below ``requirements``.
+    :param project: whether the project itself is installed into it, editable.
+    :param newest_python: the newest Python that its packages run on; None where all do.
+    :param finish: code to run in it once, when the packages are in place.
+    """
+
+    name: str
+    project: bool = True
+    newest_python: tuple[int, int] | None = None
+    finish: str = ""
+
+
+# The BigQuery emulator loads DuckDB's spatial extension when it starts, and would download it.
+_IMPORT_SPATIAL: Final = "from duckdb_extensions import import_extension as i; i('spatial')"
+
+ENVIRONMENTS: Final = {
+    environment.name: environment
+    for environment in (
+        Environment("airflow-3.3"),
+        Environment("airflow-2.11", newest_python=(3, 12)),
+        Environment("emulators", project=False, finish=_IMPORT_SPATIAL),
+        Environment("pins", project=False),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Makes environments for one checkout.
+
+    :param root: the checkout: its ``requirements`` are read, its ``.venv`` is written.
+    """
+
+    root: Path = ROOT
+
+    def folder(self, environment: Environment) -> Path:
+        """Return where an environment lies."""
+        return self.root / ".venv" / environment.name
+
+    def python(self, environment: Environment) -> Path:
+        """Return the environment's interpreter."""
+        return self.folder(environment) / "bin" / "python"
+
+    def home(self, environment: Environment) -> Path:
+        """Return a home folder inside the environment: DuckDB keeps extensions below ``$HOME``."""
+        return self.folder(environment) / "home"
+
+    def make(self, environment: Environment) -> bool:
+        """Make the environment, or what has changed of it; True if there was anything to do."""
+        with self._locked(environment) as lock:
+            packages = self._make_packages(environment, lock)
+            return self._install_project(environment, lock) or packages
+
+    @contextmanager
+    def _locked(self, environment: Environment) -> Iterator[int]:
+        """Hold off others who make the same one: also while an orphaned pip still works on it."""
+        folder = self.folder(environment)
+        folder.parent.mkdir(exist_ok=True)
+        with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield lock.fileno()
+
+    def _make_packages(self, environment: Environment, lock: int) -> bool:
+        """Install what the lock file names; False where that has been done."""
+        wanted = self.root / "requirements" / f"{environment.name}.txt"
+        interpreter = find_interpreter(environment)
+        stamp = _Stamp(self.folder(environment) / ".made")
+        fingerprint = _fingerprint(self.root, _packages(wanted), interpreter, environment.finish)
+        if stamp.says(fingerprint):
+            return False
+        folder = self.folder(environment)
+        began = time.monotonic()
+        _say(f"Making {folder.relative_to(self.root)} (about a minute, once) ...")
+        shutil.rmtree(folder, ignore_errors=True)
+        _run([interpreter, "-m", "venv", folder], lock)
+        self._pip(environment, lock, "--requirement", wanted)
+        self.home(environment).mkdir()
+        if environment.finish:
+            home = {"HOME": str(self.home(environment))}
+            _run([self.python(environment), "-c", environment.finish], lock, home)
+        stamp.write(fingerprint)
+        took = time.monotonic() - began
+        _say(f"Made {folder.relative_to(self.root)} in {took:.0f} s")
+        return True
+
+    def _install_project(self, environment: Environment, lock: int) -> bool:
+        """Install the project editable; False where that has been done, or is not wanted."""
+        if not environment.project:
+            return False
+        settings = tomllib.loads((self.root / "pyproject.toml").read_text())
+        packaging = json.dumps([settings["build-system"], settings["project"]], sort_keys=True)
+        stamp = _Stamp(self.folder(environment) / ".installed")
+        fingerprint = _fingerprint(packaging)
+        if stamp.says(fingerprint):
+            return False
+        self._pip(environment, lock, "--no-build-isolation", "--editable", self.root)
+        stamp.write(fingerprint)
+        return True
+
+    def _pip(self, environment: Environment, lock: int, *arguments: str | Path) -> None:
+        """Install without a look at dependencies: a lock file names them all."""
+        pip = [self.python(environment), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        _run([*pip, "install", "--quiet", "--no-deps", *arguments], lock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """A file written last, so that what was interrupted is done again."""
+
+    path: Path
+
+    def says(self, fingerprint: str) -> bool:
+        return self.path.exists() and self.path.read_text() == fingerprint
+
+    def write(self, fingerprint: str) -> None:
+        self.path.write_text(fingerprint)
+
+
+def find_interpreter(environment: Environment) -> str:
+    """Return the first Python in the environment's range that can make one; this one if it can."""
+    oldest, newest = OLDEST_PYTHON, environment.newest_python
+    for candidate in (sys.executable, "python3.12", "python3.11"):
+        try:
+            probe = subprocess.run(  # noqa: S603 - our own candidates
+                [candidate, "-c", _PROBE], capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        major, minor, path = probe.stdout.strip().split(" ", 2)
+        if oldest <= (int(major), int(minor)) <= (newest or (4, 0)):
+            return path
+    wanted = f"Python {_dotted(oldest)} or later"
+    if newest:
+        wanted = f"Python {_dotted(oldest)} to {_dotted(newest)}"
+    message = (
+        f"{environment.name} needs {wanted}, with its venv module, and none was found."
+        " Install it (Debian: python3-venv), or name it: make ... PYTHON=/path/to/python"
+    )
+    raise EnvironmentFailure(message)
+
+
+def _packages(lock: Path) -> list[str]:
+    """Return a lock file's lines, without its comments."""
+    return [line for line in lock.read_text().splitlines() if not line.startswith("#")]
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _fingerprint(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _run(command: Sequence[str | Path], lock: int, extra: dict[str, str] | None = None) -> None:
+    """Run in silence; where it fails, raise with the last of what it said.
+
+    The child shares the lock, so that nobody starts over while an orphan is still writing.
+    """
+    done = subprocess.run(  # noqa: S603 - our own commands
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(extra or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        pass_fds=[lock],
+    )
+    if done.returncode:
+        said = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-20:])
+        message = f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{said}"
+        raise EnvironmentFailure(message)
+
+
+def _say(text: str) -> None:
+    """Print a line of progress at once, whole: two environments may be made side by side."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main(names: Sequence[str]) -> int:
+    """Make the named environments side by side; 1 if one failed, with what pip said."""
+    unknown = [name for name in names if name not in ENVIRONMENTS]
+    if unknown or not names:
+        print(f"usage: python -m tools.env NAME...  with {', '.join(ENVIRONMENTS)}")
+        return 2
+    workshop = Workshop()
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(workshop.make, ENVIRONMENTS[name]) for name in names]
+    failures = [failure for failure in (each.exception() for each in made) if failure]
+    for failure in failures:
+        if not isinstance(failure, EnvironmentFailure):
+            raise failure
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,173 @@
+"""The real parts on this machine: the emulators of BigQuery and GCS, and the API's simulator.
+
+Each is a context manager. It starts when entered and goes on in the background; its address is
+asked of it when it is needed, which waits until it is ready. So parts start side by side::
+
+    with gcs_emulator(folder) as gcs, bigquery_emulator(folder) as bigquery:
+        os.environ.update(google_environment(bigquery.url, gcs.url))
+
+The emulators are given one folder, so that BigQuery's load jobs read what GCS holds. Every port
+is the system's choice, so that any number of runs go side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from tools.env import ENVIRONMENTS, Workshop
+from tools.process import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+__all__ = [
+    "PROJECT",
+    "Emulator",
+    "Simulator",
+    "airflow_environment",
+    "bigquery_emulator",
+    "gcs_emulator",
+    "google_environment",
+    "simulator",
+]
+
+PROJECT: Final = "test"
+"""The Google Cloud project that everything is in."""
+
+_STORE: Final = "store"
+
+
+class Emulator(Process):
+    """An emulator, which logs the port that it was given."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str],
+        announced: str,
+    ) -> None:
+        super().__init__(command, log, environment)
+        self._announced = re.compile(announced)
+
+    @cached_property
+    def url(self) -> str:
+        """Where it answers. The first look waits for that."""
+        port = self.wait_for(lambda: self._announced.search(self.log.read_text(errors="replace")))
+        return f"http://127.0.0.1:{port[1]}"
+
+
+class Simulator(Process):
+    """The stand-in for the Engagement API, which writes a file when it is ready."""
+
+    def __init__(self, command: Sequence[str | Path], log: Path, ready: Path) -> None:
+        super().__init__([*command, "--ready-file", ready], log, {})
+        self._ready_file = ready
+
+    @cached_property
+    def _ready(self) -> dict[str, Any]:
+        self.wait_for(lambda: self._ready_file.exists() or None)
+        ready: dict[str, Any] = json.loads(self._ready_file.read_text())
+        return ready
+
+    @property
+    def url(self) -> str:
+        """Where it answers. The first look waits for that."""
+        return str(self._ready["url"])
+
+    @property
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """An Airflow connection for each account, by its handle."""
+        return dict(self._ready["accounts"])
+
+
+def bigquery_emulator(folder: Path) -> Emulator:
+    """Return the BigQuery emulator, to be entered.
+
+    :param folder: the folder that it shares with the GCS emulator; its log is written there too.
+    """
+    workshop, environment = Workshop(), ENVIRONMENTS["emulators"]
+    command = [workshop.python(environment), "-m", "bqemulator", "start", "--project", PROJECT]
+    command += ["--rest-port", "0", "--grpc-port", "0", "--log-level", "info"]
+    return Emulator(
+        [*command, "--log-format", "json"],
+        folder / "bigquery.log",
+        {
+            "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # it would download one of DuckDB's
+            "BQEMU_GCS_LOCAL_ROOT": str(folder / _STORE),
+            "HOME": str(workshop.home(environment)),
+        },
+        announced=r'"port": (\d+), "event": "rest.listen"',
+    )
+
+
+def gcs_emulator(folder: Path) -> Emulator:
+    """Return the GCS emulator, to be entered. Objects lie at ``FOLDER/store/BUCKET/OBJECT``.
+
+    :param folder: the folder that it shares with the BigQuery emulator.
+    """
+    python = Workshop().python(ENVIRONMENTS["emulators"])
+    return Emulator(
+        [python, Workshop().root / "tools" / "gcs_emulator.py", folder / _STORE],
+        folder / "gcs.log",
+        {"STORAGE_BASE": str(folder), "STORAGE_DIR": _STORE},
+        announced=r"listening on (\d+)",
+    )
+
+
+def simulator(folder: Path, *options: str | Path) -> Simulator:
+    """Return the Engagement API's simulator, to be entered.
+
+    :param folder: for its log, and the file that it writes when it is ready.
+    :param options: of its command line; ``make simulator ARGS=--help`` lists them.
+    """
+    command = [sys.executable, "-m", "airflow_provider_engagement.simulator", *options]
+    return Simulator(command, folder / "simulator.log", folder / "simulator.json")
+
+
+def google_environment(bigquery_url: str, gcs_url: str) -> dict[str, str]:
+    """Return what makes Google's clients, and Airflow's hooks, use the emulators."""
+    connection = {
+        "conn_type": "google_cloud_platform",
+        "extra": {"is_anonymous": True, "project": PROJECT},
+    }
+    return {
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
+        "BIGQUERY_EMULATOR_HOST": bigquery_url,
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # gcsfs would wait a minute for gRPC
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+        "STORAGE_EMULATOR_HOST": gcs_url,
+    }
+
+
+def airflow_environment(home: Path, dags_folder: Path, port: int | None = None) -> dict[str, str]:
+    """Return the settings of an Airflow that keeps to itself.
+
+    :param home: its ``AIRFLOW_HOME``: a database of SQLite, logs and generated settings.
+    :param dags_folder: the folder of its DAG files.
+    :param port: for ``airflow standalone``, the API server's; what else listens takes the next.
+    """
+    environment = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    if port is not None:
+        environment |= {
+            "AIRFLOW__API__BASE_URL": f"http://localhost:{port}",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://localhost:{port}/execution/",
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(port + 1),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(port + 2),
+        }
+    return environment
