@@ -6,7 +6,7 @@
 
 # The first Python that runs and can make environments, unless you name one: make ... PYTHON=python3
 ifeq ($(origin PYTHON),undefined)
-PYTHON = $(eval PYTHON := $$(shell $(FIND_PYTHON)))$(PYTHON)
+PYTHON = $(eval PYTHON := $(shell $(FIND_PYTHON)))$(PYTHON)
 endif
 FIND_PYTHON = for python in python3.12 python3.11 python3 python3.13 python3.14; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
@@ -53,8 +53,8 @@ test-long: airflow-3.3+emulators ## run the tests that take too long for every d
 
 .PHONY: lint
 lint: airflow-3.3 ## check style and layout
-	@$(IN_3.3)ruff check --quiet
-	@$(IN_3.3)ruff format --quiet --check
+	@$(IN_3.3)ruff check
+	@$(IN_3.3)ruff format --check
 
 .PHONY: format
 format: airflow-3.3 ## lay out the code, and mend what can be mended
@@ -63,7 +63,7 @@ format: airflow-3.3 ## lay out the code, and mend what can be mended
 
 .PHONY: types
 types: airflow-3.3 ## check types
-	@$(IN_3.3)mypy --no-error-summary --package airflow_provider_engagement --package tools
+	@$(IN_3.3)mypy --package airflow_provider_engagement --package tools
 
 .PHONY: bench
 bench: airflow-3.3+emulators ## measure what docs/ states

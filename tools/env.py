@@ -146,8 +146,8 @@ class Workshop:
 
     def _pip(self, environment: Environment, lock: int, *arguments: str | Path) -> None:
         """Install without a look at dependencies: a lock file names them all."""
-        pip = [self.python(environment), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        _run([*pip, "install", "--quiet", "--no-deps", *arguments], lock)
+        pip = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
+        _run([self.python(environment), *pip, "--no-deps", *arguments], lock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from gcp_storage_emulator.server import (  # type: ignore[import-not-found] # an
 
 
 def main(folder: str) -> None:
-    """Serve the folder, with a folder for each bucket in it, until killed."""
+    """Serve the folder that ``$STORAGE_DIR`` names in this one, until killed."""
     # The client sends with many connections, which the default of 5 makes wait for a second.
     HTTPServer.request_queue_size = 128
     server = create_server("127.0.0.1", 0, data_dir=folder)

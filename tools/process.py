@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["Process", "ProcessFailure", "clean_environment"]
+
+T = TypeVar("T")
 
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 
@@ -69,7 +71,7 @@ class Process:
 
     def __enter__(self) -> Self:
         launched = [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), *self.command]
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             self._running = subprocess.Popen(  # noqa: S603 - our own commands
                 launched,
                 env={**clean_environment(), **self.environment},
@@ -98,7 +100,7 @@ class Process:
         """How it ended; None while it runs."""
         return self._running.poll() if self._running else None
 
-    def wait_for[T](self, seen: Callable[[], T | None], timeout: float = 60) -> T:
+    def wait_for(self, seen: Callable[[], T | None], timeout: float = 60) -> T:
         """Return what ``seen`` returns, once that is something.
 
         :raises ProcessFailure: if the process ends first, or takes longer.

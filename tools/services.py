@@ -4,7 +4,7 @@ Each is a context manager. It starts when entered and goes on in the background;
 asked of it when it is needed, which waits until it is ready. So parts start side by side::
 
     with gcs_emulator(folder) as gcs, bigquery_emulator(folder) as bigquery:
-        os.environ.update(google_environment(bigquery.url, gcs.url))
+        os.environ.update(google_environment(bigquery=bigquery.url, gcs=gcs.url))
 
 The emulators are given one folder, so that BigQuery's load jobs read what GCS holds. Every port
 is the system's choice, so that any number of runs go side by side.
@@ -16,7 +16,7 @@ import json
 import re
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tools.env import ENVIRONMENTS, Workshop
 from tools.process import Process
@@ -69,6 +69,10 @@ class Simulator(Process):
         super().__init__([*command, "--ready-file", ready], log, {})
         self._ready_file = ready
 
+    def __enter__(self) -> Self:
+        self._ready_file.unlink(missing_ok=True)
+        return super().__enter__()
+
     @cached_property
     def _ready(self) -> dict[str, Any]:
         self.wait_for(lambda: self._ready_file.exists() or None)
@@ -92,10 +96,9 @@ def bigquery_emulator(folder: Path) -> Emulator:
     :param folder: the folder that it shares with the GCS emulator; its log is written there too.
     """
     workshop, environment = Workshop(), ENVIRONMENTS["emulators"]
-    command = [workshop.python(environment), "-m", "bqemulator", "start", "--project", PROJECT]
-    command += ["--rest-port", "0", "--grpc-port", "0", "--log-level", "info"]
+    flags = ("--rest-port", "0", "--grpc-port", "0", "--log-level", "info", "--log-format", "json")
     return Emulator(
-        [*command, "--log-format", "json"],
+        [workshop.python(environment), "-m", "bqemulator", "start", "--project", PROJECT, *flags],
         folder / "bigquery.log",
         {
             "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # it would download one of DuckDB's
@@ -113,7 +116,7 @@ def gcs_emulator(folder: Path) -> Emulator:
     """
     python = Workshop().python(ENVIRONMENTS["emulators"])
     return Emulator(
-        [python, Workshop().root / "tools" / "gcs_emulator.py", folder / _STORE],
+        [python, Workshop().root / "tools" / "gcs_emulator.py", folder],
         folder / "gcs.log",
         {"STORAGE_BASE": str(folder), "STORAGE_DIR": _STORE},
         announced=r"listening on (\d+)",
@@ -130,19 +133,20 @@ def simulator(folder: Path, *options: str | Path) -> Simulator:
     return Simulator(command, folder / "simulator.log", folder / "simulator.json")
 
 
-def google_environment(bigquery_url: str, gcs_url: str) -> dict[str, str]:
-    """Return what makes Google's clients, and Airflow's hooks, use the emulators."""
+def google_environment(*, bigquery: str = "", gcs: str = "") -> dict[str, str]:
+    """Return what makes Google's clients, and Airflow's hooks, use the emulators at these URLs."""
     connection = {
         "conn_type": "google_cloud_platform",
         "extra": {"is_anonymous": True, "project": PROJECT},
     }
-    return {
+    environment = {
         "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
-        "BIGQUERY_EMULATOR_HOST": bigquery_url,
+        "BIGQUERY_EMULATOR_HOST": bigquery,
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # gcsfs would wait a minute for gRPC
         "GOOGLE_CLOUD_PROJECT": PROJECT,
-        "STORAGE_EMULATOR_HOST": gcs_url,
+        "STORAGE_EMULATOR_HOST": gcs,
     }
+    return {name: value for name, value in environment.items() if value}
 
 
 def airflow_environment(home: Path, dags_folder: Path, port: int | None = None) -> dict[str, str]:

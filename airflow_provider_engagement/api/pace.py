@@ -38,7 +38,11 @@ LONGEST_WAIT: Final = 300.0
 # does not bring one more into the service's minute.
 _SLACK: Final = 1.005
 
-_NO_HEADER_WAIT: Final = 5.0
+# Where the service does not say how long to wait: seconds after the first refusal, doubled with
+# each one that follows it, and at most a minute, which is what the limit is counted by.
+_FIRST_UNTOLD_WAIT: Final = 1.0
+_LONGEST_UNTOLD_WAIT: Final = 60.0
+
 _LONGEST_TOLD: Final = 900.0
 
 
@@ -49,8 +53,9 @@ class _Page:
     next_slot: float = 0.0
     blocked_until: float = 0.0
     limit: float = 0.0
+    refusals: float = 0.0
 
-    FORMAT = struct.Struct("<3d")
+    FORMAT = struct.Struct("<4d")
 
 
 class SlotBook:
@@ -76,7 +81,9 @@ class SlotBook:
             whole = len(raw) == _Page.FORMAT.size
             page = _Page(*_Page.FORMAT.unpack(raw)) if whole else _Page()
             yield page
-            packed = _Page.FORMAT.pack(page.next_slot, page.blocked_until, page.limit)
+            packed = _Page.FORMAT.pack(
+                page.next_slot, page.blocked_until, page.limit, page.refusals
+            )
             os.pwrite(descriptor, packed, 0)
         finally:
             os.close(descriptor)
@@ -141,18 +148,24 @@ class Pace:
         :returns: the Unix second until which the service has us wait, None if it does not.
         """
         now = self._clock()
-        refused = status == 429  # noqa: PLR2004
+        refused = status == 429  # noqa: PLR2004 - an HTTP status
         told = told_to_wait(headers, now=now, refused=refused)
         limit = _number(headers.get("x-per-minute-limit"))
-        if refused and told is None:
-            told = now + _NO_HEADER_WAIT
-        if told is not None or limit:
-            with self._book.open() as page:
-                page.limit = limit or page.limit
-                page.blocked_until = max(page.blocked_until, told or 0.0)
-                if refused:
-                    # Slots given out for the time of the block are taken anew after it.
-                    page.next_slot = page.blocked_until
+        with self._book.open() as page:
+            page.limit = limit or page.limit
+            # Requests in flight together are refused together: that is one refusal, not many.
+            news = refused and page.blocked_until <= now
+            if refused and told is None:
+                untold = min(_FIRST_UNTOLD_WAIT * 2**page.refusals, _LONGEST_UNTOLD_WAIT)
+                told = now + untold if news else page.blocked_until
+            page.blocked_until = max(page.blocked_until, told or 0.0)
+            if not refused:
+                page.refusals = 0.0
+            elif news:
+                page.refusals = min(page.refusals + 1, 10)
+            if refused:
+                # Slots given out for the time of the block are taken anew after it.
+                page.next_slot = page.blocked_until
         if refused:
             self._gate.shrink()
             log.warning("The service asks us to slow down: waiting %.0f s.", (told or now) - now)
@@ -245,7 +258,7 @@ def _number(text: str | None) -> float | None:
         number = float(text or "")
     except ValueError:
         return None
-    return number if 0 <= number < 1e12 else None  # noqa: PLR2004 - and no nan, no infinity
+    return number if 0 <= number < 1e15 else None  # noqa: PLR2004 - and no nan, no infinity
 
 
 def _too_long(seconds: float, until: float) -> ThrottledError:

@@ -63,6 +63,17 @@ class Plan:
                 rows += len(self.query.engagement_types) if by_type else 1
         return rows
 
+    def __str__(self) -> str:
+        query = self.query
+        old = f", {len(self.too_old):,} of them too old for some types" if self.too_old else ""
+        return (
+            f"{len(self.requests):,} requests to {query.endpoint.name} for "
+            f"{len(self.tweet_ids):,} Tweets{old}, with {query.access} access: "
+            f"{', '.join(query.engagement_types)} by "
+            f"{' and '.join(grouping.canonical for grouping in query.groupings)}; "
+            f"at most {self.max_rows:,} rows."
+        )
+
     def describe(self) -> dict[str, object]:
         """Tell the plan in figures, for the log, the summary and ``plan_only``."""
         return {

@@ -7,12 +7,16 @@ from typing import Final
 
 import pyarrow as pa
 
+from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
+
 __all__ = [
     "BIGQUERY_TO_ARROW",
     "COVERAGE",
     "COVERAGE_KEY",
     "LONG",
     "LONG_KEY",
+    "WIDE",
+    "WIDE_KEY",
     "Column",
     "arrow_schema",
 ]
@@ -76,6 +80,19 @@ LONG_KEY: Final = (
     "hour_of_day",
     "snapshot_at",
 )
+
+_VALUE: Final = [column.name for column in LONG].index("value")
+
+# One row a Tweet and period: the types side by side, all of them, in place of type and value.
+WIDE: Final = (
+    *(column for column in LONG[:_VALUE] if column.name != "engagement_type"),
+    *(
+        Column(name, "INT64", False, f"The count of {name}; null where it was not given.")
+        for name in ENGAGEMENT_TYPES
+    ),
+    *LONG[_VALUE + 1 :],
+)
+WIDE_KEY: Final = tuple(name for name in LONG_KEY if name != "engagement_type")
 
 COVERAGE: Final = (
     Column("account", "STRING", True, "The owner whose connection asked."),

@@ -161,7 +161,7 @@ class EngagementPullOperator(BaseOperator):
         from airflow_provider_engagement.api.plan import make_plan
 
         plan = make_plan(query, tweet_ids, now=datetime.now(UTC))
-        self.log.info("Plan: %s", plan.describe())
+        self.log.info("Plan: %s", plan)
         return plan
 
     def _skip_if_late(self, snapshot_at: datetime) -> None:

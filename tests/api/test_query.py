@@ -108,7 +108,11 @@ def named(*levels: str) -> dict[str, Any]:
         ),
         (
             "historical",
-            {"groupings": named("engagement.day", "tweet.id", "engagement.type", "engagement.hour")},
+            {
+                "groupings": named(
+                    "engagement.day", "tweet.id", "engagement.type", "engagement.hour"
+                )
+            },
             "four levels in the order",
         ),
     ],

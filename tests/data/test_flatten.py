@@ -112,7 +112,9 @@ def test_an_unavailable_tweet_and_a_bare_number() -> None:
 def test_what_is_listed_as_unsupported_is_absent_though_it_is_sent_as_zero() -> None:
     grouping = Grouping("grouping name", (TWEET, TYPE))
     ids = ["479311209565413376", "477139122520219648", "1397568983931392004"]
-    flat = flattened(answer_of("totals-unsupported.json", grouping), grouping, ids, ENGAGEMENT_TYPES)
+    flat = flattened(
+        answer_of("totals-unsupported.json", grouping), grouping, ids, ENGAGEMENT_TYPES
+    )
     found = counts(flat)
     assert len(found) == 10
     assert (ids[0], "video_views") not in found

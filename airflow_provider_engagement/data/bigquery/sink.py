@@ -18,11 +18,9 @@ from airflow_provider_engagement.data.bigquery.loads import (
     StagingTable,
 )
 from airflow_provider_engagement.data.bigquery.merge import (
-    LONG_LAYOUT,
+    STAGING,
     Batch,
-    Layout,
     append_script,
-    staging_columns,
     truncate_script,
     upsert_script,
 )
@@ -33,11 +31,12 @@ from airflow_provider_engagement.data.bigquery.tables import (
     ensure_table,
     location_of,
 )
+from airflow_provider_engagement.data.layout import layout_of
 from airflow_provider_engagement.data.schema import COVERAGE
 from airflow_provider_engagement.data.sink import Landed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     import pyarrow as pa
@@ -57,7 +56,9 @@ class BigQuerySink:
 
     :param client: a BigQuery client, whose project the jobs run in.
     :param destination_table: ``project.dataset.table`` or ``dataset.table``.
-    :param layout: the shape of the rows.
+    :param layout: ``long`` or ``wide``, the shape of the table; rows are handed over long.
+    :param groupings: the groupings that are asked for, to be refused where the layout has no
+        place for them.
     :param write_mode: ``upsert``: repeatable, the same rows make the same table. ``append``:
         adds, every time. ``truncate``: replaces all that the table holds, unless there are no
         rows.
@@ -76,7 +77,8 @@ class BigQuerySink:
         client: bigquery.Client,
         destination_table: str,
         *,
-        layout: Layout = LONG_LAYOUT,
+        layout: str = "long",
+        groupings: Iterable[str] = (),
         write_mode: str = "upsert",
         expected_rows: int = 0,
         staging: ObjectStore | None = None,
@@ -90,7 +92,7 @@ class BigQuerySink:
             raise UsageError(message, advice=f"Use one of {', '.join(WRITE_MODES)}.")
         self.table = TableName.parse(destination_table, client.project)
         self._client = client
-        self._layout = layout
+        self._layout = layout_of(layout, groupings)
         self._mode = write_mode
         self._bucket = staging
         self._location = location
@@ -112,9 +114,7 @@ class BigQuerySink:
             self._client,
             self.table,
             self._layout.columns,
-            description="Engagement counts, one a row."
-            if self._layout is LONG_LAYOUT
-            else "Engagement counts, one row a Tweet and period.",
+            description=self._layout.description,
             cluster=self._layout.cluster,
         )
         ensure_table(
@@ -177,9 +177,7 @@ class BigQuerySink:
                 bucket=self._bucket,
                 wait=self._wait,
             )
-            self._staging = StagingTable(
-                self._client, self.table.new_staging(), staging_columns(self._layout), settings
-            )
+            self._staging = StagingTable(self._client, self.table.new_staging(), STAGING, settings)
         return self._staging
 
     def _land(self, batch: Batch) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""What tests share: the emulated Google Cloud, and an Airflow that keeps to itself.
+
+Each xdist worker has its own of everything, made when a test first asks for it: that takes a
+second for BigQuery and a few for Airflow's database, and no worker waits for another.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools.env import ENVIRONMENTS, ROOT, Workshop
+from tools.process import clean_environment
+from tools.services import (
+    airflow_environment,
+    bigquery_emulator,
+    gcs_emulator,
+    google_environment,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tools.clients import BigQuery, Gcs
+    from tools.services import Emulator
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget the user's settings, before any test imports Airflow, which reads them once."""
+    home = Path(tempfile.mkdtemp(prefix="airflow-home-"))
+    patch = pytest.MonkeyPatch()
+    kept = clean_environment()
+    for name in os.environ.keys() - kept.keys():
+        patch.delenv(name)
+    for name, value in {**kept, **airflow_environment(home, ROOT / "example_dags")}.items():
+        patch.setenv(name, value)
+    config.add_cleanup(patch.undo)
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """Make an ``AIRFLOW_HOME`` with a database; its DAGs folder is ``example_dags``."""
+    airflow = Path(sys.executable).with_name("airflow")
+    migrated = subprocess.run(  # noqa: S603 - our own command
+        [airflow, "db", "migrate"], capture_output=True, text=True, check=False
+    )
+    assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+    return Path(os.environ["AIRFLOW_HOME"])
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the folder that the emulators share."""
+    if not Workshop().python(ENVIRONMENTS["emulators"]).exists():
+        pytest.fail("The emulators are not installed: run `make test-3.3`, once")
+    return tmp_path_factory.mktemp("emulated")
+
+
+@pytest.fixture(scope="session")
+def _gcs_emulator(emulated: Path) -> Iterator[Emulator]:
+    with gcs_emulator(emulated) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def _bigquery_emulator(emulated: Path) -> Iterator[Emulator]:
+    with bigquery_emulator(emulated) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def gcs(_gcs_emulator: Emulator, emulated: Path, monkeypatch: pytest.MonkeyPatch) -> Gcs:
+    """Emulate Google Cloud Storage, which clients and hooks find by the environment."""
+    from tools.clients import Gcs
+
+    for name, value in google_environment(gcs=_gcs_emulator.url).items():
+        monkeypatch.setenv(name, value)
+    return Gcs(_gcs_emulator.url, emulated / "store")
+
+
+@pytest.fixture
+def bigquery(_bigquery_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> BigQuery:
+    """Emulate BigQuery, which clients and hooks find by the environment."""
+    from tools.clients import BigQuery
+
+    for name, value in google_environment(bigquery=_bigquery_emulator.url).items():
+        monkeypatch.setenv(name, value)
+    return BigQuery(_bigquery_emulator.url)
+
+
+@pytest.fixture
+def dataset(bigquery: BigQuery) -> Iterator[str]:
+    """Make a BigQuery dataset for one test; it is known by its name."""
+    name = bigquery.make_dataset()
+    yield name
+    bigquery.client.delete_dataset(name, delete_contents=True)
