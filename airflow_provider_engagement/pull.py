@@ -1,48 +1,55 @@
 """The spine: plan, send, flatten, sink.
 
-Requests are sent by threads, a parsed answer at a time each; everything else, the sink above all,
-happens on the thread that called, in the order in which the answers come.
+Requests are sent by threads; everything else, the sink above all, happens on the thread that
+called, in the order in which the answers come.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_engagement.api.errors import EngagementError, MissingCountsError
 from airflow_provider_engagement.api.plan import Plan, PlannedRequest, batches
-from airflow_provider_engagement.api.spec import Access, GroupBy
-from airflow_provider_engagement.data.coverage import Coverage, Fate, Status
-from airflow_provider_engagement.data.flatten import Origin, flatten
+from airflow_provider_engagement.api.spec import Access, EndpointName, GroupBy
+from airflow_provider_engagement.data.coverage import Coverage, Status
+from airflow_provider_engagement.data.flatten import Origin
 from airflow_provider_engagement.data.sums import sum_rows
+from airflow_provider_engagement.fetch import Fetched, Fetcher
+from airflow_provider_engagement.settle import settle, settle_unasked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from airflow_provider_engagement.api.client import Asked, EngagementClient
-    from airflow_provider_engagement.api.query import Query
+    from airflow_provider_engagement.api.client import EngagementClient
+    from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.data.sink import Landed, Sink
 
-__all__ = ["Outcome", "pull"]
+__all__ = ["Moment", "Outcome", "pull"]
 
 log = logging.getLogger(__name__)
 
-_PROGRESS_EVERY: Final = 10.0
 
-_TOO_OLD: Final = "too old for some types"
-_UNSUPPORTED: Final = "the service lists it as unsupported for some types"
-_UNAVAILABLE: Final = "deleted, protected or suspended"
-_FOREIGN: Final = "belongs to another account"
-_FOREIGN_PUBLIC: Final = "belongs to another account: public counts only"
-_NOT_TOLD_APART: Final = "refused together with others, and not told apart within bounds"
-_ABSENT: Final = "absent from the answer"
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a pull's counts are of.
+
+    :param snapshot_at: the moment that counts to date stand for, UTC.
+    :param span: the range that was asked for, aligned, UTC; the plan's window may be shorter,
+        where the service does not hold it all. None for counts to date.
+    """
+
+    snapshot_at: datetime
+    span: Window | None = None
+
+    def describe(self) -> dict[str, str]:
+        """Tell it in words that turn into JSON."""
+        if self.span is None:
+            return {"snapshot_at": self.snapshot_at.isoformat()}
+        return {"start": self.span.start.isoformat(), "end": self.span.end.isoformat()}
 
 
 @dataclass(slots=True)
@@ -60,27 +67,159 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Fetched:
-    """What a thread brings home: the fates of one request's ids, and their rows."""
+class _Pull:
+    """One pull under way: what it is about, and what it has gathered."""
 
-    request: PlannedRequest
-    asked: Asked
-    by_tweet: pa.Table
-    sums: pa.Table
-    seen: set[str]
-    unsupported: dict[str, frozenset[str]]
-    strangers: int
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What a pull has gathered so far, on its own thread."""
-
+    client: EngagementClient
+    plan: Plan
+    sink: Sink
+    moment: Moment
+    keep_incomplete: bool
+    coverage: Coverage
     sent: int = 0
     rows: int = 0
+    incomplete: int = 0
     strangers: int = 0
-    sums: list[pa.Table] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
+    sums_left_out: int = 0
+    parts: list[pa.Table] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Send everything, and write what comes."""
+        query, coverage = self.plan.query, self.coverage
+        settle_unasked(self.plan, coverage)
+        if self.plan.requests:
+            self.client.prepare(query.endpoint.name, query.access)
+        origin = Origin(
+            account=self.client.settings.account,
+            access=query.access,
+            endpoint=query.endpoint.name,
+            snapshot_at=self.moment.snapshot_at,
+            span=self.moment.span,
+        )
+        fetcher = Fetcher(self.client, query, origin)
+        for fetched in fetcher.fetch_all(self.plan.requests, spared=lambda: coverage.gone):
+            self._take(fetched)
+        second = self._second_look(fetcher)
+        if second is not None:
+            fetcher, requests = second
+            for fetched in fetcher.fetch_all(requests, spared=tuple):
+                self._take(fetched)
+
+    def _take(self, fetched: Fetched) -> None:
+        """Write what a request brought, and note what became of its Tweets."""
+        self.sent += fetched.asked.sent
+        self.strangers += fetched.strangers
+        settle(fetched, self.plan, self.coverage)
+        self._write(fetched.rows)
+        if fetched.parts.num_rows:
+            self.parts.append(fetched.parts)
+
+    def _write(self, rows: pa.Table) -> None:
+        if not self.keep_incomplete:
+            whole = rows.filter(rows["complete"])
+            self.incomplete += rows.num_rows - whole.num_rows
+            rows = whole
+        if rows.num_rows:
+            self.rows += rows.num_rows
+            self.sink.write(rows)
+
+    def _second_look(self, fetcher: Fetcher) -> tuple[Fetcher, list[PlannedRequest]] | None:
+        """Plan the public counts of foreign Tweets, where app-only access is to be had.
+
+        Only rows of single Tweets and types are asked for: a sum over other types, or over other
+        people's Tweets, would be another number under the same name.
+        """
+        query, fates = self.plan.query, self.coverage.fates
+        foreign = [i for i in self.plan.tweet_ids if fates[i].status is Status.FORBIDDEN]
+        groupings = tuple(
+            grouping
+            for grouping in query.groupings
+            if {GroupBy.TWEET_ID, GroupBy.ENGAGEMENT_TYPE}.issubset(grouping.group_by)
+        )
+        types = [name for name in query.engagement_types if name in query.endpoint.public_types]
+        if not (foreign and groupings and types):
+            return None
+        try:
+            self.client.prepare(query.endpoint.name, Access.PUBLIC)
+        except EngagementError as error:
+            log.warning(
+                "Public counts of %d foreign Tweets are not to be had: %s", len(foreign), error
+            )
+            return None
+        by_types: dict[tuple[str, ...], list[str]] = {}
+        for tweet_id in foreign:
+            spared = self.plan.too_old.get(tweet_id, ())
+            by_types.setdefault(tuple(n for n in types if n not in spared), []).append(tweet_id)
+        requests = [
+            PlannedRequest(tweet_ids=batch, engagement_types=names, access=Access.PUBLIC)
+            for names, ids in by_types.items()
+            if names
+            for batch in batches(ids, query.endpoint.max_tweet_ids)
+        ]
+        log.info("Asking app-only for %d foreign Tweets: %d requests.", len(foreign), len(requests))
+        return replace(fetcher, query=replace(query, groupings=groupings)), requests
+
+    def write_sums(self) -> None:
+        """Write sums over requests; none that a request was missing for."""
+        parts = pa.concat_tables(self.parts) if self.parts else None
+        if parts is None:
+            return
+        coverage = self.coverage
+        of_tweets = parts.filter(parts["tweet_id"].is_valid())
+        of_all = parts.filter(parts["tweet_id"].is_null())
+        missing = sorted(coverage.torn | coverage.with_status(Status.UNANSWERED))
+        whole = of_tweets.filter(pc.invert(_is_in(of_tweets["tweet_id"], missing)))
+        summed = [sum_rows(whole)]
+        self.sums_left_out += sum_rows(of_tweets).num_rows - summed[0].num_rows
+        # Requests of 28hr are of the same hours only if the clock did not strike between them.
+        needed = len(self.plan.requests) if self._needs_every_request() else None
+        total = sum_rows(of_all, parts=needed)
+        self.sums_left_out += sum_rows(of_all).num_rows - total.num_rows
+        if missing:
+            self.sums_left_out += total.num_rows
+        else:
+            summed.append(total)
+        if self.sums_left_out:
+            log.warning(
+                "%d sums are left out, since not every request that they need was answered whole.",
+                self.sums_left_out,
+            )
+        self._write(pa.concat_tables(summed))
+
+    def _needs_every_request(self) -> bool:
+        return self.plan.query.endpoint.name is EndpointName.LAST_28_HOURS
+
+    def check_missing(self, max_missing_share: float) -> None:
+        """Fail if too few Tweets could be counted."""
+        coverage = self.coverage
+        answered = coverage.count(Status.ANSWERED)
+        if answered and coverage.missing_share <= max_missing_share:
+            return
+        told = ", ".join(
+            f"{count} {status}"
+            for status in Status
+            if status is not Status.ANSWERED and (count := coverage.count(status))
+        )
+        msg = f"{answered} of {len(coverage.tweet_ids)} Tweets could be counted ({told})."
+        raise MissingCountsError(
+            msg,
+            advice="Nothing was written. Check that tweet_ids belong to the connection's account; "
+            f"max_missing_share is {max_missing_share}.",
+        )
+
+    def summary(self) -> dict[str, object]:
+        """Tell the pull in figures."""
+        return {
+            "account": self.client.settings.account,
+            "plan": self.plan.describe(),
+            "window": self.moment.describe(),
+            "requests": self.sent,
+            "rows": self.rows,
+            "rows_incomplete_dropped": self.incomplete,
+            "tweets": self.coverage.describe(),
+            "counts_never_asked_for": self.strangers,
+            "sums_left_out": self.sums_left_out,
+        }
 
 
 def pull(
@@ -88,292 +227,43 @@ def pull(
     plan: Plan,
     sink: Sink,
     *,
-    snapshot_at: datetime,
+    moment: Moment,
     max_missing_share: float = 1.0,
+    keep_incomplete: bool = True,
 ) -> Outcome:
     """Send a plan's requests and land their rows: all of them, or none.
 
     :param client: the connection to ask through.
     :param plan: what to ask.
     :param sink: where the rows go; it is prepared before the first request.
-    :param snapshot_at: the moment that counts to date stand for, UTC.
+    :param moment: what the counts are of.
     :param max_missing_share: the share of ids, 0 to 1, that may stay without any count.
+    :param keep_incomplete: whether to write buckets that had not ended, or were not wholly
+        covered, when the service answered.
     :raises MissingCountsError: if more do, or none has one. Nothing is written then.
     :raises EngagementError: if a request stays unanswered. Nothing is written then.
     """
-    query, account = plan.query, client.settings.account
     coverage = Coverage(plan.tweet_ids)
-    tally = _Tally()
+    under_way = _Pull(client, plan, sink, moment, keep_incomplete, coverage)
     try:
         sink.prepare()
-        _pull_rounds(client, plan, sink, coverage, tally, snapshot_at=snapshot_at)
-        _check_missing(coverage, max_missing_share)
-        sums_left_out = _write_sums(sink, coverage, tally)
-        summary: dict[str, object] = {
-            "account": account,
-            "plan": plan.describe(),
-            "window": {"snapshot_at": snapshot_at.isoformat()},
-            "requests": tally.sent,
-            "rows": tally.rows,
-            "tweets": coverage.describe(),
-            "counts_never_asked_for": tally.strangers,
-            "sums_left_out": sums_left_out,
-        }
+        under_way.run()
+        under_way.check_missing(max_missing_share)
+        under_way.write_sums()
+        summary = under_way.summary()
         table = coverage.table(
-            account=account,
-            endpoint=query.endpoint.name,
-            snapshot_at=snapshot_at,
+            account=client.settings.account,
+            endpoint=plan.query.endpoint.name,
+            snapshot_at=moment.snapshot_at,
+            span=moment.span,
             collected_at=datetime.now(UTC),
         )
         landed = sink.commit(table, summary)
     except BaseException:
         sink.discard()
         raise
-    return Outcome(landed=landed, requests=tally.sent, summary=summary)
+    return Outcome(landed=landed, requests=under_way.sent, summary=summary)
 
 
-def _pull_rounds(
-    client: EngagementClient,
-    plan: Plan,
-    sink: Sink,
-    coverage: Coverage,
-    tally: _Tally,
-    *,
-    snapshot_at: datetime,
-) -> None:
-    query = plan.query
-    unasked = set(query.engagement_types)
-    coverage.settle(
-        (item for item, names in plan.too_old.items() if unasked.issubset(names)),
-        Fate(Status.UNSUPPORTED, reason=_TOO_OLD, missing_types=query.engagement_types),
-    )
-    if plan.requests:
-        client.prepare(query.endpoint.name, query.access)
-    for fetched in _fetch_all(client, query, plan.requests, snapshot_at=snapshot_at):
-        _take(fetched, plan, sink, coverage, tally)
-    foreign = _foreign_round(client, plan, tally.foreign)
-    if foreign is not None:
-        public_query, requests = foreign
-        for fetched in _fetch_all(client, public_query, requests, snapshot_at=snapshot_at):
-            _take(fetched, plan, sink, coverage, tally)
-
-
-def _foreign_round(
-    client: EngagementClient, plan: Plan, foreign: list[str]
-) -> tuple[Query, list[PlannedRequest]] | None:
-    """Plan the public counts of foreign Tweets, where app-only access is to be had.
-
-    Only rows of single Tweets and types are asked for: a sum over other types, or over other
-    people's Tweets, would be another number under the same name.
-    """
-    query = plan.query
-    groupings = tuple(
-        grouping
-        for grouping in query.groupings
-        if {GroupBy.TWEET_ID, GroupBy.ENGAGEMENT_TYPE}.issubset(grouping.group_by)
-    )
-    types = [name for name in query.engagement_types if name in query.endpoint.public_types]
-    if not (foreign and groupings and types):
-        return None
-    try:
-        client.prepare(query.endpoint.name, Access.PUBLIC)
-    except EngagementError as error:
-        log.warning("Public counts of %d foreign Tweets are not to be had: %s", len(foreign), error)
-        return None
-    by_types: dict[tuple[str, ...], list[str]] = {}
-    for tweet_id in foreign:
-        spared = plan.too_old.get(tweet_id, ())
-        by_types.setdefault(tuple(n for n in types if n not in spared), []).append(tweet_id)
-    requests = [
-        PlannedRequest(tweet_ids=batch, engagement_types=names, access=Access.PUBLIC)
-        for names, ids in by_types.items()
-        if names
-        for batch in batches(ids, query.endpoint.max_tweet_ids)
-    ]
-    log.info("Asking app-only for %d foreign Tweets: %d requests.", len(foreign), len(requests))
-    return replace(query, groupings=groupings, access=Access.PUBLIC), requests
-
-
-def _fetch_all(
-    client: EngagementClient,
-    query: Query,
-    requests: Iterable[PlannedRequest],
-    *,
-    snapshot_at: datetime,
-) -> Iterator[_Fetched]:
-    """Fetch requests by several threads, and give what they bring as it comes."""
-    requests = tuple(requests)
-    waiting = iter(requests)
-    most = client.settings.max_concurrency
-    progress = _Progress(len(requests))
-    with ThreadPoolExecutor(max_workers=most, thread_name_prefix="engagement") as threads:
-
-        def send(request: PlannedRequest) -> Future[_Fetched]:
-            return threads.submit(_fetch, client, query, request, snapshot_at)
-
-        running = {send(request) for request in islice(waiting, most)}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                    progress.step()
-                running |= {send(request) for request in islice(waiting, len(done))}
-        except BaseException:
-            client.stop()
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _fetch(
-    client: EngagementClient, query: Query, request: PlannedRequest, snapshot_at: datetime
-) -> _Fetched:
-    asked = client.ask(query, request)
-    origin = Origin(
-        account=client.settings.account,
-        access=request.access,
-        endpoint=query.endpoint.name,
-        snapshot_at=snapshot_at,
-    )
-    single = tuple(g for g in query.groupings if GroupBy.TWEET_ID in g.group_by)
-    summed = tuple(g for g in query.groupings if GroupBy.TWEET_ID not in g.group_by)
-    fetched = _Fetched(request, asked, pa.table({}), pa.table({}), set(), {}, 0)
-    rows: list[pa.Table] = []
-    sums: list[pa.Table] = []
-    for answer in asked.answers:
-        for groupings, tables in ((single, rows), (summed, sums)):
-            if groupings:
-                flat = flatten(
-                    answer,
-                    groupings=groupings,
-                    tweet_ids=request.tweet_ids,
-                    engagement_types=request.engagement_types,
-                    origin=origin,
-                )
-                tables.append(flat.table)
-                fetched.seen |= flat.seen
-                fetched.strangers += flat.strangers
-        fetched.unsupported.update(answer.unsupported)
-    if not single:
-        gone = asked.forbidden | asked.unavailable | asked.unanswered
-        fetched.seen = set(request.tweet_ids) - gone
-    # The parsed answers are large, and nobody needs them any more.
-    asked.answers.clear()
-    fetched.by_tweet = pa.concat_tables(rows) if rows else pa.table({})
-    fetched.sums = pa.concat_tables(sums) if sums else pa.table({})
-    return fetched
-
-
-def _take(fetched: _Fetched, plan: Plan, sink: Sink, coverage: Coverage, tally: _Tally) -> None:
-    """Write what a thread brought, and note what became of its Tweets."""
-    tally.sent += fetched.asked.sent
-    tally.strangers += fetched.strangers
-    if fetched.by_tweet.num_rows:
-        tally.rows += fetched.by_tweet.num_rows
-        sink.write(fetched.by_tweet)
-    if fetched.sums.num_rows:
-        tally.sums.append(fetched.sums)
-    _settle(fetched, plan, coverage)
-    if fetched.request.access is Access.OWNER:
-        tally.foreign += [
-            item for item in fetched.request.tweet_ids if item in fetched.asked.forbidden
-        ]
-
-
-def _settle(fetched: _Fetched, plan: Plan, coverage: Coverage) -> None:
-    request, asked = fetched.request, fetched.asked
-    wanted = plan.query.engagement_types
-    fates: dict[tuple[Status, str | None, tuple[str, ...]], list[str]] = {}
-    for tweet_id in request.tweet_ids:
-        too_old = plan.too_old.get(tweet_id, ())
-        listed = fetched.unsupported.get(tweet_id, frozenset())
-        missing = tuple(
-            name
-            for name in wanted
-            if name in too_old or name in listed or name not in request.engagement_types
-        )
-        answered = tweet_id in fetched.seen
-        status, reason = Status.ANSWERED if answered else Status.UNANSWERED, None
-        if tweet_id in asked.unavailable:
-            status, reason = Status.UNAVAILABLE, _UNAVAILABLE
-        elif tweet_id in asked.forbidden:
-            status, reason = Status.FORBIDDEN, _FOREIGN
-        elif tweet_id in asked.unanswered:
-            reason = _NOT_TOLD_APART
-        elif not answered:
-            status = Status.UNSUPPORTED if listed else Status.UNANSWERED
-            reason = _UNSUPPORTED if listed else _ABSENT
-        elif missing:
-            reason = _why_missing(request, plan, fetched, tweet_id)
-        gone = status is not Status.ANSWERED
-        fates.setdefault((status, reason, wanted if gone else missing), []).append(tweet_id)
-    for (status, reason, missing), ids in fates.items():
-        access = request.access if status is Status.ANSWERED else None
-        coverage.settle(ids, Fate(status, reason, access, missing))
-
-
-def _why_missing(
-    request: PlannedRequest, plan: Plan, fetched: _Fetched, tweet_id: str
-) -> str | None:
-    if request.access is not plan.query.access:
-        return _FOREIGN_PUBLIC
-    return _UNSUPPORTED if tweet_id in fetched.unsupported else _TOO_OLD
-
-
-def _check_missing(coverage: Coverage, max_missing_share: float) -> None:
-    share = coverage.missing_share
-    answered = coverage.count(Status.ANSWERED)
-    if answered and share <= max_missing_share:
-        return
-    figures = coverage.describe()
-    reasons: Mapping[str, int] = {
-        str(status): coverage.count(status)
-        for status in Status
-        if status is not Status.ANSWERED and coverage.count(status)
-    }
-    told = ", ".join(f"{count} {status}" for status, count in reasons.items())
-    msg = f"{answered} of {figures['asked']} Tweets could be counted ({told})."
-    raise MissingCountsError(
-        msg,
-        advice="Nothing was written. Check that tweet_ids belong to the connection's account; "
-        f"max_missing_share is {max_missing_share}.",
-    )
-
-
-def _write_sums(sink: Sink, coverage: Coverage, tally: _Tally) -> int:
-    """Write the sums over Tweets, unless a Tweet that they need went unanswered.
-
-    :returns: how many were left out.
-    """
-    if not tally.sums:
-        return 0
-    summed = sum_rows(pa.concat_tables(tally.sums))
-    if coverage.count(Status.UNANSWERED):
-        log.warning("%d sums are left out: some Tweets went unanswered.", summed.num_rows)
-        return int(summed.num_rows)
-    sink.write(summed)
-    tally.rows += summed.num_rows
-    return 0
-
-
-class _Progress:
-    """Says from time to time how far a pull has come.
-
-    :param total: requests to send.
-    """
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._began = self._said = time.monotonic()
-
-    def step(self) -> None:
-        """Count one, and say so if it is time."""
-        self._done += 1
-        now = time.monotonic()
-        if now - self._said >= _PROGRESS_EVERY:
-            self._said = now
-            left = (now - self._began) / self._done * (self._total - self._done)
-            log.info(
-                "%d of %d requests answered, about %.0f s left.", self._done, self._total, left
-            )
+def _is_in(ids: pa.ChunkedArray, listed: list[str]) -> pa.ChunkedArray:
+    return pc.is_in(ids, value_set=pa.array(listed, type=pa.string()))

@@ -10,7 +10,7 @@ from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.operators.sinks import RowsSink
-from airflow_provider_engagement.pull import Outcome, pull
+from airflow_provider_engagement.pull import Moment, Outcome, pull
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -66,7 +66,7 @@ def pull_rows(
             client,
             make_plan(query, tweet_ids, now=now),
             sink,
-            snapshot_at=now,
+            moment=Moment(now),
             max_missing_share=max_missing_share,
         )
     return outcome, sink.rows()

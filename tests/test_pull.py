@@ -169,7 +169,7 @@ def test_wrong_tokens_fail_at_once(tmp_path: Path) -> None:
         wrong = settings_for(elsewhere)
         settings = settings_for(simulator)
         settings = type(settings)(credentials=wrong.credentials, account="acme", host=settings.host)
-        with pytest.raises(CredentialsError, match="did not accept the credentials.*HTTP 401"):
+        with pytest.raises(CredentialsError, match=r"did not accept the credentials.*HTTP 401"):
             pull_rows(simulator, ids[:5], now=NOW, pace_directory=tmp_path, settings=settings)
         assert len(simulator.requests) == 1
 

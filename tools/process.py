@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,9 @@ __all__ = ["Process", "ProcessFailure", "clean_environment"]
 T = TypeVar("T")
 
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
+
+# The last line of a traceback. Much may be logged after it.
+_RAISED: Final = re.compile(r"^[\w.]*(?:Error|Exception|Failure)\b.*", re.MULTILINE)
 
 # What a user has set for other ends, and what would send loopback requests to a proxy.
 _FOREIGN: Final = (
@@ -114,10 +118,28 @@ class Process:
             time.sleep(0.05)
         return found
 
+    def finish(self, timeout: float) -> None:
+        """Wait until it has ended well.
+
+        :raises ProcessFailure: if it ends otherwise, or takes longer.
+        """
+        deadline = time.monotonic() + timeout
+        while self.exit_code is None:
+            if time.monotonic() > deadline:
+                raise ProcessFailure(self._told(f"was not done after {timeout:.0f} s"))
+            time.sleep(0.05)
+        if self.exit_code:
+            raise ProcessFailure(self._told(f"ended with {self.exit_code}"))
+
     def tail(self, lines: int = 20) -> str:
         """Return the end of what it said."""
         said = self.log.read_text(errors="replace").splitlines()
         return "\n".join(said[-lines:])
 
     def _told(self, what: str) -> str:
-        return f"{' '.join(map(str, self.command))}\n{what}. The end of its log:\n{self.tail()}"
+        """Say what became of it, and all that may tell why."""
+        raised = dict.fromkeys(_RAISED.findall(self.log.read_text(errors="replace")))
+        causes = "".join(f"  {error}\n" for error in raised)
+        raises = f"It raised:\n{causes}" if causes else ""
+        command = " ".join(map(str, self.command))
+        return f"{command}\n{what}.\n{raises}The end of its log:\n{self.tail()}"

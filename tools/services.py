@@ -164,6 +164,7 @@ def airflow_environment(home: Path, dags_folder: Path, port: int | None = None) 
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY": "True",  # 2.11 warns where it is not
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
     if port is not None:

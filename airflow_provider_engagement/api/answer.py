@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import (
@@ -28,7 +29,6 @@ from airflow_provider_engagement.api.spec import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from datetime import datetime
 
 __all__ = ["Answer", "Reply", "TweetsRefusedError", "read_answer"]
 
@@ -67,6 +67,8 @@ class Answer:
     :param unsupported: by id, the types that the service lists as unsupported for it, though it
         may send ``"0"``.
     :param received_at: when it came, UTC.
+    :param start: the first moment that it covers, where it says so.
+    :param end: the first moment that it covers no more, where it says so.
     """
 
     groupings: Mapping[str, Any]
@@ -74,6 +76,8 @@ class Answer:
     forbidden: frozenset[str]
     unsupported: Mapping[str, frozenset[str]]
     received_at: datetime
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 class TweetsRefusedError(AccessError):
@@ -113,6 +117,8 @@ def read_answer(
                 forbidden=_forbidden_ids(errors),
                 unsupported=_unsupported(document),
                 received_at=reply.received_at,
+                start=_moment(document.get("start")),
+                end=_moment(document.get("end")),
             )
     raise _refusal(reply, document, errors, words)
 
@@ -245,6 +251,15 @@ def _ids(value: object) -> frozenset[str]:
     return frozenset(
         str(item) for item in value if isinstance(item, (str, int)) and _DIGITS.fullmatch(str(item))
     )
+
+
+def _moment(value: object) -> datetime | None:
+    """Read ``start`` or ``end``, which may be absent."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _unsupported(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:

@@ -180,6 +180,8 @@ class EngagementClient:
         self, query: Query, request: PlannedRequest, tweet_ids: tuple[str, ...], asked: Asked
     ) -> Answer:
         body = query.body(tweet_ids, request.engagement_types)
+        if request.window is not None:
+            body |= request.window.body()
         for attempt in self._attempts():
             with attempt:
                 asked.sent += 1

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_engagement.api.spec import AGE_MARGIN, Access, GroupBy
 from airflow_provider_engagement.api.tweet_id import created_at
+from airflow_provider_engagement.api.window import DAY, HOUR, Window, snapped, split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime, timedelta
 
     from airflow_provider_engagement.api.query import Query
 
-__all__ = ["Plan", "PlannedRequest", "batches", "make_plan"]
+__all__ = ["Plan", "PlannedRequest", "batches", "make_plan", "step_of"]
+
+# An answer of 28hr covers 28 hours and the one that runs.
+_BUCKETS_OF_28HR = 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,13 @@ class PlannedRequest:
     :param tweet_ids: the Tweets, at most as many as the endpoint takes.
     :param engagement_types: the counts.
     :param access: with whose eyes.
+    :param window: of when; None where the endpoint takes no window.
     """
 
     tweet_ids: tuple[str, ...]
     engagement_types: tuple[str, ...]
     access: Access
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +44,55 @@ class Plan:
 
     :param query: what is asked.
     :param tweet_ids: every id asked for, each once.
-    :param requests: what to send.
+    :param requests: what to send, the latest window first: what it tells of a Tweet, such as that
+        it is somebody else's, spares the others.
     :param too_old: by id, the types that the Tweet is too old for. A Tweet that is too old for
         all of them is in no request.
+    :param too_young: ids of Tweets that were made after the window.
+    :param window: all that is asked for; None where the endpoint takes no window.
+    :param windows: into how many parts it is cut.
     """
 
     query: Query
     tweet_ids: tuple[str, ...]
     requests: tuple[PlannedRequest, ...]
     too_old: dict[str, tuple[str, ...]]
+    too_young: tuple[str, ...] = ()
+    window: Window | None = None
+    windows: int = 0
 
     @property
     def max_rows(self) -> int:
-        """How many rows at most the answers can give, time levels aside."""
+        """How many rows at most the answers can give."""
         rows = 0
         for grouping in self.query.groupings:
-            by_type = GroupBy.ENGAGEMENT_TYPE in grouping.group_by
-            if GroupBy.TWEET_ID in grouping.group_by:
-                rows += sum(
-                    len(request.tweet_ids) * (len(request.engagement_types) if by_type else 1)
-                    for request in self.requests
-                )
-            else:
-                rows += len(self.query.engagement_types) if by_type else 1
+            levels = set(grouping.group_by)
+            for request in self.requests:
+                counts = len(request.engagement_types) if GroupBy.ENGAGEMENT_TYPE in levels else 1
+                if GroupBy.TWEET_ID in levels:
+                    counts *= len(request.tweet_ids)
+                rows += counts * _buckets(levels, request.window)
         return rows
+
+    def minutes(self, requests_per_minute: float | None) -> float | None:
+        """Tell how long it takes at the contract's pace; None where that is not known."""
+        return len(self.requests) / requests_per_minute if requests_per_minute else None
 
     def __str__(self) -> str:
         query = self.query
         old = f", {len(self.too_old):,} of them too old for some types" if self.too_old else ""
+        young = f", {len(self.too_young):,} of them made later" if self.too_young else ""
+        when = f", {self.window} in {self.windows} windows" if self.window else ""
         return (
             f"{len(self.requests):,} requests to {query.endpoint.name} for "
-            f"{len(self.tweet_ids):,} Tweets{old}, with {query.access} access: "
+            f"{len(self.tweet_ids):,} Tweets{old}{young}{when}, with {query.access} access: "
             f"{', '.join(query.engagement_types)} by "
             f"{' and '.join(grouping.canonical for grouping in query.groupings)}; "
             f"at most {self.max_rows:,} rows."
         )
 
     def describe(self) -> dict[str, object]:
-        """Tell the plan in figures, for the log, the summary and ``plan_only``."""
+        """Tell the plan in figures, for the summary and ``plan_only``."""
         return {
             "endpoint": str(self.query.endpoint.name),
             "access": str(self.query.access),
@@ -83,13 +100,17 @@ class Plan:
             "groupings": [grouping.canonical for grouping in self.query.groupings],
             "tweets": len(self.tweet_ids),
             "tweets_too_old_for_some_types": len(self.too_old),
+            "tweets_made_later": len(self.too_young),
+            "windows": self.windows,
             "requests": len(self.requests),
             "rows_at_most": self.max_rows,
         }
 
 
-def make_plan(query: Query, tweet_ids: Sequence[str], *, now: datetime) -> Plan:
-    """Plan a pull of counts to date.
+def make_plan(
+    query: Query, tweet_ids: Sequence[str], *, now: datetime, window: Window | None = None
+) -> Plan:
+    """Plan a pull.
 
     Tweets are batched by what their age still lets them give, so that no request asks for what
     cannot be answered, and each is full but the last of its kind.
@@ -97,7 +118,10 @@ def make_plan(query: Query, tweet_ids: Sequence[str], *, now: datetime) -> Plan:
     :param query: what is asked.
     :param tweet_ids: of which Tweets, each once.
     :param now: the present, UTC.
+    :param window: of when, aligned; for ``historical`` alone.
     """
+    if window is not None:
+        return _plan_of_windows(query, tweet_ids, window)
     by_types: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     too_old: dict[str, tuple[str, ...]] = {}
     for tweet_id in tweet_ids:
@@ -115,9 +139,68 @@ def make_plan(query: Query, tweet_ids: Sequence[str], *, now: datetime) -> Plan:
     return Plan(query=query, tweet_ids=tuple(tweet_ids), requests=requests, too_old=too_old)
 
 
+def _plan_of_windows(query: Query, tweet_ids: Sequence[str], window: Window) -> Plan:
+    """Ask each part of the window for the Tweets that were there by then.
+
+    They are batched by age, so that a batch's first window can begin with its oldest Tweet.
+    """
+    step, longest = step_of(query), query.endpoint.max_window
+    if longest is None:
+        msg = f"{query.endpoint.name} takes no window"
+        raise ValueError(msg)
+    made = {tweet_id: created_at(tweet_id) for tweet_id in tweet_ids}
+    by_age = sorted(tweet_ids, key=int)
+    parts = split(window, longest, step)
+    requests: list[PlannedRequest] = []
+    for part in parts:
+        alive = [item for item in by_age if _born(made[item], window.start) < part.end]
+        for batch in batches(alive, query.endpoint.max_tweet_ids):
+            oldest = _born(made[batch[0]], window.start)
+            start = max(part.start, snapped(Window(oldest, oldest + HOUR), step).start)
+            requests.append(
+                PlannedRequest(
+                    tweet_ids=batch,
+                    engagement_types=query.engagement_types,
+                    access=query.access,
+                    window=Window(start, part.end),
+                )
+            )
+    return Plan(
+        query=query,
+        tweet_ids=tuple(tweet_ids),
+        requests=tuple(requests),
+        too_old={},
+        too_young=tuple(i for i in tweet_ids if _born(made[i], window.start) >= window.end),
+        window=window,
+        windows=len(parts),
+    )
+
+
+def _born(made: datetime | None, earliest: datetime) -> datetime:
+    """Tell when a Tweet was made; one whose id does not say was there from the start."""
+    return earliest if made is None else made
+
+
+def step_of(query: Query) -> timedelta:
+    """Tell the length of a query's buckets: windows are aligned to it, so that none is cut."""
+    whole_days = any(
+        GroupBy.DAY in grouping.group_by and GroupBy.HOUR not in grouping.group_by
+        for grouping in query.groupings
+    )
+    return DAY if whole_days else HOUR
+
+
 def batches(tweet_ids: Sequence[str], size: int) -> list[tuple[str, ...]]:
     """Cut a list of ids into runs of at most ``size``."""
     return [tuple(tweet_ids[at : at + size]) for at in range(0, len(tweet_ids), size)]
+
+
+def _buckets(levels: Iterable[GroupBy], window: Window | None) -> int:
+    days = -(-window.length // DAY) + 1 if window else 3
+    hours = -(-window.length // HOUR) if window else _BUCKETS_OF_28HR
+    if GroupBy.HOUR in levels:
+        return hours if GroupBy.DAY in levels else min(hours, 24)
+    return days if GroupBy.DAY in levels else 1
 
 
 def _types_too_old_for(query: Query, tweet_id: str, *, now: datetime) -> tuple[str, ...]:

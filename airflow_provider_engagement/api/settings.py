@@ -131,10 +131,21 @@ def checked_url(url: str, *, name: str) -> str:
     :returns: the URL without a trailing slash.
     :raises UsageError: unless it is https, or http on this machine.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        readable = parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:  # its brackets or its port
+        readable = False
+    if not readable:
+        # It is not shown: it may hold a password, in a place where nobody looks for one.
+        msg = f"{name} is no URL that can be read; it must be like {DEFAULT_HOST}."
+        raise UsageError(msg)
     shown = f"{parts.scheme}://{parts.hostname or ''}"
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         msg = f"{name} must not hold a user name or password; got one before {parts.hostname}."
+        raise UsageError(msg)
+    if parts.query or parts.fragment:
+        msg = f"{name} must end with the path; got {shown} with a query or fragment."
         raise UsageError(msg)
     if parts.scheme == "https" and parts.hostname:
         return url.rstrip("/")

@@ -79,11 +79,11 @@ def _numbered(file: IO[bytes], *, name: str) -> Iterator[tuple[object, str]]:
 
 
 def _lines(file: IO[bytes]) -> Iterator[str]:
-    buffered = io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
-    head = buffered.read(len(_GZIP_MAGIC))
-    whole = _Rejoined(head, buffered)
-    stream: IO[bytes] = gzip.GzipFile(fileobj=whole) if head == _GZIP_MAGIC else whole
-    text = io.TextIOWrapper(io.BufferedReader(stream), encoding="utf-8")  # type: ignore[arg-type]  # both read as raw
+    head = file.read(1)
+    head += file.read(1)  # one at a time: a raw stream may give less than it is asked for
+    whole = io.BufferedReader(_Rejoined(head, file))
+    inflated = gzip.GzipFile(fileobj=whole) if head == _GZIP_MAGIC else whole
+    text = io.TextIOWrapper(inflated, encoding="utf-8")
     while line := text.readline(_LONGEST_LINE + 1):
         yield line
 

@@ -16,19 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from airflow_provider_engagement.api.window import Window
+
 __all__ = ["Coverage", "Fate", "Status"]
 
 _EXAMPLES: Final = 20
 
 
 class Status(StrEnum):
-    """What became of an id."""
+    """What became of an id, the best first."""
 
     ANSWERED = "answered"
+    UNSUPPORTED = "unsupported"
     UNAVAILABLE = "unavailable"
     FORBIDDEN = "forbidden"
-    UNSUPPORTED = "unsupported"
     UNANSWERED = "unanswered"
+
+
+_BADNESS: Final = {status: badness for badness, status in enumerate(Status)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +58,25 @@ class Coverage:
 
     :param tweet_ids: every id asked for, in its order.
     :param fates: what became of each, by id.
+    :param gone: ids that are known by now to give nothing to the connection's access.
+    :param torn: ids that some requests gave counts of, and others did not.
     """
 
     tweet_ids: Sequence[str]
     fates: dict[str, Fate] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    torn: set[str] = field(default_factory=set)
+
+    def add(self, tweet_id: str, fate: Fate) -> None:
+        """Say what one request gave of an id; over several requests the worst stands."""
+        known = self.fates.setdefault(tweet_id, fate)
+        if known is not fate and known != fate:
+            if _BADNESS[fate.status] > _BADNESS[known.status]:
+                self.fates[tweet_id] = fate
+            if fate.status is not known.status:
+                self.torn.add(tweet_id)
+        if fate.status in {Status.UNAVAILABLE, Status.FORBIDDEN}:
+            self.gone.add(tweet_id)
 
     def settle(self, tweet_ids: Iterable[str], fate: Fate) -> None:
         """Say what became of some ids. A later word stands over an earlier one."""
@@ -65,6 +85,10 @@ class Coverage:
     def count(self, status: Status) -> int:
         """Count the ids of one status."""
         return sum(fate.status is status for fate in self.fates.values())
+
+    def with_status(self, status: Status) -> set[str]:
+        """Give the ids of one status."""
+        return {tweet_id for tweet_id, fate in self.fates.items() if fate.status is status}
 
     @property
     def missing_share(self) -> float:
@@ -106,15 +130,22 @@ class Coverage:
         account: str,
         endpoint: EndpointName,
         snapshot_at: datetime,
+        span: Window | None,
         collected_at: datetime,
     ) -> pa.Table:
-        """Give the rows of the coverage table."""
+        """Give the rows of the coverage table.
+
+        :param span: the range that was pulled; None for counts to date, which ``snapshot_at``
+            dates.
+        """
         fates = [self.fates[tweet_id] for tweet_id in self.tweet_ids]
         constant: Mapping[str, object] = {
             "account": account,
             "endpoint": str(endpoint),
-            "date": snapshot_at.date(),
-            "snapshot_at": snapshot_at,
+            "date": (span.start if span else snapshot_at).date(),
+            "window_start": span.start if span else None,
+            "window_end": span.end if span else None,
+            "snapshot_at": None if span else snapshot_at,
             "collected_at": collected_at,
         }
         varying: Mapping[str, list[str | None]] = {

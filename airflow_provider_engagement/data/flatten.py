@@ -1,18 +1,13 @@
-"""From the nested counts of an answer to the columns of the long layout.
-
-The innermost level of an answer is read whole, keys and values at a time, and the levels above it
-become runs of indices: no Python statement runs once a count.
-"""
+"""From the counts of an answer to rows of the long layout."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from airflow_provider_engagement.api.errors import AnswerError
 from airflow_provider_engagement.api.spec import Access, EndpointName, GroupBy
@@ -21,19 +16,27 @@ from airflow_provider_engagement.api.tweet_id import (
     LAST_SEQUENTIAL_ID,
     TIMESTAMP_SHIFT,
 )
+from airflow_provider_engagement.data.nested import Counts, read_counts
 from airflow_provider_engagement.data.schema import LONG, arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection
     from datetime import datetime
+
+    from numpy.typing import NDArray
 
     from airflow_provider_engagement.api.answer import Answer
     from airflow_provider_engagement.api.query import Grouping
+    from airflow_provider_engagement.api.window import Window
 
-__all__ = ["Flattened", "Origin", "created_at_column", "flatten", "read_counts"]
+__all__ = ["Flattened", "Origin", "created_at", "flatten"]
 
 _SCHEMA: Final = arrow_schema(LONG)
-_LIFETIME: Final = "lifetime"
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_HOUR: Final = re.compile(r"[01]?\d|2[0-3]", re.ASCII)
+_HOUR_US: Final = 3_600_000_000
+_DAY_US: Final = 24 * _HOUR_US
+_NEVER: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,17 @@ class Origin:
     :param access: with whose eyes.
     :param endpoint: which endpoint.
     :param snapshot_at: the moment that counts to date stand for.
+    :param span: the whole range that is pulled, which counts over it all are marked with; None
+        where the endpoint takes no window.
+    :param asked: the part of it that this answer is about.
     """
 
     account: str
     access: Access
     endpoint: EndpointName
     snapshot_at: datetime
+    span: Window | None = None
+    asked: Window | None = None
 
 
 @dataclass(slots=True)
@@ -57,8 +65,8 @@ class Flattened:
     """The rows of one answer, and what was set aside on the way.
 
     :param table: the rows, in the long layout.
-    :param seen: ids that have at least one row, where a grouping tells Tweets apart.
-    :param strangers: counts of ids or types that were never asked for.
+    :param seen: ids that have at least one count, where a grouping tells Tweets apart.
+    :param strangers: counts of ids, types or times that were never asked for.
     """
 
     table: pa.Table
@@ -77,7 +85,7 @@ def flatten(
     """Turn an answer into rows.
 
     What was not asked for is set aside, and so is what the service lists as unsupported or
-    unavailable, though it may send a ``"0"`` for it.
+    unavailable, though it may send a ``"0"`` for it, and the zeros from before a Tweet was made.
 
     :param answer: what came.
     :param groupings: how it was asked to be grouped.
@@ -86,150 +94,237 @@ def flatten(
     :param origin: what all of its rows share.
     :raises AnswerError: if a count is no whole number of 64 bits, or stands at the wrong level.
     """
+    flat = Flattened(table=_SCHEMA.empty_table())
     tables: list[pa.Table] = []
-    seen: set[str] = set()
-    strangers = 0
     for grouping in groupings:
         counts = read_counts(answer.groupings.get(grouping.name, {}), grouping)
-        kept = _asked_for(counts, tweet_ids=tweet_ids, engagement_types=engagement_types)
-        strangers += counts.num_rows - kept.num_rows
-        kept = _supported(kept, answer)
-        if GroupBy.TWEET_ID in grouping.group_by:
-            seen.update(pc.unique(kept[GroupBy.TWEET_ID]).to_pylist())
-        tables.append(_rows(kept, grouping, answer, origin))
-    return Flattened(table=pa.concat_tables(tables), seen=seen, strangers=strangers)
-
-
-def read_counts(nested: object, grouping: Grouping) -> pa.Table:
-    """Read one grouping's nested objects into a column a level and a column ``value``.
-
-    :param nested: the objects, as parsed from JSON.
-    :param grouping: its levels.
-    :raises AnswerError: if it is not of that shape.
-    """
-    depth = len(grouping.group_by)
-    leaves = list(_leaves(nested, depth, ()))
-    lengths = np.fromiter((len(leaf) for _, leaf in leaves), dtype=np.int64, count=len(leaves))
-    columns: dict[str, pa.Array] = {}
-    for level, name in enumerate(grouping.group_by[:-1]):
-        keys = pa.array([path[level] for path, _ in leaves], type=pa.string())
-        columns[name] = keys.take(pa.array(np.repeat(np.arange(len(leaves)), lengths)))
-    innermost = chain.from_iterable(leaf.keys() for _, leaf in leaves)
-    columns[grouping.group_by[-1]] = pa.array(list(innermost), type=pa.string())
-    values = list(chain.from_iterable(leaf.values() for _, leaf in leaves))
-    columns["value"] = _counts(values)
-    return pa.table(columns)
-
-
-def _leaves(
-    nested: object, depth: int, path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    if not isinstance(nested, dict):
-        msg = (
-            f"An answer has {type(nested).__name__} where an object of counts was expected, "
-            f"{len(path)} levels deep."
-        )
-        raise AnswerError(msg)
-    if depth == 1:
-        yield path, nested
-        return
-    for key, inner in nested.items():
-        yield from _leaves(inner, depth - 1, (*path, key))
-
-
-def _counts(values: list[Any]) -> pa.Array:
-    """Read counts: text of decimal digits by the documentation, bare numbers in one sample."""
-    try:
-        texts = pa.array(values, type=pa.string())
-    except (pa.ArrowTypeError, pa.ArrowInvalid):
-        texts = pa.array([_as_text(value) for value in values], type=pa.string())
-    # Arrow's own reading would take "0x1f" and null too.
-    plain = pc.fill_null(pc.ascii_is_decimal(texts), fill_value=False)
-    if not pc.all(plain, min_count=0).as_py():
-        signed = pc.fill_null(pc.match_substring_regex(texts, r"\A-?[0-9]+\z"), fill_value=False)
-        if not pc.all(signed, min_count=0).as_py():
-            msg = "An answer has a count that is no whole number."
-            raise AnswerError(msg)
-    try:
-        return texts.cast(pa.int64())
-    except pa.ArrowInvalid:
-        msg = "An answer has a count beyond 64 bits."
-        raise AnswerError(msg) from None
-
-
-def _as_text(value: object) -> str | None:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return None
+        asked = _asked_for(counts, tweet_ids=tweet_ids, engagement_types=engagement_types)
+        served = _served(asked, answer)
+        if GroupBy.TWEET_ID in served.levels:
+            level = served.levels[GroupBy.TWEET_ID]
+            flat.seen.update(level.keys[code] for code in np.unique(level.codes))
+        rows, outside = _Rows(served, grouping, answer, origin).table()
+        flat.strangers += len(counts) - len(asked) + outside
+        tables.append(rows)
+    flat.table = pa.concat_tables(tables)
+    return flat
 
 
 def _asked_for(
-    counts: pa.Table, *, tweet_ids: Collection[str], engagement_types: Collection[str]
-) -> pa.Table:
+    counts: Counts, *, tweet_ids: Collection[str], engagement_types: Collection[str]
+) -> Counts:
     for name, allowed in (
         (GroupBy.TWEET_ID, tweet_ids),
         (GroupBy.ENGAGEMENT_TYPE, engagement_types),
     ):
-        if name in counts.column_names:
-            known = pa.array(list(allowed), type=pa.string())
-            counts = counts.filter(pc.is_in(counts[name], value_set=known))
+        if name in counts.levels:
+            known = frozenset(allowed)
+            counts = counts.keep(_where(counts, name, known.__contains__))
     return counts
 
 
-def _supported(counts: pa.Table, answer: Answer) -> pa.Table:
-    if GroupBy.TWEET_ID not in counts.column_names:
+def _served(counts: Counts, answer: Answer) -> Counts:
+    """Leave out what the service says that it does not serve."""
+    if GroupBy.TWEET_ID not in counts.levels:
         return counts
-    ids = counts[GroupBy.TWEET_ID]
     gone = answer.unavailable | answer.forbidden
     if gone:
-        counts = counts.filter(pc.invert(pc.is_in(ids, value_set=pa.array(sorted(gone)))))
-    if answer.unsupported and GroupBy.ENGAGEMENT_TYPE in counts.column_names:
-        pairs = pc.binary_join_element_wise(
-            counts[GroupBy.TWEET_ID], counts[GroupBy.ENGAGEMENT_TYPE], " "
-        )
-        listed = [f"{item} {name}" for item, names in answer.unsupported.items() for name in names]
-        counts = counts.filter(pc.invert(pc.is_in(pairs, value_set=pa.array(listed))))
+        counts = counts.keep(_where(counts, GroupBy.TWEET_ID, lambda key: key not in gone))
+    if answer.unsupported and GroupBy.ENGAGEMENT_TYPE in counts.levels:
+        ids, types = counts.levels[GroupBy.TWEET_ID], counts.levels[GroupBy.ENGAGEMENT_TYPE]
+        listed = np.array(
+            [
+                [name in answer.unsupported.get(item, ()) for name in types.keys]
+                for item in ids.keys
+            ],
+            dtype=np.bool_,
+        ).reshape(len(ids.keys), len(types.keys))
+        counts = counts.keep(~listed[ids.codes, types.codes])
     return counts
 
 
-def _rows(counts: pa.Table, grouping: Grouping, answer: Answer, origin: Origin) -> pa.Table:
-    rows = counts.num_rows
-    ids = counts[GroupBy.TWEET_ID] if GroupBy.TWEET_ID in grouping.group_by else None
-    types = (
-        counts[GroupBy.ENGAGEMENT_TYPE] if GroupBy.ENGAGEMENT_TYPE in grouping.group_by else None
-    )
-    known: dict[str, Any] = {
-        "account": origin.account,
-        "access": str(origin.access),
-        "endpoint": str(origin.endpoint),
-        "grouping": grouping.canonical,
-        "granularity": _LIFETIME,
-        "date": origin.snapshot_at.date(),
-        "snapshot_at": origin.snapshot_at,
-        "complete": True,
-        "collected_at": answer.received_at,
-    }
-    columns: dict[str, Any] = {
-        "tweet_id": ids,
-        "engagement_type": types,
-        "value": counts["value"],
-        "tweet_created_at": None if ids is None else created_at_column(ids),
-    }
-    arrays = [
-        columns[field.name]
-        if columns.get(field.name) is not None
-        else pa.repeat(pa.scalar(known.get(field.name), type=field.type), rows)
-        for field in _SCHEMA
-    ]
-    return pa.table(arrays, schema=_SCHEMA)
+def _where(counts: Counts, name: GroupBy, wanted: Any) -> NDArray[np.bool_]:
+    level = counts.levels[name]
+    by_key = np.fromiter(map(wanted, level.keys), dtype=np.bool_, count=len(level.keys))
+    return by_key[level.codes]
 
 
-def created_at_column(tweet_ids: pa.ChunkedArray | pa.Array) -> pa.Array:
+class _Rows:
+    """Builds the rows of one grouping.
+
+    :param counts: its counts.
+    :param grouping: what was asked.
+    :param answer: where they are from.
+    :param origin: what all rows share.
+    """
+
+    def __init__(self, counts: Counts, grouping: Grouping, answer: Answer, origin: Origin) -> None:
+        self._counts = counts
+        self._grouping = grouping
+        self._answer = answer
+        self._origin = origin
+
+    def table(self) -> tuple[pa.Table, int]:
+        """Give the rows, and how many counts were of a time that was not asked for."""
+        origin = self._origin
+        granularity = self._granularity()
+        self._known: dict[str, Any] = {
+            "account": origin.account,
+            "access": str(origin.access),
+            "endpoint": str(origin.endpoint),
+            "grouping": self._grouping.canonical,
+            "granularity": granularity,
+            "collected_at": self._answer.received_at,
+            "complete": True,
+        }
+        self._columns: dict[str, pa.Array] = {"value": self._counts.values}
+        outside = 0
+        if granularity in {"day", "hour"}:
+            outside = self._add_buckets(_HOUR_US if granularity == "hour" else _DAY_US)
+        else:
+            self._add_whole(granularity)
+        self._add_tweets()
+        return self._assembled(), outside
+
+    def _granularity(self) -> str:
+        levels = self._grouping.group_by
+        if GroupBy.HOUR in levels:
+            return "hour" if GroupBy.DAY in levels else "hour_of_day"
+        if GroupBy.DAY in levels:
+            return "day"
+        return "lifetime" if self._origin.endpoint is EndpointName.TOTALS else "window"
+
+    def _add_whole(self, granularity: str) -> None:
+        """Date counts over all of the time: to date, over the range, or over its days."""
+        origin, answer = self._origin, self._answer
+        if granularity == "lifetime":
+            self._known |= {"snapshot_at": origin.snapshot_at, "date": origin.snapshot_at.date()}
+            return
+        if origin.span is not None:
+            start, end = origin.span.start, origin.span.end
+        else:
+            start, end = answer.start or origin.snapshot_at, answer.end or origin.snapshot_at
+        self._known |= {"period_start": start, "period_end": end, "date": start.date()}
+        self._known["complete"] = end <= answer.received_at
+        if granularity == "hour_of_day":
+            hours = self._numbers(GroupBy.HOUR, _hour)
+            self._columns["hour_of_day"] = pa.array(hours, type=pa.int64())
+        elif origin.span is None:
+            self._known |= {"snapshot_at": origin.snapshot_at, "date": origin.snapshot_at.date()}
+
+    def _add_buckets(self, length: int) -> int:
+        """Date counts of days or hours, and leave out those of a time when there was no Tweet."""
+        starts = self._numbers(GroupBy.DAY, _day)
+        if length == _HOUR_US:
+            starts = starts + self._numbers(GroupBy.HOUR, _hour) * _HOUR_US
+        inside = self._inside(starts)
+        alive = inside & (starts + length > self._made())
+        self._counts = self._counts.keep(alive)
+        self._columns["value"] = self._counts.values
+        starts = starts[alive]
+        ends = starts + length
+        self._columns["period_start"] = pa.array(starts).cast(_type("period_start"))
+        self._columns["period_end"] = pa.array(ends).cast(_type("period_end"))
+        days = (starts // _DAY_US).astype(np.int32)
+        self._columns["date"] = pa.array(days, type=pa.int32()).cast(_type("date"))
+        self._columns["complete"] = pa.array(self._whole(starts, ends))
+        return int(len(inside) - np.count_nonzero(inside))
+
+    def _inside(self, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        asked = self._origin.asked
+        if asked is None:
+            return np.ones(len(starts), dtype=np.bool_)
+        # A day that has only begun is asked for by hours.
+        first = _microseconds(asked.start) // _DAY_US * _DAY_US
+        if GroupBy.HOUR in self._grouping.group_by:
+            first = _microseconds(asked.start)
+        return (starts >= first) & (starts < _microseconds(asked.end))
+
+    def _whole(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which buckets had ended, and were wholly covered, when the service answered."""
+        answer, asked = self._answer, self._origin.asked
+        whole = ends <= _microseconds(answer.received_at)
+        covered = [(answer.start, answer.end)]
+        if asked is not None:
+            covered.append((asked.start, asked.end))
+        for start, end in covered:
+            if start is not None:
+                whole &= starts >= _microseconds(start)
+            if end is not None:
+                whole &= ends <= _microseconds(end)
+        if asked is None and len(starts):
+            # The 28 hours are counted back from the moment of the call, so that the first of the
+            # 29 buckets is a part, whatever its name says.
+            first = starts.min() if answer.start is None else _microseconds(answer.start)
+            whole &= starts > first
+        return whole
+
+    def _made(self) -> NDArray[np.int64]:
+        """Tell when each count's Tweet was made, in microseconds."""
+        level = self._counts.levels.get(GroupBy.TWEET_ID)
+        if level is None:
+            return np.full(len(self._counts), _NEVER)
+        made, known = _made_at(level.keys)
+        return np.where(known, made, _NEVER)[level.codes]
+
+    def _add_tweets(self) -> None:
+        levels = self._counts.levels
+        if GroupBy.ENGAGEMENT_TYPE in levels:
+            self._columns["engagement_type"] = levels[GroupBy.ENGAGEMENT_TYPE].strings()
+        if GroupBy.TWEET_ID in levels:
+            level = levels[GroupBy.TWEET_ID]
+            self._columns["tweet_id"] = level.strings()
+            self._columns["tweet_created_at"] = created_at(level.keys).take(pa.array(level.codes))
+
+    def _numbers(self, name: GroupBy, read: Any) -> NDArray[np.int64]:
+        level = self._counts.levels[name]
+        numbers = np.fromiter(map(read, level.keys), dtype=np.int64, count=len(level.keys))
+        result: NDArray[np.int64] = numbers[level.codes]
+        return result
+
+    def _assembled(self) -> pa.Table:
+        rows = len(self._counts)
+        arrays = [
+            self._columns[column.name]
+            if column.name in self._columns
+            else pa.repeat(pa.scalar(self._known.get(column.name), type=column.type), rows)
+            for column in _SCHEMA
+        ]
+        return pa.table(arrays, schema=_SCHEMA)
+
+
+def created_at(tweet_ids: list[str]) -> pa.Array:
     """Tell when each Tweet was made, from its id; null for ids from before Snowflake."""
-    ids = tweet_ids.cast(pa.int64()).to_numpy()
-    milliseconds = (ids >> TIMESTAMP_SHIFT) + FIRST_SNOWFLAKE_MS
-    return pa.array(milliseconds * 1000, type=pa.int64(), mask=ids <= LAST_SEQUENTIAL_ID).cast(
-        _SCHEMA.field("tweet_created_at").type
-    )
+    made, known = _made_at(tweet_ids)
+    return pa.array(made, mask=~known).cast(_type("tweet_created_at"))
+
+
+def _made_at(tweet_ids: list[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    ids = np.array([int(item) for item in tweet_ids], dtype=np.int64)
+    made = ((ids >> TIMESTAMP_SHIFT) + FIRST_SNOWFLAKE_MS) * 1000
+    return made, ids > LAST_SEQUENTIAL_ID
+
+
+def _day(key: str) -> int:
+    if _DATE.fullmatch(key):
+        try:
+            return int(np.datetime64(key, "us").astype(np.int64))
+        except ValueError:
+            pass
+    msg = "An answer has something else than a date where days were asked for."
+    raise AnswerError(msg)
+
+
+def _hour(key: str) -> int:
+    if _HOUR.fullmatch(key):
+        return int(key)
+    msg = "An answer has something else than an hour where hours were asked for."
+    raise AnswerError(msg)
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(np.datetime64(moment.replace(tzinfo=None), "us").astype(np.int64))
+
+
+def _type(name: str) -> pa.DataType:
+    return _SCHEMA.field(name).type

@@ -31,11 +31,13 @@ from airflow_provider_engagement.data.files import (
     check_format,
     open_writer,
 )
-from airflow_provider_engagement.data.schema import COVERAGE, LONG, Column, arrow_schema
+from airflow_provider_engagement.data.layout import WIDE_LAYOUT, layout_of
+from airflow_provider_engagement.data.schema import COVERAGE, arrow_schema
 from airflow_provider_engagement.data.sink import Landed
+from airflow_provider_engagement.data.wide import Piles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -84,10 +86,13 @@ class ObjectSink:
     :param store: the bucket.
     :param folder: the folder's name, as ``folder_name`` makes it.
     :param fingerprint: tells what the pull asks for; the same question has the same fingerprint.
-    :param columns: the columns of the rows.
+    :param layout: ``long`` or ``wide``, the shape of the objects; rows are handed over long.
+    :param groupings: the groupings that are asked for, to be refused where the layout has no
+        place for them.
+    :param expected_rows: rows that the plan foresees.
     :param file_format: ``parquet``, ``jsonl`` or ``jsonl.gz``.
     :param part_bytes: how large an object gets before the next is begun.
-    :raises UsageError: if there is no such format.
+    :raises UsageError: if there is no such format or layout.
     """
 
     def __init__(
@@ -96,7 +101,9 @@ class ObjectSink:
         folder: str,
         *,
         fingerprint: str,
-        columns: tuple[Column, ...] = LONG,
+        layout: str = "long",
+        groupings: Iterable[str] = (),
+        expected_rows: int = 0,
         file_format: str = "parquet",
         part_bytes: int = _PART_BYTES,
     ) -> None:
@@ -104,11 +111,13 @@ class ObjectSink:
         self._store = store
         self._folder = folder
         self._fingerprint = fingerprint
-        self._schema = arrow_schema(columns)
+        self._layout = layout_of(layout, groupings)
+        self._expected_rows = expected_rows
         self._format = file_format
         self._part_bytes = part_bytes
         self._disk: Path | None = None
         self._writer: RollingWriter | None = None
+        self._piles: Piles | None = None
         self._torn = False
 
     @property
@@ -148,13 +157,21 @@ class ObjectSink:
 
     def write(self, table: pa.Table) -> None:
         """Spool some rows."""
-        self._rolling().write(table)
+        if self._layout is WIDE_LAYOUT:
+            self._piles = self._piles or Piles(self._scratch(), self._expected_rows)
+            self._piles.write(table)
+        else:
+            self._rolling().write(table)
 
     def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> Landed:
         """Upload parts and coverage, clear away what an earlier run left, and seal the folder."""
         writer, disk = self._rolling(), self._scratch()
-        writer.close()
         try:
+            if self._piles is not None:
+                self._piles.close()
+                for table in self._piles.wide():
+                    writer.write(table)
+            writer.close()
             covered = self._write_coverage(disk, coverage)
             # From here on the folder is neither the old nor the new one until the manifest is.
             self._torn = True
@@ -177,8 +194,11 @@ class ObjectSink:
         writer, self._writer = self._writer, None
         disk, self._disk = self._disk, None
         torn, self._torn = self._torn, False
+        piles, self._piles = self._piles, None
         if writer is not None:
             writer.abandon()
+        if piles is not None:
+            piles.close()
         if disk is not None:
             shutil.rmtree(disk, ignore_errors=True)
         if torn:
@@ -199,7 +219,10 @@ class ObjectSink:
     def _rolling(self) -> RollingWriter:
         if self._writer is None:
             self._writer = RollingWriter(
-                self._scratch(), self._schema, self._format, part_bytes=self._limit
+                self._scratch(),
+                arrow_schema(self._layout.columns),
+                self._format,
+                part_bytes=self._limit,
             )
         return self._writer
 

@@ -1,4 +1,4 @@
-"""Sums over the requests of a pull, for groupings that do not tell Tweets apart."""
+"""Sums over the requests of a pull, for counts that one request gives but a part of."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ __all__ = ["sum_rows"]
 _KEY: Final = [*LONG_KEY, "access", "tweet_created_at"]
 
 
-def sum_rows(rows: pa.Table) -> pa.Table:
+def sum_rows(rows: pa.Table, *, parts: int | None = None) -> pa.Table:
     """Add up the values of rows with the same key.
 
     A sum is complete if all of its parts are, and as recent as the last of them.
 
     :param rows: rows in the long layout.
+    :param parts: how many rows a sum needs; one of fewer is left out. None for any number.
     :raises AnswerError: if a sum does not fit in 64 bits.
     """
-    wholes = [("value", "sum"), ("complete", "all"), ("collected_at", "max")]
-    if rows.num_rows and _too_large(rows):
+    if rows.num_rows == 0:
+        return rows
+    if _too_large(rows):
         msg = "A sum of counts is beyond 64 bits."
         raise AnswerError(msg)
-    grouped = rows.group_by(_KEY).aggregate(wholes)
+    wholes = [("value", "sum"), ("complete", "all"), ("collected_at", "max")]
+    grouped = rows.group_by(_KEY).aggregate([*wholes, ([], "count_all")])
+    if parts is not None:
+        grouped = grouped.filter(pc.greater_equal(grouped["count_all"], parts))
     renamed = {f"{name}_{how}": name for name, how in wholes}
     named = grouped.rename_columns([renamed.get(name, name) for name in grouped.column_names])
     return named.select(rows.column_names).cast(rows.schema)

@@ -17,15 +17,17 @@ from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.operators.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.plan import Plan
+    from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.data.sink import Landed, Sink
+    from airflow_provider_engagement.pull import Moment
 
-__all__ = ["SUMMARY_KEY", "EngagementPullOperator"]
+__all__ = ["SUMMARY_KEY", "EngagementPullOperator", "one_of"]
 
 SUMMARY_KEY = "summary"
 
@@ -39,9 +41,17 @@ class EngagementPullOperator(BaseOperator):
         one a line, plain or gzip. For more than 10,000 ids give a URI or an upstream's ``.output``.
     :param engagement_types: the counts to ask for (templated); by default all that the endpoint
         has and the credentials allow.
-    :param granularity: how finely; ``"total"`` on totals.
+    :param granularity: how finely; by default ``"total"`` on totals, ``"day"`` on historical and
+        ``"hour"`` on 28hr. historical has ``"total"`` and ``"hour"`` too, 28hr ``"total"``.
     :param groupings: the API's own object, ``{name: {"group_by": [...]}}`` (templated), instead
         of ``granularity``.
+    :param start: historical only (templated): the first moment of the range, of any precision; a
+        datetime, a date, or ISO 8601 text. By default the run's partition, else its data interval.
+    :param end: historical only (templated): the first moment after the range.
+    :param lookback: historical only (templated): how far to move the start back, so that late
+        corrections heal: a request costs the same for 1 day as for 28.
+    :param incomplete: ``"keep"``, or ``"drop"`` for buckets that had not ended, or were not wholly
+        covered, when the service answered.
     :param max_missing_share: the share of ids, 0 to 1, that may stay without any count before the
         task fails (templated). It always fails if no id has one.
     :param max_snapshot_age: totals only (templated): a run whose moment is longer ago is skipped,
@@ -56,6 +66,9 @@ class EngagementPullOperator(BaseOperator):
         "tweet_ids",
         "engagement_types",
         "groupings",
+        "start",
+        "end",
+        "lookback",
         "max_missing_share",
         "max_snapshot_age",
         "plan_only",
@@ -76,6 +89,10 @@ class EngagementPullOperator(BaseOperator):
         engagement_types: Any = None,
         granularity: str | None = None,
         groupings: Any = None,
+        start: Any = None,
+        end: Any = None,
+        lookback: Any = None,
+        incomplete: str = "keep",
         max_missing_share: float = 1.0,
         max_snapshot_age: timedelta = timedelta(hours=24),
         plan_only: bool = False,
@@ -88,11 +105,19 @@ class EngagementPullOperator(BaseOperator):
             msg = "tweet_ids is an empty list: this task would have nothing to ask for."
             raise UsageError(msg)
         _check_granularity(endpoint, granularity)
+        one_of(incomplete, ("keep", "drop"), name="incomplete")
+        if endpoint != EndpointName.HISTORICAL and not start is end is lookback is None:
+            msg = f"start, end and lookback are for historical; {endpoint} takes no range."
+            raise UsageError(msg)
         self.endpoint = endpoint
         self.tweet_ids = tweet_ids
         self.engagement_types = engagement_types
         self.granularity = granularity
         self.groupings = groupings
+        self.start = start
+        self.end = end
+        self.lookback = lookback
+        self.incomplete = incomplete
         self.max_missing_share = max_missing_share
         self.max_snapshot_age = max_snapshot_age
         self.plan_only = plan_only
@@ -112,27 +137,47 @@ class EngagementPullOperator(BaseOperator):
 
     def _execute(self, context: Context) -> Any:
         from airflow_provider_engagement.hooks.engagement import EngagementHook
-        from airflow_provider_engagement.operators.run import (
-            as_bool,
-            as_share,
-            snapshot_moment,
-        )
+        from airflow_provider_engagement.operators.run import as_bool, as_share
 
         with EngagementHook(self.engagement_conn_id).get_conn() as client:
             query = self._query(client)
             plan_only = as_bool(self.plan_only, name="plan_only")
             max_missing_share = as_share(self.max_missing_share, name="max_missing_share")
-            snapshot_at = snapshot_moment(context)
-            self._skip_if_late(snapshot_at)
+            moment, window = self._moment(context, query, strict=client.settings.strict_range)
             tweet_ids = self._read_tweet_ids()
             if not tweet_ids:
                 self.log.warning("tweet_ids holds no ids: nothing is asked, nothing is written.")
-                return self.nothing(snapshot_at)
-            plan = self._plan(query, tweet_ids)
+                return self.nothing(moment.describe())
+            if moment.span is not None and window is None:
+                return self.nothing(moment.describe())
+            plan = self._plan(query, tweet_ids, window, client)
             if plan_only:
                 return plan.describe()
-            job = Job(context=context, plan=plan, settings=client.settings, snapshot_at=snapshot_at)
+            job = Job(context=context, plan=plan, settings=client.settings, moment=moment)
             return self._pull(job, client, max_missing_share)
+
+    def _moment(
+        self, context: Context, query: Query, *, strict: bool
+    ) -> tuple[Moment, Window | None]:
+        """Tell what the run's counts are of, and which part of it the service holds."""
+        from airflow_provider_engagement.api.plan import step_of
+        from airflow_provider_engagement.api.window import askable, snapped
+        from airflow_provider_engagement.operators.run import run_range, snapshot_moment
+        from airflow_provider_engagement.pull import Moment
+
+        if self.endpoint != EndpointName.HISTORICAL:
+            snapshot_at = snapshot_moment(context)
+            self.log.info("Counts as of %s.", snapshot_at)
+            if self.endpoint == EndpointName.TOTALS:
+                self._skip_if_late(snapshot_at)
+            return Moment(snapshot_at), None
+        given = run_range(context, start=self.start, end=self.end, lookback=self.lookback)
+        span = snapped(given, step_of(query))
+        self.log.info("Range: %s.", span)
+        window, warnings = askable(span, now=datetime.now(UTC), strict=strict)
+        for warning in warnings:
+            self.log.warning(warning)
+        return Moment(span.end, span), window
 
     def _query(self, client: EngagementClient) -> Query:
         return build_query(
@@ -157,11 +202,16 @@ class EngagementPullOperator(BaseOperator):
         with open_uri(self.tweet_ids, gcp_conn_id=getattr(self, "gcp_conn_id", None)) as file:
             return tweet_ids_from_file(file, name=self.tweet_ids)
 
-    def _plan(self, query: Query, tweet_ids: list[str]) -> Plan:
+    def _plan(
+        self, query: Query, tweet_ids: list[str], window: Window | None, client: EngagementClient
+    ) -> Plan:
         from airflow_provider_engagement.api.plan import make_plan
 
-        plan = make_plan(query, tweet_ids, now=datetime.now(UTC))
+        plan = make_plan(query, tweet_ids, now=datetime.now(UTC), window=window)
         self.log.info("Plan: %s", plan)
+        minutes = plan.minutes(client.settings.requests_per_minute.get(query.endpoint.name))
+        if minutes is not None:
+            self.log.info("At the contract's pace that takes %.1f minutes.", minutes)
         return plan
 
     def _skip_if_late(self, snapshot_at: datetime) -> None:
@@ -187,8 +237,9 @@ class EngagementPullOperator(BaseOperator):
             client,
             job.plan,
             sink,
-            snapshot_at=job.snapshot_at,
+            moment=job.moment,
             max_missing_share=max_missing_share,
+            keep_incomplete=self.incomplete == "keep",
         )
         self.log.info("Done: %d rows by %d requests.", outcome.landed.rows, outcome.requests)
         job.context["ti"].xcom_push(key=SUMMARY_KEY, value=outcome.summary)
@@ -205,12 +256,12 @@ class EngagementPullOperator(BaseOperator):
     def result(self, job: Job, landed: Landed, sink: Sink) -> Any:  # noqa: ARG002 - some sinks hold the result
         """Give what the task returns."""
         if landed.table is not None:
-            return {"table": landed.table, "rows": landed.rows, "window": job.window}
-        return {"uris": list(landed.uris), "rows": landed.rows, "window": job.window}
+            return {"table": landed.table, "rows": landed.rows, "window": job.moment.describe()}
+        return {"uris": list(landed.uris), "rows": landed.rows, "window": job.moment.describe()}
 
-    def nothing(self, snapshot_at: datetime) -> Any:
-        """Give what the task returns for an empty collection."""
-        return {"uris": [], "rows": 0, "window": {"snapshot_at": snapshot_at.isoformat()}}
+    def nothing(self, window: dict[str, str]) -> Any:
+        """Give what the task returns where there is nothing to ask for."""
+        return {"uris": [], "rows": 0, "window": window}
 
 
 def _check_granularity(endpoint: str, granularity: str | None) -> None:
@@ -221,4 +272,14 @@ def _check_granularity(endpoint: str, granularity: str | None) -> None:
             f"granularity is {granularity!r}; on {endpoint} it must be one of: "
             f"{', '.join(choices)}."
         )
+        raise UsageError(msg)
+
+
+def one_of(value: str, allowed: Collection[str], *, name: str) -> None:
+    """Refuse a value that is not in a fixed list, when the DAG is parsed.
+
+    :raises UsageError: naming the parameter, what was given and what is allowed.
+    """
+    if value not in allowed:
+        msg = f"{name} is {value!r}; it must be one of: {', '.join(map(repr, map(str, allowed)))}."
         raise UsageError(msg)

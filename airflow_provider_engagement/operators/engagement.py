@@ -10,36 +10,32 @@ from airflow_provider_engagement.operators.base import EngagementPullOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from airflow_provider_engagement.data.sink import Landed, Sink
     from airflow_provider_engagement.operators.job import Job
 
-__all__ = ["EngagementTotalsOperator"]
+__all__ = [
+    "Engagement28HrOperator",
+    "EngagementHistoricalOperator",
+    "EngagementTotalsOperator",
+]
 
 # What is returned goes through Airflow's metadata database, which is no place for tables.
 MAX_RETURNED_ROWS = 10_000
 
 
-class EngagementTotalsOperator(EngagementPullOperator):
-    """Pulls the counts of Tweets to date, from ``/totals``.
-
-    Seven types: ``impressions`` and ``engagements`` of the owner's own Tweets up to 90 days old,
-    and ``favorites``, ``retweets``, ``replies``, ``quote_tweets`` and ``video_views`` of any
-    public Tweet. Private counts of foreign Tweets are left out, and their public counts fetched
-    app-only; no Tweet costs another its counts.
+class _ToFileOrRows(EngagementPullOperator):
+    """A pull that returns its rows, or writes them to one file.
 
     :param output_path: where to write the rows (templated): an ``ObjectStoragePath`` URI ending in
         ``.parquet``, ``.jsonl`` or ``.jsonl.gz``. Without it up to 10,000 rows are returned, as a
         list of objects; a larger result fails before the first request.
-
-    The other parameters are those of every pull: :class:`EngagementPullOperator`.
     """
 
     template_fields: Sequence[str] = (*EngagementPullOperator.template_fields, "output_path")
 
     def __init__(self, *, output_path: str | None = None, **kwargs: Any) -> None:
-        super().__init__(endpoint=EndpointName.TOTALS, **kwargs)
+        super().__init__(**kwargs)
         self.output_path = output_path
 
     def make_sink(self, job: Job) -> Sink:
@@ -62,6 +58,54 @@ class EngagementTotalsOperator(EngagementPullOperator):
         rows = getattr(sink, "rows", None)
         return super().result(job, landed, sink) if rows is None else rows()
 
-    def nothing(self, snapshot_at: datetime) -> Any:
+    def nothing(self, window: dict[str, str]) -> Any:
         """Give no rows."""
-        return super().nothing(snapshot_at) if self.output_path else []
+        return super().nothing(window) if self.output_path else []
+
+
+class EngagementTotalsOperator(_ToFileOrRows):
+    """Pulls the counts of Tweets to date, from ``/totals``.
+
+    Seven types: ``impressions`` and ``engagements`` of the owner's own Tweets up to 90 days old,
+    and ``favorites``, ``retweets``, ``replies``, ``quote_tweets`` and ``video_views`` of any
+    public Tweet. Private counts of foreign Tweets are left out, and their public counts fetched
+    app-only; no Tweet costs another its counts.
+
+    :param output_path: where to write the rows (templated): an ``ObjectStoragePath`` URI ending in
+        ``.parquet``, ``.jsonl`` or ``.jsonl.gz``. Without it up to 10,000 rows are returned, as a
+        list of objects; a larger result fails before the first request.
+
+    The other parameters are those of every pull: :class:`EngagementPullOperator`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(endpoint=EndpointName.TOTALS, **kwargs)
+
+
+class Engagement28HrOperator(_ToFileOrRows):
+    """Pulls the counts of the last 28 hours, from ``/28hr``: seventeen types of own Tweets.
+
+    :param granularity: ``"hour"`` or ``"total"``.
+    :param output_path: as :class:`EngagementTotalsOperator` has it.
+
+    The other parameters are those of every pull: :class:`EngagementPullOperator`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(endpoint=EndpointName.LAST_28_HOURS, **kwargs)
+
+
+class EngagementHistoricalOperator(_ToFileOrRows):
+    """Pulls the counts of any range, from ``/historical``: seventeen types of own Tweets.
+
+    A range of any length becomes windows that the service accepts; no Tweet is asked for before
+    it was made.
+
+    :param granularity: ``"day"``, ``"hour"`` or ``"total"``.
+    :param output_path: as :class:`EngagementTotalsOperator` has it.
+
+    The other parameters are those of every pull: :class:`EngagementPullOperator`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(endpoint=EndpointName.HISTORICAL, **kwargs)

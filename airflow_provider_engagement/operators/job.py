@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.api.settings import Settings
+    from airflow_provider_engagement.pull import Moment
 
 __all__ = ["Job"]
 
@@ -24,13 +24,13 @@ class Job:
     :param context: the task's context.
     :param plan: what is to be asked.
     :param settings: the connection.
-    :param snapshot_at: the moment that counts to date stand for, UTC.
+    :param moment: what the counts are of.
     """
 
     context: Mapping[str, Any]
     plan: Plan
     settings: Settings
-    snapshot_at: datetime
+    moment: Moment
 
     @property
     def labels(self) -> dict[str, str]:
@@ -59,15 +59,18 @@ class Job:
                 str(query.access),
                 list(query.engagement_types),
                 [grouping.canonical for grouping in query.groupings],
-                self.snapshot_at.isoformat(),
+                self.moment.describe(),
                 sorted(self.plan.tweet_ids),
             ]
         )
 
     @property
-    def window(self) -> dict[str, str]:
-        """The window, as it is returned and logged."""
-        return {"snapshot_at": self.snapshot_at.isoformat()}
+    def folder_part(self) -> str:
+        """Name the window or snapshot as a folder."""
+        moments = [self.moment.snapshot_at]
+        if self.moment.span is not None:
+            moments = [self.moment.span.start, self.moment.span.end]
+        return "_".join(f"{moment:%Y-%m-%dT%H%M%SZ}" for moment in moments)
 
 
 def _hashed(parts: list[Any]) -> str:

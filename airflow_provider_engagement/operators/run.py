@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["as_bool", "as_share", "as_timedelta", "partition_range", "snapshot_moment"]
+__all__ = [
+    "as_bool",
+    "as_moment",
+    "as_share",
+    "as_timedelta",
+    "partition_range",
+    "run_range",
+    "snapshot_moment",
+]
 
-_PARTITION: Final = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2})(?:T(\d{2}))?)?")
+_PARTITION: Final = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2})(?:T(\d{2}))?)?", re.ASCII)
 
 
 def snapshot_moment(context: Mapping[str, Any]) -> datetime:
@@ -37,6 +47,63 @@ def snapshot_moment(context: Mapping[str, Any]) -> datetime:
         msg = "This run has neither a data interval nor a partition nor a date it was to run on."
         raise UsageError(msg)
     return planned
+
+
+def run_range(
+    context: Mapping[str, Any], *, start: object, end: object, lookback: object
+) -> Window:
+    """Tell which range a run is about.
+
+    It is ``start`` to ``end`` where they are given; else the run's partition, if its key names a
+    month, a day or an hour; else its data interval. It is never guessed.
+
+    :param context: the task's context.
+    :param start: the range's first moment, or text of it; None if not given.
+    :param end: the first moment after it; None if not given.
+    :param lookback: how far to move the start back, so that late corrections heal.
+    :raises UsageError: if there is no range, with the ways to give one.
+    """
+    window = _given_range(start, end)
+    if window is None:
+        found = partition_range(getattr(context.get("dag_run"), "partition_key", None))
+        interval = _moment(context, "data_interval_start"), _moment(context, "data_interval_end")
+        if found is None and interval[0] is not None and interval[1] is not None:
+            found = interval[0], interval[1]
+        if found is None:
+            raise UsageError(
+                "This run has no partition that names a time, and no data interval: there is no "
+                "range to ask for.",
+                advice="Give start and end, or schedule the DAG with "
+                "airflow.timetables.interval.CronDataIntervalTimetable. Manual runs need a "
+                "logical date.",
+            )
+        window = Window(*found)
+    if lookback is None:
+        return window
+    return Window(window.start - as_timedelta(lookback, name="lookback"), window.end)
+
+
+def _given_range(start: object, end: object) -> Window | None:
+    if start is None and end is None:
+        return None
+    moments = [as_moment(value, name=name) for name, value in (("start", start), ("end", end))]
+    return Window(*moments)
+
+
+def as_moment(value: object, *, name: str) -> datetime:
+    """Read a moment: a datetime, a date, or text of either; UTC where it names no zone."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.fromisoformat(value.strip())
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if not isinstance(value, datetime):
+        raise UsageError(
+            f"{name} is {value!r}; it must be a datetime or a date, or ISO 8601 text of one.",
+            advice="start and end go together: give both or neither.",
+        )
+    zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(zoned.timestamp(), tz=UTC)
 
 
 def _moment(context: Mapping[str, Any], name: str) -> datetime | None:

@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ from airflow_provider_engagement.simulator.server import Simulator
 from airflow_provider_engagement.simulator.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -37,12 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit code: 0 after a clean end, 1 if it could not begin.
     """
     options = _parser().parse_args(argv)
-    told_to_end = threading.Event()
     try:
-        simulator = _simulator(options)
-        # Before anything is written, so that whoever waits for it may end us at once.
-        _end_on_signals(told_to_end)
-        with simulator:
+        # The signals first, so that whoever waits for us to be ready may end us at once.
+        with _told_to_end() as told_to_end, _simulator(options) as simulator:
             _announce(simulator, options)
             told_to_end.wait()
     except (OSError, ValueError) as error:
@@ -152,9 +150,19 @@ def _simulator(options: argparse.Namespace) -> Simulator:
     )
 
 
-def _end_on_signals(told_to_end: threading.Event) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told_to_end.set())
+@contextmanager
+def _told_to_end() -> Iterator[threading.Event]:
+    """Give an event that is set when a signal asks the process to end."""
+    event = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: event.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _write_samples(world: World, file: Path, n: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import threading
 import time
 from collections import Counter
@@ -104,7 +103,7 @@ class Gatekeeper:
         try:
             pair = base64.b64decode(rest, validate=True).decode()
             form = parse_qs(body.decode())
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no Base64, or no text
             raise refusals.TOKEN_NOT_GRANTED.refuse() from None
         key, _, secret = pair.partition(":")
         given = (scheme.lower(), unquote(key), unquote(secret), form.get("grant_type"))
@@ -125,18 +124,8 @@ class Gatekeeper:
             token = self._tokens.get(given["oauth_token"])
             if token is None:
                 raise refusals.UNKNOWN_TOKEN.refuse()
-        query = urlsplit(uri).query
-        request = _Signed(
-            http_method=method,
-            uri=uri,
-            # The body is JSON, no form, and so no part of what is signed (RFC 5849, 3.4.1.3.1).
-            params=signature.collect_parameters(
-                uri_query=query, headers={"Authorization": authorization}
-            ),
-            signature=given["oauth_signature"],
-        )
-        secret = token.secret if token else ""
-        if not signature.verify_hmac_sha1(request, self._app.secret, secret):
+        secrets = (self._app.secret, token.secret if token else "")
+        if not _is_signed_with(secrets, method, uri, authorization):
             raise refusals.BAD_SIGNATURE.refuse()
         # Only a request that is signed well may use a nonce up.
         self._check_fresh(given)
@@ -173,3 +162,17 @@ class Gatekeeper:
             # In the order that they came in, so the oldest are at the front.
             while self._nonces[oldest := next(iter(self._nonces))] < now:
                 del self._nonces[oldest]
+
+
+def _is_signed_with(secrets: tuple[str, str], method: str, uri: str, authorization: str) -> bool:
+    """Tell whether a request is signed with the app's secret and the token's."""
+    headers = {"Authorization": authorization}
+    try:
+        # The body is JSON, no form, and so no part of what is signed (RFC 5849, 3.4.1.3.1).
+        query = urlsplit(uri).query
+        params = signature.collect_parameters(uri_query=query, headers=headers)
+        given = dict(signature.collect_parameters(headers=headers, exclude_oauth_signature=False))
+        request = _Signed(method, uri, params, given["oauth_signature"])
+        return bool(signature.verify_hmac_sha1(request, *secrets))
+    except ValueError:  # No URI that could be signed.
+        return False

@@ -41,7 +41,7 @@ class Simulator:
     :param port: the port; 0 takes a free one.
     :param requests_per_minute: the contract: a number for each endpoint, or numbers by endpoint;
         None is without limit, and without the headers that tell of one.
-    :param latency: seconds that each answer of the service takes, whatever it is.
+    :param latency: seconds that each answer to a POST takes, whatever it is; may be set anew.
     :param faults: what goes wrong; ``simulator.faults`` may be set anew at any time.
     :param require_gzip: refuse a request that does not accept gzip, as the service does.
     :param sends_reset: send ``x-per-minute-reset``.
@@ -241,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
             reply = server.service.refuse(refused, unread)
         else:
             reply = server.service.handle(Request(self.command, self.path, headers, body))
-        if server.simulator.latency:
+        if server.simulator.latency and self.command == "POST":
             server.stopping.wait(server.simulator.latency)
         self._send(reply, server)
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.errors import UsageError
 from airflow_provider_engagement.api.spec import EndpointName
-from airflow_provider_engagement.operators.base import EngagementPullOperator
+from airflow_provider_engagement.operators.base import EngagementPullOperator, one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["EngagementTransfer", "one_of"]
-
-_ENDPOINTS = (EndpointName.TOTALS,)
+__all__ = ["EngagementTransfer"]
 
 
 class EngagementTransfer(EngagementPullOperator):
     """A pull that lands in Google Cloud.
 
-    :param endpoint: ``"totals"``.
+    :param endpoint: ``"totals"``, ``"28hr"`` or ``"historical"``.
     :param gcp_conn_id: the Google Cloud connection (templated).
     :param impersonation_chain: the service account to act as, or a chain of them (templated).
 
@@ -40,17 +37,7 @@ class EngagementTransfer(EngagementPullOperator):
         impersonation_chain: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        one_of(endpoint, _ENDPOINTS, name="endpoint")
+        one_of(endpoint, EndpointName, name="endpoint")
         super().__init__(endpoint=endpoint, **kwargs)
         self.gcp_conn_id = gcp_conn_id
         self.impersonation_chain = impersonation_chain
-
-
-def one_of(value: str, allowed: Collection[str], *, name: str) -> None:
-    """Refuse a value that is not in a fixed list, when the DAG is parsed.
-
-    :raises UsageError: naming the parameter, what was given and what is allowed.
-    """
-    if value not in allowed:
-        msg = f"{name} is {value!r}; it must be one of: {', '.join(map(repr, map(str, allowed)))}."
-        raise UsageError(msg)

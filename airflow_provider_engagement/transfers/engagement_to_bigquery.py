@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.transfers.base import EngagementTransfer, one_of
+from airflow_provider_engagement.operators.base import one_of
+from airflow_provider_engagement.transfers.base import EngagementTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from airflow_provider_engagement.data.sink import Sink
     from airflow_provider_engagement.operators.job import Job
@@ -82,7 +82,6 @@ class EngagementToBigQueryOperator(EngagementTransfer):
             labels=job.labels,
         )
 
-    def nothing(self, snapshot_at: datetime) -> Any:
+    def nothing(self, window: dict[str, str]) -> Any:
         """Give what the task returns for an empty collection."""
-        window = {"snapshot_at": snapshot_at.isoformat()}
         return {"table": self.destination_table, "rows": 0, "window": window}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.operators.base import SUMMARY_KEY
-from airflow_provider_engagement.transfers.base import EngagementTransfer, one_of
+from airflow_provider_engagement.operators.base import SUMMARY_KEY, one_of
+from airflow_provider_engagement.transfers.base import EngagementTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ class EngagementToGCSOperator(EngagementTransfer):
             self.object_prefix,
             self.endpoint,
             job.settings.account,
-            f"{job.snapshot_at:%Y-%m-%dT%H%M%SZ}",
+            job.folder_part,
             job.task_hash,
         )
         return ObjectSink(
@@ -82,7 +82,7 @@ class EngagementToGCSOperator(EngagementTransfer):
         manifest = sink.already() if isinstance(sink, ObjectSink) else None
         if manifest is None:
             return None
-        self.log.info("The snapshot of %s was taken before and stands.", job.snapshot_at)
+        self.log.info("The snapshot of %s was taken before and stands.", job.folder_part)
         job.context["ti"].xcom_push(key=SUMMARY_KEY, value=manifest["summary"])
         uris = [entry["uri"] for entry in manifest["objects"]]
-        return {"uris": uris, "rows": manifest["rows"], "window": job.window}
+        return {"uris": uris, "rows": manifest["rows"], "window": job.moment.describe()}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,7 +49,7 @@ def test_turns_are_spread_evenly_over_all_who_share_the_app(tmp_path: Path) -> N
     for number in range(60):
         with tasks[number % 3].turn():
             sent.append(time.now)
-    gaps = [later - earlier for earlier, later in zip(sent, sent[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(sent)]
     assert min(gaps) >= 1.0
     assert max(gaps) <= 1.01
 

@@ -64,7 +64,7 @@ def test_types_are_read_from_what_templates_render(given: object) -> None:
 
 
 def test_private_counts_without_the_owners_tokens_say_so() -> None:
-    with pytest.raises(CredentialsError, match="impressions.*owner's tokens.*access_token"):
+    with pytest.raises(CredentialsError, match=r"impressions.*owner's tokens.*access_token"):
         build_query("totals", has_owner=False, engagement_types=["favorites", "impressions"])
     with pytest.raises(CredentialsError, match="historical can be asked for with"):
         build_query("historical", has_owner=False)

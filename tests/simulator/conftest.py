@@ -12,7 +12,9 @@ from requests_oauthlib import OAuth1
 from airflow_provider_engagement.simulator import Simulator, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    Start = Callable[..., "Client"]
 
 NOW = datetime(2026, 3, 10, 12, 34, 56, tzinfo=UTC)
 
@@ -23,6 +25,20 @@ class Client:
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
         self.session = requests.Session()
+
+    @staticmethod
+    def body(
+        tweet_ids: Sequence[object], types: Sequence[str], *levels: str, **more: object
+    ) -> dict[str, Any]:
+        """Make a request's body, with one grouping by the levels given."""
+        group_by = list(levels) or ["tweet.id", "engagement.type"]
+        groupings = {"asked": {"group_by": group_by}}
+        return {
+            "tweet_ids": list(tweet_ids),
+            "engagement_types": list(types),
+            "groupings": groupings,
+            **more,
+        }
 
     def auth(self, account: str = "acme", **changes: str) -> OAuth1:
         keys = {**self.simulator.world.credentials(account), **changes}
@@ -70,8 +86,8 @@ def own(world: World) -> list[str]:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Client]]:
-    """Starts simulators, and stops them all in the end."""
+def start() -> Iterator[Start]:
+    """Give what starts simulators; they are all stopped in the end."""
     clients: list[Client] = []
 
     def begin(world: World, **options: Any) -> Client:
@@ -87,17 +103,5 @@ def start() -> Iterator[Callable[..., Client]]:
 
 
 @pytest.fixture
-def client(world: World, start: Callable[..., Client]) -> Client:
+def client(world: World, start: Start) -> Client:
     return start(world)
-
-
-def _body(tweet_ids: list[str], types: list[str], *levels: str, **more: object) -> dict[str, Any]:
-    group_by = list(levels) or ["tweet.id", "engagement.type"]
-    groupings = {"asked": {"group_by": group_by}}
-    return {"tweet_ids": tweet_ids, "engagement_types": types, "groupings": groupings, **more}
-
-
-@pytest.fixture
-def make() -> Callable[..., dict[str, Any]]:
-    """Makes a request's body: ids, types, the levels of its one grouping, other fields."""
-    return _body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -14,25 +15,29 @@ from requests_oauthlib import OAuth1
 from airflow_provider_engagement.simulator.auth import Gatekeeper
 from airflow_provider_engagement.simulator.refusals import Refused
 
+if TYPE_CHECKING:
+    from airflow_provider_engagement.simulator import World
+    from tests.simulator.conftest import Client
+
 TOTALS = "/insights/engagement/totals"
 NOT_FOUND = "Your account could not be authenticated. Reason: Access token not found"
 UNKNOWN = "Your account could not be authenticated. Reason: Unknown Authorization Type"
 
 
-def words(answer):
+def words(answer: Any) -> Any:
     return answer.json()["errors"][0]
 
 
-def test_good_signature_is_let_in(client, own, make):
-    answer = client.ask("totals", make(own, ["impressions"]))
+def test_good_signature_is_let_in(client: Client, own: list[str]) -> None:
+    answer = client.ask("totals", client.body(own, ["impressions"]))
     assert answer.status_code == 200
     assert client.simulator.requests[-1].access == "owner"
     assert client.simulator.requests[-1].account == "acme"
 
 
-def test_signature_over_a_query_is_let_in(client, own, make):
+def test_signature_over_a_query_is_let_in(client: Client, own: list[str]) -> None:
     answer = client.post(
-        TOTALS + "?a=b%20c", json=make(own, ["impressions"]), auth=client.auth()
+        TOTALS + "?a=b%20c", json=client.body(own, ["impressions"]), auth=client.auth()
     )
     assert answer.status_code == 200
 
@@ -46,39 +51,43 @@ def test_signature_over_a_query_is_let_in(client, own, make):
         ({"access_token_secret": "other"}, "Signature does not match"),
     ],
 )
-def test_each_wrong_key_is_refused(client, own, make, changes, reason):
+def test_each_wrong_key_is_refused(
+    client: Client, own: list[str], changes: dict[str, Any], reason: str
+) -> None:
     auth = client.auth(**changes)
-    answer = client.ask("totals", make(own, ["impressions"]), auth=auth)
+    answer = client.ask("totals", client.body(own, ["impressions"]), auth=auth)
     assert answer.status_code == 401
     assert words(answer).endswith(f"Reason: {reason}")
     assert client.simulator.requests[-1].access is None
 
 
-def test_tokens_of_one_account_do_not_do_for_another(client, own, make):
+def test_tokens_of_one_account_do_not_do_for_another(client: Client, own: list[str]) -> None:
     mixed = client.simulator.world.credentials("bolt")["access_token"]
-    answer = client.ask("totals", make(own, ["impressions"]), auth=client.auth(access_token=mixed))
+    answer = client.ask(
+        "totals", client.body(own, ["impressions"]), auth=client.auth(access_token=mixed)
+    )
     assert words(answer).endswith("Signature does not match")
 
 
-def test_signature_of_another_path_is_refused(client, own, make):
+def test_signature_of_another_path_is_refused(client: Client, own: list[str]) -> None:
     url = client.simulator.url
     signed = requests.Request("POST", url + TOTALS, auth=client.auth()).prepare()
     headers = {"Authorization": signed.headers["Authorization"]}
-    answer = client.post("/insights/engagement/28hr", json=make(own, []), headers=headers)
+    answer = client.post("/insights/engagement/28hr", json=client.body(own, []), headers=headers)
     assert words(answer).endswith("Signature does not match")
 
 
-def test_nonce_serves_once(client, own, make):
+def test_nonce_serves_once(client: Client, own: list[str]) -> None:
     signed = requests.Request("POST", client.simulator.url + TOTALS, auth=client.auth()).prepare()
     headers = {"Authorization": signed.headers["Authorization"]}
-    body = make(own, ["impressions"])
+    body = client.body(own, ["impressions"])
     assert client.post(TOTALS, json=body, headers=headers).status_code == 200
     again = client.post(TOTALS, json=body, headers=headers)
     assert again.status_code == 401
     assert words(again).endswith("Nonce was used before")
 
 
-def test_nonces_are_forgotten_once_they_are_stale(world):
+def test_nonces_are_forgotten_once_they_are_stale(world: World) -> None:
     clock = [time.time()]
     gate = Gatekeeper(world.app, [world.user_token("acme")], lambda: clock[0])
     url = "http://localhost/x"
@@ -99,18 +108,18 @@ def test_nonces_are_forgotten_once_they_are_stale(world):
 
 
 @pytest.mark.parametrize("offset", [-301, 301])
-def test_stale_timestamp_is_refused(client, own, make, offset):
+def test_stale_timestamp_is_refused(client: Client, own: list[str], offset: int) -> None:
     keys = client.simulator.world.credentials("acme")
     auth = OAuth1(*list(keys.values())[:4], timestamp=str(int(time.time()) + offset))
-    answer = client.ask("totals", make(own, ["impressions"]), auth=auth)
+    answer = client.ask("totals", client.body(own, ["impressions"]), auth=auth)
     assert answer.status_code == 401
     assert words(answer).endswith("Timestamp is out of bounds")
 
 
-def test_other_signature_methods_are_refused(client, own, make):
+def test_other_signature_methods_are_refused(client: Client, own: list[str]) -> None:
     keys = client.simulator.world.credentials("acme")
     auth = OAuth1(*list(keys.values())[:4], signature_method=SIGNATURE_HMAC_SHA256)
-    answer = client.ask("totals", make(own, ["impressions"]), auth=auth)
+    answer = client.ask("totals", client.body(own, ["impressions"]), auth=auth)
     assert words(answer).endswith("Signature method must be HMAC-SHA1")
 
 
@@ -118,33 +127,35 @@ def test_other_signature_methods_are_refused(client, own, make):
     "header",
     ["OAuth nonsense", 'OAuth oauth_token="a"', 'OAuth oauth_nonce="a", oauth_nonce="b"'],
 )
-def test_incomplete_oauth_header_is_refused(client, own, make, header):
-    answer = client.post(TOTALS, json=make(own, []), headers={"Authorization": header})
+def test_incomplete_oauth_header_is_refused(client: Client, own: list[str], header: str) -> None:
+    answer = client.post(TOTALS, json=client.body(own, []), headers={"Authorization": header})
     assert answer.status_code == 401
     assert "OAuth parameters are missing or doubled" in words(answer)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic abc"}, {"Authorization": ""}])
-def test_unknown_authorization(client, own, make, headers):
-    answer = client.post(TOTALS, json=make(own, ["favorites"]), headers=headers)
+def test_unknown_authorization(client: Client, own: list[str], headers: Any) -> None:
+    answer = client.post(TOTALS, json=client.body(own, ["favorites"]), headers=headers)
     assert answer.status_code == 401
     assert words(answer) == UNKNOWN
     assert "x-simulator-invented" not in answer.headers
 
 
 @pytest.mark.parametrize("token", [None, ""])
-def test_signature_without_token_pair_is_the_app(client, own, make, token):
+def test_signature_without_token_pair_is_the_app(
+    client: Client, own: list[str], token: str | None
+) -> None:
     keys = client.simulator.world.credentials("acme")
     auth = OAuth1(keys["consumer_key"], keys["consumer_secret"], token, token)
-    assert client.ask("totals", make(own, ["favorites"]), auth=auth).status_code == 200
+    assert client.ask("totals", client.body(own, ["favorites"]), auth=auth).status_code == 200
     assert client.simulator.requests[-1].access == "public"
-    assert client.ask("totals", make(own, ["impressions"]), auth=auth).status_code == 403
+    assert client.ask("totals", client.body(own, ["impressions"]), auth=auth).status_code == 403
 
 
-def test_bearer_is_taken_verbatim(client, own, make):
+def test_bearer_is_taken_verbatim(client: Client, own: list[str]) -> None:
     bearer = client.simulator.world.app.bearer
     assert "%2F" in bearer
-    body = make(own, ["favorites"])
+    body = client.body(own, ["favorites"])
     assert client.ask("totals", body, account=None).status_code == 200
     for wrong in (requests.utils.unquote(bearer), bearer + "x", "x"):
         answer = client.post(TOTALS, json=body, headers={"Authorization": f"Bearer {wrong}"})
@@ -153,18 +164,18 @@ def test_bearer_is_taken_verbatim(client, own, make):
 
 
 @pytest.mark.parametrize("endpoint", ["28hr", "historical"])
-def test_time_series_need_an_owner(client, own, make, endpoint):
-    answer = client.ask(endpoint, make(own, ["favorites"]), account=None)
+def test_time_series_need_an_owner(client: Client, own: list[str], endpoint: str) -> None:
+    answer = client.ask(endpoint, client.body(own, ["favorites"]), account=None)
     assert answer.status_code == 403
     assert answer.json()["errors"][0]["code"] == 220
     assert answer.headers["x-simulator-invented"] == "true"
 
 
-def basic(key, secret):
+def basic(key: str, secret: str) -> Any:
     return {"Authorization": "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode()}
 
 
-def test_exchange_gives_the_bearer(client, world):
+def test_exchange_gives_the_bearer(client: Client, world: World) -> None:
     headers = basic(quote(world.app.key, safe=""), quote(world.app.secret, safe=""))
     form = {"grant_type": "client_credentials"}
     answer = client.post("/oauth2/token", data=form, headers=headers)
@@ -184,7 +195,7 @@ def test_exchange_gives_the_bearer(client, world):
         ("plain", {"grant_type": "client_credentials"}),
     ],
 )
-def test_exchange_refuses(client, world, headers, form):
+def test_exchange_refuses(client: Client, world: World, headers: Any, form: dict[str, str]) -> None:
     # `plain` forgets to percent-encode the secret, which holds + / and =.
     if headers == "good":
         headers = basic(quote(world.app.key, safe=""), quote(world.app.secret, safe=""))
@@ -203,7 +214,7 @@ def test_exchange_refuses(client, world, headers, form):
     }
 
 
-def test_credentials_are_awkward_and_stable(world):
+def test_credentials_are_awkward_and_stable(world: World) -> None:
     keys = world.credentials("acme")
     again = type(world)(seed=11, accounts=("acme", "bolt")).credentials("acme")
     assert keys == again

@@ -43,6 +43,13 @@ STAGING: Final = tuple(
 )
 """The columns of a staging table: those of long rows, then those that only coverage has."""
 
+# What was once answered stays so: its rows are in the table.
+_BETTER_COVERAGE: Final = (
+    "(S.`status` = 'answered' AND T.`status` <> 'answered'"
+    " OR (S.`status` = 'answered') = (T.`status` = 'answered')"
+    " AND S.`collected_at` > T.`collected_at`)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -133,15 +140,12 @@ def _merge_rows(batch: Batch, dates: tuple[date, date]) -> str:
 
 def _merge_coverage(batch: Batch, dates: tuple[date, date]) -> str:
     told = ("status", "access", "reason", "missing_types")
-    answered = "S.`status` = 'answered'", "T.`status` = 'answered'"
     return _merge(
         target=batch.target.coverage,
         source=_coverage(batch),
         on=[between(dates), *same_key(COVERAGE, COVERAGE_KEY)],
         update_if=[
-            # What was once answered stays so: its rows are in the table.
-            f"({answered[0]} AND NOT {answered[1]}"
-            f" OR ({answered[0]}) = ({answered[1]}) AND S.`collected_at` > T.`collected_at`)",
+            _BETTER_COVERAGE,
             f"({' OR '.join(map(differs, told))})",
         ],
         assignments={name: f"S.`{name}`" for name in (*told, "collected_at")},

@@ -60,7 +60,7 @@ def _pivoted(layout: Layout, long: str) -> str:
         f"{whole[column.name]} AS `{column.name}`" if column.name in whole else f"`{column.name}`"
         for column in layout.columns
     )
-    return f"  SELECT\n    {selected}\n  FROM (\n{long}\n  )\n  GROUP BY {columns(layout.key)}"  # noqa: S608 - names are our own
+    return f"  SELECT\n    {selected}\n  FROM (\n{long}\n  )\n  GROUP BY {columns(layout.key)}"
 
 
 def update_if(layout: Layout) -> list[str]:

@@ -31,9 +31,10 @@ from airflow_provider_engagement.data.bigquery.tables import (
     ensure_table,
     location_of,
 )
-from airflow_provider_engagement.data.layout import layout_of
+from airflow_provider_engagement.data.layout import WIDE_LAYOUT, layout_of
 from airflow_provider_engagement.data.schema import COVERAGE
 from airflow_provider_engagement.data.sink import Landed
+from airflow_provider_engagement.data.wide import refuse_nameless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -134,7 +135,12 @@ class BigQuerySink:
             self._bucket.check()
 
     def write(self, table: pa.Table) -> None:
-        """Stage some rows."""
+        """Stage some rows.
+
+        :raises UsageError: if the layout is wide, and a row has no Tweet or no type.
+        """
+        if self._layout is WIDE_LAYOUT:
+            refuse_nameless(table)
         self._staged().write(table)
         self._rows += table.num_rows
         self._dates = _spanning(self._dates, table)

@@ -1,0 +1,119 @@
+"""Stretches of time that the service accepts: half-open, aligned, at most 28 days, none to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.spec import HISTORICAL_FLOOR, HISTORICAL_REACH
+
+__all__ = ["DAY", "HOUR", "Window", "askable", "snapped", "split"]
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A stretch of time, UTC.
+
+    :param start: its first moment.
+    :param end: the first moment after it. What happens then belongs to the next one (inferred
+        from three documented examples).
+    """
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is."""
+        return self.end - self.start
+
+    def body(self) -> dict[str, str]:
+        """Give the fields of a request."""
+        return {
+            "start": f"{self.start:%Y-%m-%dT%H:%M:%SZ}",
+            "end": f"{self.end:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+
+
+def snapped(window: Window, step: timedelta) -> Window:
+    """Widen a window to whole steps, as the service itself does with hours.
+
+    :param window: any stretch of time.
+    :param step: :data:`HOUR`, or :data:`DAY` for whole UTC days.
+    :raises UsageError: if it is empty or runs backwards.
+    """
+    if not window.start < window.end:
+        raise UsageError(
+            f"The range from {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC is "
+            "empty.",
+            advice="Give start and end, or schedule the DAG with "
+            "airflow.timetables.interval.CronDataIntervalTimetable: on Airflow 3 a plain cron "
+            "string gives runs of no length.",
+        )
+    return Window(_floor(window.start, step), _ceiling(window.end, step))
+
+
+def askable(window: Window, *, now: datetime, strict: bool) -> tuple[Window | None, list[str]]:
+    """Cut a window down to what the service holds.
+
+    :param window: an aligned window.
+    :param now: the present, UTC.
+    :param strict: refuse what the service does not hold, instead of warning.
+    :returns: what is left, None if nothing is; and warnings.
+    :raises UsageError: if ``strict``, and the window reaches past what the service holds.
+    """
+    warnings: list[str] = []
+    start, end = window.start, window.end
+    if start < HISTORICAL_FLOOR:
+        warnings.append(f"The service holds nothing before {HISTORICAL_FLOOR:%Y-%m-%d}.")
+        start = HISTORICAL_FLOOR
+    elif start < now - HISTORICAL_REACH:
+        # One page of the documentation says 365 days, another 2014: the service decides.
+        warnings.append(
+            f"By one page of its documentation the service holds {HISTORICAL_REACH.days} days, "
+            f"and the range begins on {start:%Y-%m-%d}: earlier counts may be missing."
+        )
+    if strict and warnings:
+        raise UsageError(" ".join(warnings), advice="Give a later start, or unset strict_range.")
+    # The hour that runs is in nobody's past: the service refuses an end that is to come.
+    end = min(end, _floor(now, HOUR))
+    if not start < end:
+        return None, [*warnings, f"Nothing of {window} has happened that the service holds."]
+    return Window(start, end), warnings
+
+
+def split(window: Window, longest: timedelta, step: timedelta) -> list[Window]:
+    """Cut a window into parts that meet, the last first.
+
+    They are counted from the end, since a Tweet lives from its creation to the end: so each needs
+    the fewest. No part ends within a step, so that no bucket is cut in two.
+
+    :param window: an aligned window; its end may lie within a step, being the present.
+    :param longest: how long a part may be, in whole steps.
+    :param step: the length of a bucket.
+    """
+    parts: list[Window] = []
+    end, boundary = window.end, _ceiling(window.end, step)
+    while end > window.start:
+        boundary = max(window.start, boundary - longest)
+        parts.append(Window(boundary, end))
+        end = boundary
+    return parts
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    return moment - (moment - _EPOCH) % step
+
+
+def _ceiling(moment: datetime, step: timedelta) -> datetime:
+    return moment + (_EPOCH - moment) % step

@@ -1,0 +1,163 @@
+"""Reads the nested objects of an answer into columns, without a Python statement a count.
+
+Level by level, the objects of one depth are laid side by side: their keys become codes into a
+short list of distinct names, and the codes of the levels above are repeated to match.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_engagement.api.errors import AnswerError
+from airflow_provider_engagement.api.spec import GroupBy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from airflow_provider_engagement.api.query import Grouping
+
+__all__ = ["Counts", "Level", "read_counts"]
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+@dataclass(slots=True)
+class Level:
+    """One level of all counts.
+
+    :param keys: the distinct keys.
+    :param codes: for each count, which of them it stands under.
+    """
+
+    keys: list[str]
+    codes: NDArray[np.int32]
+
+    def strings(self) -> pa.Array:
+        """Give the key of each count."""
+        return pa.array(self.keys, type=pa.string()).take(pa.array(self.codes))
+
+    def keep(self, mask: NDArray[np.bool_]) -> Level:
+        """Give the counts for which the mask is true, and the keys that they still need."""
+        codes = self.codes[mask]
+        used = np.zeros(len(self.keys), dtype=np.bool_)
+        used[codes] = True
+        renumbered = np.cumsum(used, dtype=np.int32) - 1
+        return Level([self.keys[code] for code in np.flatnonzero(used)], renumbered[codes])
+
+
+@dataclass(slots=True)
+class Counts:
+    """The counts of one grouping.
+
+    :param levels: by level, the keys that each count stands under.
+    :param values: the counts.
+    """
+
+    levels: dict[GroupBy, Level]
+    values: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def keep(self, mask: NDArray[np.bool_]) -> Counts:
+        """Give the counts for which the mask is true."""
+        if mask.all():
+            return self
+        return Counts(
+            {name: level.keep(mask) for name, level in self.levels.items()},
+            self.values.filter(pa.array(mask)),
+        )
+
+
+def read_counts(nested: object, grouping: Grouping) -> Counts:
+    """Read one grouping's nested objects.
+
+    Hours without days are a profile of the day; where the answer has dates above them all the
+    same, as one guide of the service shows, they are read as a level of their own.
+
+    :param nested: the objects, as parsed from JSON.
+    :param grouping: its levels.
+    :raises AnswerError: if it is not of that shape, or a count is no whole number of 64 bits.
+    """
+    objects: list[Any] = [nested]
+    levels: dict[GroupBy, Level] = {}
+    names = list(grouping.group_by)
+    while names:
+        name = names.pop(0)
+        _check_objects(objects, depth=len(levels))
+        if name is GroupBy.HOUR and GroupBy.DAY not in grouping.group_by:
+            first = next((key for item in objects for key in item), "")
+            if GroupBy.DAY not in levels and _DATE.fullmatch(first):
+                names.insert(0, name)
+                name = GroupBy.DAY
+        level, lengths, objects = _one_level(objects)
+        for above in levels.values():
+            above.codes = np.repeat(above.codes, lengths)
+        levels[name] = level
+    return Counts(levels, _values(objects))
+
+
+def _check_objects(objects: Sequence[Any], *, depth: int) -> None:
+    for item in objects:
+        if type(item) is not dict:
+            msg = (
+                f"An answer has {type(item).__name__} where an object of counts was expected, "
+                f"{depth} levels deep."
+            )
+            raise AnswerError(msg)
+
+
+def _one_level(objects: list[dict[str, Any]]) -> tuple[Level, NDArray[np.int64], list[Any]]:
+    """Lay objects side by side: their keys as codes, how many each has, and what is below."""
+    lengths = np.fromiter(map(len, objects), dtype=np.int64, count=len(objects))
+    below: list[Any] = []
+    codes: dict[str, int] = {}
+    # Most objects of a level have the same keys in the same order: each such row is coded once.
+    rows: dict[tuple[str, ...], NDArray[np.int32]] = {}
+    coded: list[NDArray[np.int32]] = []
+    for item in objects:
+        keys = tuple(item)
+        row = rows.get(keys)
+        if row is None:
+            numbers = (codes.setdefault(key, len(codes)) for key in keys)
+            row = rows[keys] = np.fromiter(numbers, dtype=np.int32, count=len(keys))
+        coded.append(row)
+        below.extend(item.values())
+    joined = np.concatenate(coded) if coded else np.empty(0, dtype=np.int32)
+    return Level(list(codes), joined), lengths, below
+
+
+def _values(values: list[Any]) -> pa.Array:
+    """Read counts: text of decimal digits by the documentation, bare numbers in one sample."""
+    try:
+        texts = pa.array(values, type=pa.string())
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        texts = pa.array([_as_text(value) for value in values], type=pa.string())
+    # Arrow's own reading would take "0x1f" and null too.
+    plain = pc.fill_null(pc.ascii_is_decimal(texts), fill_value=False)
+    if not pc.all(plain, min_count=0).as_py():
+        signed = pc.fill_null(pc.match_substring_regex(texts, r"\A-?[0-9]+\z"), fill_value=False)
+        if not pc.all(signed, min_count=0).as_py():
+            msg = "An answer has a count that is no whole number."
+            raise AnswerError(msg)
+    try:
+        return texts.cast(pa.int64())
+    except pa.ArrowInvalid:
+        msg = "An answer has a count beyond 64 bits."
+        raise AnswerError(msg) from None
+
+
+def _as_text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None

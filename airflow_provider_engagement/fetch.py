@@ -1,0 +1,169 @@
+"""Sends planned requests by several threads, and brings home what they give as rows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from airflow_provider_engagement.api.spec import EndpointName, GroupBy
+from airflow_provider_engagement.data.flatten import Origin, flatten
+from airflow_provider_engagement.data.schema import LONG, arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from airflow_provider_engagement.api.client import Asked, EngagementClient
+    from airflow_provider_engagement.api.plan import PlannedRequest
+    from airflow_provider_engagement.api.query import Grouping, Query
+
+__all__ = ["Fetched", "Fetcher"]
+
+log = logging.getLogger(__name__)
+
+_PROGRESS_EVERY: Final = 10.0
+_NO_ROWS: Final = arrow_schema(LONG).empty_table()
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What one request brought.
+
+    :param request: the request.
+    :param asked: what became of its Tweets.
+    :param rows: rows that stand as they are.
+    :param parts: rows that are summed with those of other requests.
+    :param seen: ids that have a count.
+    :param unsupported: by id, the types that the service lists as unsupported.
+    :param strangers: counts that were never asked for.
+    """
+
+    request: PlannedRequest
+    asked: Asked
+    rows: pa.Table = field(default_factory=lambda: _NO_ROWS)
+    parts: pa.Table = field(default_factory=lambda: _NO_ROWS)
+    seen: set[str] = field(default_factory=set)
+    unsupported: dict[str, frozenset[str]] = field(default_factory=dict)
+    strangers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Sends requests of one query.
+
+    :param client: through which connection.
+    :param query: what is asked.
+    :param origin: what all rows share; each request adds its own part.
+    """
+
+    client: EngagementClient
+    query: Query
+    origin: Origin
+
+    def fetch_all(
+        self, requests: Iterable[PlannedRequest], *, spared: Callable[[], Collection[str]]
+    ) -> Iterator[Fetched]:
+        """Send requests, as many at once as the connection allows, and give what each brings.
+
+        :param requests: the requests, in the order to send them.
+        :param spared: tells which ids are known by now to give nothing; they are left out.
+        :raises EngagementError: if one of them stays unanswered; the others are given up.
+        """
+        waiting = list(requests)
+        progress = _Progress(len(waiting))
+        waiting.reverse()
+        most = self.client.settings.max_concurrency
+        running: set[Future[Fetched]] = set()
+        with ThreadPoolExecutor(most, thread_name_prefix="engagement") as threads:
+            try:
+                while waiting or running:
+                    while waiting and len(running) < most:
+                        request = _without(waiting.pop(), spared())
+                        if request.tweet_ids:
+                            running.add(threads.submit(self._fetch, request))
+                        else:
+                            progress.step()
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        progress.step()
+                        yield future.result()
+            except BaseException:
+                # Also when whoever takes the rows fails, or Airflow ends the task.
+                self.client.stop()
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _fetch(self, request: PlannedRequest) -> Fetched:
+        asked = self.client.ask(self.query, request)
+        fetched = Fetched(request, asked)
+        origin = replace(self.origin, access=request.access, asked=request.window)
+        rows: list[pa.Table] = []
+        parts: list[pa.Table] = []
+        for answer in asked.answers:
+            for grouping in self.query.groupings:
+                flat = flatten(
+                    answer,
+                    groupings=(grouping,),
+                    tweet_ids=request.tweet_ids,
+                    engagement_types=request.engagement_types,
+                    origin=origin,
+                )
+                (parts if is_summed(grouping, self.query.endpoint.name) else rows).append(
+                    flat.table
+                )
+                fetched.seen |= flat.seen
+                fetched.strangers += flat.strangers
+            fetched.unsupported.update(answer.unsupported)
+        # The parsed answers are large, and nobody needs them any more.
+        asked.answers.clear()
+        fetched.rows = pa.concat_tables([_NO_ROWS, *rows])
+        fetched.parts = pa.concat_tables([_NO_ROWS, *parts])
+        if not any(GroupBy.TWEET_ID in grouping.group_by for grouping in self.query.groupings):
+            gone = asked.forbidden | asked.unavailable | asked.unanswered
+            fetched.seen = set(request.tweet_ids) - gone
+        return fetched
+
+
+def is_summed(grouping: Grouping, endpoint: EndpointName) -> bool:
+    """Tell whether one request's counts of a grouping may be but a part of the whole.
+
+    Without Tweets they are summed over the batches, and without days over the windows.
+    """
+    if GroupBy.TWEET_ID not in grouping.group_by:
+        return True
+    if endpoint is EndpointName.TOTALS or GroupBy.DAY in grouping.group_by:
+        return False
+    return endpoint is EndpointName.HISTORICAL or GroupBy.HOUR in grouping.group_by
+
+
+def _without(request: PlannedRequest, spared: Collection[str]) -> PlannedRequest:
+    if not spared:
+        return request
+    return replace(request, tweet_ids=tuple(i for i in request.tweet_ids if i not in spared))
+
+
+class _Progress:
+    """Says from time to time how far a pull has come.
+
+    :param total: requests to send.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._began = self._said = time.monotonic()
+
+    def step(self) -> None:
+        """Count one, and say so if it is time."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._said >= _PROGRESS_EVERY:
+            self._said = now
+            left = (now - self._began) / self._done * (self._total - self._done)
+            log.info(
+                "%d of %d requests answered, about %.0f s left.", self._done, self._total, left
+            )

@@ -1,0 +1,18 @@
+BEGIN TRANSACTION;
+INSERT INTO `p.d.counts` (`account`, `access`, `endpoint`, `grouping`, `tweet_id`, `engagement_type`, `granularity`, `date`, `period_start`, `period_end`, `hour_of_day`, `snapshot_at`, `value`, `complete`, `tweet_created_at`, `collected_at`)
+  SELECT `account`, `access`, `endpoint`, `grouping`, `tweet_id`, `engagement_type`, `granularity`, `date`, `period_start`, `period_end`, `hour_of_day`, `snapshot_at`, `value`, `complete`, `tweet_created_at`, `collected_at`
+  FROM `p.d.staging`
+  WHERE `status` IS NULL
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY `account`, IF(`granularity` IN ('lifetime', 'window'), `endpoint`, NULL), `grouping`, `tweet_id`, `engagement_type`, `granularity`, `date`, `period_start`, `period_end`, `hour_of_day`, `snapshot_at`
+    ORDER BY `complete` DESC, `collected_at` DESC, `value`
+  ) = 1;
+INSERT INTO `p.d.counts_coverage` (`account`, `endpoint`, `date`, `window_start`, `window_end`, `snapshot_at`, `tweet_id`, `status`, `access`, `reason`, `missing_types`, `collected_at`)
+  SELECT `account`, `endpoint`, `date`, `window_start`, `window_end`, `snapshot_at`, `tweet_id`, `status`, `access`, `reason`, `missing_types`, `collected_at`
+  FROM `p.d.staging`
+  WHERE `status` IS NOT NULL
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY `account`, `endpoint`, `date`, `window_start`, `window_end`, `snapshot_at`, `tweet_id`
+    ORDER BY `status` = 'answered' DESC, `collected_at` DESC, `status`
+  ) = 1;
+COMMIT TRANSACTION;

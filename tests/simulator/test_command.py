@@ -1,0 +1,157 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from requests_oauthlib import OAuth1
+
+from airflow_provider_engagement.api.tweet_id import created_at
+from airflow_provider_engagement.simulator import World
+from airflow_provider_engagement.simulator.__main__ import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.simulator.conftest import Client
+
+COMMAND = [sys.executable, "-W", "error", "-m", "airflow_provider_engagement.simulator"]
+
+
+@contextmanager
+def running(tmp_path: Path, *arguments: str) -> Any:
+    ready = tmp_path / "ready.json"
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [*COMMAND, "--ready-file", str(ready), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not ready.exists():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield process, json.loads(ready.read_text())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_told_to_end(tmp_path: Path, number: int) -> None:
+    ids_file = tmp_path / "ids.txt"
+    arguments = ["--account", "acme", "--account", "big.corp", "--ids-file", str(ids_file)]
+    arguments += ["--tweets", "40", "--now", "2026-03-10T12:00", "--foreign-share", "0.5"]
+    with running(tmp_path, *arguments) as (process, ready):
+        assert set(ready["accounts"]) == {"acme", "big.corp"}
+        now = datetime(2026, 3, 10, 12, tzinfo=UTC)
+        world = World(7, ("acme", "big.corp"), now, foreign_share=0.5)
+        ids = ids_file.read_text().split()
+        assert len(ids) == 40
+        assert max(map(created_at, ids)) < now
+        owned = [tweet_id for tweet_id in ids if world.owner_of(tweet_id) == "acme"]
+        answer = ask(ready["accounts"]["acme"], owned)
+        assert answer["g"] == {i: {"favorites": str(world.count(i, "favorites"))} for i in owned}
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert err == ""
+    exports = [shlex.split(line)[1] for line in out.splitlines() if line.startswith("export ")]
+    names, values = zip(*(line.split("=", 1) for line in exports), strict=True)
+    assert names == ("AIRFLOW_CONN_ENGAGEMENT_DEFAULT", "AIRFLOW_CONN_ENGAGEMENT_BIG_CORP")
+    assert [json.loads(value) for value in values] == list(ready["accounts"].values())
+    assert ready["url"] in out
+
+
+def ask(connection: dict[str, Any], ids: list[str]) -> Any:
+    extra = connection["extra"]
+    auth = OAuth1(
+        connection["login"],
+        connection["password"],
+        extra["access_token"],
+        extra["access_token_secret"],
+    )
+    body = {
+        "tweet_ids": ids,
+        "engagement_types": ["favorites"],
+        "groupings": {"g": {"group_by": ["tweet.id", "engagement.type"]}},
+    }
+    url = connection["host"] + "/insights/engagement/totals"
+    answer = requests.post(url, json=body, auth=auth, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_options_reach_the_service(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.txt"
+    gone.write_text("21\n22\n")
+    arguments = ["--requests-per-minute", '{"totals": 2}', "--deleted", str(gone)]
+    arguments += ["--ids-file", str(tmp_path / "ids-{account}.txt"), "--tweets", "3"]
+    arguments += [
+        "--faults",
+        "1",
+        "--fault-kinds",
+        "503",
+        "--protected",
+        "23",
+        "--foreign",
+        "24,25",
+    ]
+    with running(tmp_path, *arguments) as (_, ready):
+        url = ready["url"] + "/insights/engagement/totals"
+        bearer = ready["accounts"]["acme"]["extra"]["bearer_token"]
+        headers = {"Authorization": f"Bearer {bearer}"}
+        answer = requests.post(url, json={}, headers=headers, timeout=10)
+        assert answer.status_code == 503
+        assert answer.headers["x-per-minute-limit"] == "2"
+        figures = requests.get(ready["url"] + "/_simulator/stats", timeout=10).json()
+        assert figures["requests"] == {"totals": {"503": 1}}
+        assert len((tmp_path / "ids-acme.txt").read_text().split()) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--faults", "2"],
+        ["--faults", "x"],
+        ["--fault-kinds", "500,none"],
+        ["--requests-per-minute", "{}}"],
+        ["--requests-per-minute", '{"28hour": 1}'],
+        ["--deleted", "no/such/file"],
+        ["--foreign", __file__],
+        ["--now", "soon"],
+    ],
+)
+def test_mistakes_are_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_port_in_use_is_named(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    port = client.simulator.url.rsplit(":", 1)[1]
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert main(["--port", port]) == 1
+    assert "in use" in capsys.readouterr().err
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    for option in ("--host", "--seed", "--latency", "--foreign-share", "--ready-file"):
+        assert option in out

@@ -1,0 +1,148 @@
+"""Environments are made when they must be, and only then."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools import env
+from tools.env import ENVIRONMENTS, ROOT, Environment, EnvironmentFailure, Workshop
+
+# It has no packages, so that it is made without an index.
+BARE = Environment("bare", project=False, finish="open('finished', 'a').write('x')")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "bare.txt").write_text("# no packages\n")
+    monkeypatch.chdir(tmp_path)
+    return Workshop(tmp_path)
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Note what would be run, and make what a venv would."""
+    ran: list[list[str]] = []
+
+    def run(command: list[object], *_: object) -> None:
+        ran.append([str(word) for word in command])
+        if "venv" in ran[-1]:
+            Path(ran[-1][-1]).mkdir()
+
+    monkeypatch.setattr(env, "_run", run)
+    return ran
+
+
+def test_it_is_made_once(workshop: Workshop, commands: list[list[str]]) -> None:
+    assert workshop.make(BARE)
+    assert [command[1] for command in commands] == ["-m", "-m", "-c"]
+    assert not workshop.make(BARE)
+    assert len(commands) == 3
+
+
+@pytest.mark.parametrize("lock", ["six==1.17.0\n", "# no packages\nsix==1.17.0\n"])
+def test_it_is_made_anew_when_its_lock_changes(
+    workshop: Workshop, commands: list[list[str]], lock: str
+) -> None:
+    workshop.make(BARE)
+    commands.clear()
+    (workshop.root / "requirements" / "bare.txt").write_text(lock)
+    assert workshop.make(BARE)
+    assert commands
+
+
+def test_a_comment_in_the_lock_is_no_change(workshop: Workshop, commands: list[list[str]]) -> None:
+    workshop.make(BARE)
+    commands.clear()
+    (workshop.root / "requirements" / "bare.txt").write_text("# nothing at all\n")
+    assert not workshop.make(BARE)
+    assert not commands
+
+
+def test_it_is_made_anew_when_its_interpreter_changes(
+    workshop: Workshop, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.make(BARE)
+    commands.clear()
+    monkeypatch.setattr(env, "find_interpreter", lambda _: "/another/python")
+    assert workshop.make(BARE)
+    assert commands[0][0] == "/another/python"
+
+
+def test_what_was_interrupted_is_made_again(
+    workshop: Workshop, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workshop, "_pip", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            workshop.make(BARE)
+    assert workshop.make(BARE)
+    assert not workshop.make(BARE)
+    assert commands
+
+
+def test_the_project_is_installed_anew_when_its_packaging_changes(
+    workshop: Workshop, commands: list[list[str]]
+) -> None:
+    settings = workshop.root / "pyproject.toml"
+    packaging = '[build-system]\nrequires = []\n[project]\nname = "{}"\n'
+    (workshop.root / "requirements" / "whole.txt").write_text("")
+    whole = Environment("whole")
+    settings.write_text(packaging.format("a"))
+    workshop.make(whole)
+    commands.clear()
+
+    settings.write_text(packaging.format("a") + "[tool.ruff]\nline-length = 90\n")
+    assert not workshop.make(whole)
+    settings.write_text(packaging.format("b"))
+    assert workshop.make(whole)
+    assert [command[-2] for command in commands] == ["--editable"]
+
+
+def test_it_runs_what_finishes_it(workshop: Workshop, tmp_path: Path) -> None:
+    proof = tmp_path / "finished"
+    finish = f"import os, pathlib; pathlib.Path({str(proof)!r}).write_text(os.environ['HOME'])"
+    finished = Environment("bare", project=False, finish=finish)
+    workshop.make(finished)
+    assert proof.read_text() == str(workshop.home(finished))
+    assert workshop.python(finished).exists()
+
+
+def test_a_failure_shows_what_was_said(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no room left; exit 9\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(env, "find_interpreter", lambda _: str(broken))
+    with pytest.raises(EnvironmentFailure, match=r"ended with 9:\n  no room left"):
+        workshop.make(BARE)
+
+
+def test_no_python_in_range_is_said_plainly() -> None:
+    with pytest.raises(EnvironmentFailure, match=r"needs Python 3\.11 to 3\.0.*PYTHON="):
+        env.find_interpreter(Environment("old", newest_python=(3, 0)))
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_lock_names_packages_and_nothing_else(name: str) -> None:
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+    packages = [line for line in lines if not line.startswith("#")]
+    pin = re.compile(r"[a-z0-9-]+==[0-9][0-9a-z.+]*( ; [^@/]+)?")
+    assert packages == sorted(packages, key=lambda line: line.split("==")[0])
+    assert [line for line in packages if not pin.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENTS.keys() - {"pins"}))
+def test_what_is_wished_for_is_locked(name: str) -> None:
+    folder = ROOT / "requirements"
+    wishes = folder / f"{name}.in"
+    locked = (folder / f"{name}.txt").read_text()
+    exact = [line for line in wishes.read_text().splitlines() if "==" in line]
+    assert [line for line in exact if f"\n{line}\n" not in locked] == []
