@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_engagement.api.errors import EngagementError, MissingCountsError
+from airflow_provider_engagement.api.errors import (
+    AccessError,
+    CredentialsError,
+    EngagementError,
+    MissingCountsError,
+)
 from airflow_provider_engagement.api.plan import Plan, PlannedRequest, batches
 from airflow_provider_engagement.api.spec import Access, EndpointName, GroupBy
 from airflow_provider_engagement.data.coverage import Coverage, Status
@@ -102,8 +107,12 @@ class _Pull:
         second = self._second_look(fetcher)
         if second is not None:
             fetcher, requests = second
-            for fetched in fetcher.fetch_all(requests, spared=tuple):
-                self._take(fetched)
+            try:
+                for fetched in fetcher.fetch_all(requests, spared=tuple):
+                    self._take(fetched)
+            except (AccessError, CredentialsError) as error:
+                # Such as an app-only token that is stale: no reason to lose the owner's counts.
+                log.warning("Public counts of foreign Tweets were refused: %s", error)
 
     def _take(self, fetched: Fetched) -> None:
         """Write what a request brought, and note what became of its Tweets."""

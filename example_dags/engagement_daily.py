@@ -1,4 +1,4 @@
-"""The daily engagement report: what a collection of Tweets has gathered, as of the night.
+"""The daily engagement report: what a collection of Tweets has gathered, to date and by the day.
 
 Set three Airflow Variables, two connections (``engagement_default``, ``google_cloud_default``)
 and a pool, and deploy this file as it is:
@@ -7,7 +7,7 @@ and a pool, and deploy this file as it is:
     the collection: a list of ids, or the URI of a file with one a line, such as
     ``gs://my-bucket/tweet_ids.txt``
 ``engagement_table``
-    the BigQuery table, such as ``reporting.engagement_totals``; it is made if it is missing
+    the BigQuery table, such as ``reporting.engagement``; it is made if it is missing
 ``engagement_bucket``
     the bucket for the Parquet files
 
@@ -34,7 +34,7 @@ TWEET_IDS = "{{ var.value.engagement_tweet_ids }}"
 
 with DAG(
     dag_id="engagement_daily",
-    description="Counts to date of a Tweet collection, into BigQuery and a bucket",
+    description="Counts of a Tweet collection, to date and by the day, into BigQuery and a bucket",
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,  # the API knows counts to date only as they are now
@@ -45,6 +45,15 @@ with DAG(
     EngagementToBigQueryOperator(
         task_id="totals_to_bigquery",
         tweet_ids=TWEET_IDS,
+        destination_table="{{ var.value.engagement_table }}",
+    )
+    EngagementToBigQueryOperator(
+        task_id="days_to_bigquery",
+        endpoint="historical",
+        tweet_ids=TWEET_IDS,
+        # A request costs the same for one day as for 28, and what the service has corrected
+        # since heals.
+        lookback=timedelta(days=27),
         destination_table="{{ var.value.engagement_table }}",
     )
     EngagementToGCSOperator(

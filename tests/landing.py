@@ -88,5 +88,5 @@ def in_order(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _dated(row: dict[str, Any]) -> dict[str, Any]:
-    moment = row["snapshot_at"] or row["period_start"]
+    moment = row["snapshot_at"] or row["period_start"] or START
     return {"date": moment.date(), **row}

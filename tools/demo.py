@@ -54,6 +54,9 @@ WORLD: Final = (
 
 AIRFLOW: Final = Path(sys.executable).with_name("airflow")
 
+# A task that fails is tried again after minutes, as it should be; a demo has seen enough.
+_FAILED: Final = "up_for_retry"
+
 # Longer than any step takes on a slow machine.
 _PATIENCE: Final = 300
 
@@ -132,7 +135,7 @@ def _start(stack: ExitStack, folder: Path) -> Parts:
 def _airflow(*arguments: str, log: Path, settings: dict[str, str]) -> None:
     """Run an ``airflow`` command to its end."""
     with Process([AIRFLOW, *arguments], log, settings) as process:
-        process.finish(_PATIENCE)
+        process.finish(_PATIENCE, _FAILED)
 
 
 @contextmanager

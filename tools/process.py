@@ -118,16 +118,20 @@ class Process:
             time.sleep(0.05)
         return found
 
-    def finish(self, timeout: float) -> None:
+    def finish(self, timeout: float, hopeless: str = "") -> None:
         """Wait until it has ended well.
 
-        :raises ProcessFailure: if it ends otherwise, or takes longer.
+        :param timeout: how many seconds it may take.
+        :param hopeless: what in its log tells that it will not end well.
+        :raises ProcessFailure: if it ends otherwise, takes longer, or is hopeless.
         """
         deadline = time.monotonic() + timeout
         while self.exit_code is None:
+            if hopeless and hopeless in self.log.read_text(errors="replace"):
+                raise ProcessFailure(self._told("failed"))
             if time.monotonic() > deadline:
                 raise ProcessFailure(self._told(f"was not done after {timeout:.0f} s"))
-            time.sleep(0.05)
+            time.sleep(0.1)
         if self.exit_code:
             raise ProcessFailure(self._told(f"ended with {self.exit_code}"))
 
@@ -140,6 +144,6 @@ class Process:
         """Say what became of it, and all that may tell why."""
         raised = dict.fromkeys(_RAISED.findall(self.log.read_text(errors="replace")))
         causes = "".join(f"  {error}\n" for error in raised)
-        raises = f"It raised:\n{causes}" if causes else ""
+        raises = f"\n\nIt raised:\n{causes}" if causes else ""
         command = " ".join(map(str, self.command))
-        return f"{command}\n{what}.\n{raises}The end of its log:\n{self.tail()}"
+        return f"{command}\n{what}. The end of its log:\n{self.tail()}{raises}"

@@ -105,7 +105,7 @@ def _ask_for_token(
             stream=True,
         ) as response:
             status = response.status_code
-            body = response.raw.read(_LONGEST_TOKEN_ANSWER, decode_content=True)
+            body = _start_of(response)
     except requests.RequestException as error:
         reason = type(error).__name__
         msg = f"The token endpoint could not be reached ({reason})."
@@ -120,6 +120,16 @@ def _ask_for_token(
         msg = "The token endpoint did not answer with a bearer token."
         raise ServiceError(msg, status=status, advice="Check oauth2_endpoint.")
     return token
+
+
+def _start_of(response: requests.Response) -> bytes:
+    """Read as much as the answer with a token may have."""
+    body = b""
+    for chunk in response.iter_content(_LONGEST_TOKEN_ANSWER):
+        body += chunk
+        if len(body) >= _LONGEST_TOKEN_ANSWER:
+            break
+    return body
 
 
 def _basic(key: Secret, secret: Secret) -> HTTPBasicAuth:

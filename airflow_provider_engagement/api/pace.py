@@ -2,8 +2,8 @@
 
 The contract is the app's, so all tasks that use the app take their turns from one small file, a
 *slot book*: the next free moment, until when the service has us wait, and the limit that it told.
-Turns are spaced evenly, which fits any way of counting a minute. Where no limit is known, the
-number of requests in flight feels its way up, and halves on a refusal.
+Turns are spaced evenly, which fits any way of counting a minute. Where no limit is known, one
+request goes ahead of the others, and their number halves on a refusal.
 """
 
 from __future__ import annotations
@@ -178,13 +178,13 @@ class _Gate:
     """How many requests may be in flight.
 
     :param most: at most.
-    :param feeling: start with one and feel the way up, since no limit is known.
+    :param feeling: start with one, since no limit is known.
     """
 
     def __init__(self, most: int, *, feeling: bool) -> None:
         self._most = most
         self._allowed = 1.0 if feeling else float(most)
-        self._slow_start = True
+        self._refused = False
         self._in_flight = 0
         self._changed = threading.Condition()
 
@@ -199,16 +199,21 @@ class _Gate:
             self._changed.notify_all()
 
     def grow(self, *, known: bool) -> None:
-        """Let more in after a success; all at once when the limit has become known."""
+        """Let more in after a success.
+
+        The first answer tells the limit if any does. Unless it is a refusal, all may come in;
+        once there was a refusal and no limit is known, they come in one by one.
+        """
         with self._changed:
-            step = 1.0 if self._slow_start else 1.0 / self._allowed
-            self._allowed = float(self._most) if known else min(self._most, self._allowed + step)
+            careful = self._refused and not known
+            more = self._allowed + 1.0 / self._allowed if careful else self._most
+            self._allowed = min(float(self._most), more)
             self._changed.notify_all()
 
     def shrink(self) -> None:
         """Let half as many in after a refusal."""
         with self._changed:
-            self._slow_start = False
+            self._refused = True
             self._allowed = max(1.0, self._allowed / 2)
 
 

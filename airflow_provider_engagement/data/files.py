@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.data.jsonl import json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "Part",
     "RollingWriter",
     "format_of",
-    "json_lines",
     "open_writer",
 ]
 
@@ -40,9 +38,6 @@ ENDINGS: Final = {"parquet": ".parquet", "jsonl": ".jsonl", "jsonl.gz": ".jsonl.
 # Large enough that Parquet's dictionaries and compression pay, small enough that a few of these
 # in memory are nothing: about 15 MB of the long layout.
 ROW_GROUP: Final = 131_072
-
-# Strings of one Arrow array end at 2 GiB; a line is some 600 bytes, so this is far below.
-_LINES_AT_ONCE: Final = 32_768
 
 
 class FileWriter(Protocol):
@@ -232,101 +227,50 @@ class RollingWriter:
         self._format = file_format
         self._part_bytes = part_bytes
         self._on_part = on_part
-        self._stream: BinaryIO | None = None
-        self._writer: FileWriter | None = None
-        self._limit = 0
+        self._open: _OpenPart | None = None
 
     def write(self, table: pa.Table) -> None:
         """Append a table; it may end up in several parts."""
         for start in range(0, table.num_rows, ROW_GROUP):
-            writer = self._writer or self._open()
-            writer.write(table.slice(start, ROW_GROUP))
-            if writer.size >= self._limit:
-                self._finish()
+            part = self._open = self._open or self._begin()
+            part.writer.write(table.slice(start, ROW_GROUP))
+            if part.writer.size >= part.limit:
+                self.close()
 
     def close(self) -> None:
         """Finish the part in hand, if there is one."""
-        if self._writer is not None:
-            self._finish()
+        part, self._open = self._open, None
+        if part is None:
+            return
+        part.writer.close()
+        part.stream.close()
+        finished = Part(part.path, part.writer.rows, part.path.stat().st_size)
+        self.parts.append(finished)
+        if self._on_part is not None:
+            self._on_part(finished)
 
     def abandon(self) -> None:
         """Stop writing. The file in hand is left for its folder to be deleted."""
-        writer, stream = self._writer, self._stream
-        self._writer = self._stream = None
-        if writer is not None and stream is not None:
+        part, self._open = self._open, None
+        if part is not None:
             # A Parquet writer that is not closed would try it later, when it is collected.
             with contextlib.suppress(OSError):
-                writer.close()
-            stream.close()
+                part.writer.close()
+            part.stream.close()
 
-    def _open(self) -> FileWriter:
+    def _begin(self) -> _OpenPart:
         path = self._folder / f"part-{len(self.parts):05d}{ENDINGS[self._format]}"
-        # Stays open from one write to the next.
-        self._stream = path.open("wb")
-        self._writer = open_writer(self._stream, self._schema, self._format)
-        self._limit = self._part_bytes(self.parts)
-        return self._writer
-
-    def _finish(self) -> None:
-        writer, stream = self._writer, self._stream
-        if writer is None or stream is None:  # pragma: no cover - both are set by _open
-            return
-        writer.close()
-        stream.close()
-        self._writer = self._stream = None
-        path = self._folder / f"part-{len(self.parts):05d}{ENDINGS[self._format]}"
-        part = Part(path, writer.rows, path.stat().st_size)
-        self.parts.append(part)
-        if self._on_part is not None:
-            self._on_part(part)
+        stream = path.open("wb")  # closed by close or abandon
+        writer = open_writer(stream, self._schema, self._format)
+        return _OpenPart(path, stream, writer, self._part_bytes(self.parts))
 
 
-def json_lines(table: pa.Table) -> Iterator[memoryview]:
-    """Turn rows into JSON lines, some thousands at a time, without a Python loop over them.
-
-    :param table: columns of the types in data/schema.py.
-    :returns: pieces of UTF-8 text, each of whole lines.
-    """
-    for batch in table.to_batches(max_chunksize=_LINES_AT_ONCE):
-        if batch.num_rows:
-            yield _joined(batch)
-
-
-def _joined(batch: pa.RecordBatch) -> memoryview:
-    fragments: list[object] = []
-    for position, name in enumerate(batch.schema.names):
-        fragments.append(f"{',' if position else '{'}{json.dumps(name)}:")
-        fragments.append(pc.fill_null(_as_json(batch.column(position)), "null"))
-    lines = pc.binary_join_element_wise(*fragments, "}\n", "")
-    # The strings of an array lie one behind the other: that is the text, and copies nothing.
-    _, offsets, text = lines.buffers()
-    ends = memoryview(offsets).cast("i")
-    return memoryview(text)[ends[lines.offset] : ends[lines.offset + len(lines)]]
-
-
-def _as_json(values: pa.Array) -> pa.Array:
-    """Give each value as JSON, and nulls as nulls."""
-    if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
-        return values.cast(pa.string())
-    # The rest repeat themselves so much that only what differs is worth converting.
-    encoded = values.dictionary_encode()
-    return _words(encoded.dictionary).take(encoded.indices)
-
-
-def _words(values: pa.Array) -> pa.Array:
-    if pa.types.is_string(values.type):
-        words = [json.dumps(value, ensure_ascii=False) for value in values.to_pylist()]
-        return pa.array(words, pa.string())
-    if pa.types.is_date(values.type):
-        return pc.binary_join_element_wise('"', values.cast(pa.string()), '"', "")
-    if pa.types.is_timestamp(values.type):
-        # By way of the bare number, so that no time zone database is needed to say UTC.
-        moments = values.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
-        moments = pc.replace_substring(moments, " ", "T")
-        moments = pc.replace_substring_regex(moments, r"\.0+$", "")
-        return pc.binary_join_element_wise('"', moments, 'Z"', "")
-    message = f"Columns of type {values.type} are not written as JSON."
-    raise TypeError(message)
+@dataclass(frozen=True, slots=True)
+class _OpenPart:
+    path: Path
+    stream: BinaryIO
+    writer: FileWriter
+    limit: int
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -173,9 +173,9 @@ class ObjectSink:
                     writer.write(table)
             writer.close()
             covered = self._write_coverage(disk, coverage)
-            # From here on the folder is neither the old nor the new one until the manifest is.
-            self._torn = True
             self._store.delete(self._name(_MANIFEST))
+            # From here on, until it has its manifest, the folder is neither the old nor the new.
+            self._torn = True
             objects = [self._upload(part) for part in writer.parts]
             entry = self._upload(covered)
             self._delete_others({item["name"] for item in (*objects, entry)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ class EngagementHook(BaseHook):
             host=str(fields.get("host") or DEFAULT_HOST),
             oauth2_endpoint=str(fields.get("oauth2_endpoint") or DEFAULT_OAUTH2_ENDPOINT),
             requests_per_minute=_limits(fields.get("requests_per_minute")),
-            max_concurrency=int(_number(fields.get("max_concurrency"), "max_concurrency", 8)),
+            max_concurrency=_whole(fields.get("max_concurrency"), "max_concurrency", 8),
             timeout=_number(fields.get("timeout"), "timeout", 60.0),
             strict_range=_flag(fields.get("strict_range")),
         )
@@ -101,11 +102,14 @@ class EngagementHook(BaseHook):
         """
         connection = self.get_connection(self.engagement_conn_id)
         fields: dict[str, Any] = {"host": _base_url(connection)}
+        # Not extra_dejson: it takes text that is not JSON for an empty extra.
         try:
-            extra = connection.extra_dejson
+            extra = json.loads(connection.extra or "{}")
         except ValueError:
+            extra = None
+        if not isinstance(extra, dict):
             extra = {}
-            fields["problem"] = "its extra is not JSON."
+            fields["problem"] = "its extra is no JSON object."
         held = {name: extra.get(name) for name in _SECRET_EXTRAS}
         held |= {"consumer_key": connection.login, "consumer_secret": connection.password}
         secrets = {name: Secret(str(value).strip()) for name, value in held.items() if value}
@@ -128,7 +132,11 @@ def _base_url(connection: Any) -> str:
         return ""
     if "://" not in host:
         host = f"{connection.schema or 'https'}://{host}"
-    return f"{host.rstrip('/')}:{connection.port}" if connection.port else host
+    scheme, _, rest = host.partition("://")
+    authority, slash, path = rest.partition("/")
+    if connection.port and not re.search(r":\d*$", authority):
+        authority = f"{authority}:{connection.port}"
+    return f"{scheme}://{authority}{slash}{path}"
 
 
 def _limits(value: object) -> dict[EndpointName, float]:
@@ -171,6 +179,14 @@ def _number(value: object, name: str, default: float) -> float:
         pass
     msg = f"{name} must be a number."
     raise UsageError(msg)
+
+
+def _whole(value: object, name: str, default: int) -> int:
+    number = float(_number(value, name, default))
+    if not number.is_integer():
+        msg = f"{name} is {number}; it must be a whole number."
+        raise UsageError(msg)
+    return int(number)
 
 
 def _flag(value: object) -> bool:

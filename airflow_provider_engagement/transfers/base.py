@@ -37,7 +37,7 @@ class EngagementTransfer(EngagementPullOperator):
         impersonation_chain: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        one_of(endpoint, EndpointName, name="endpoint")
+        one_of(endpoint, tuple(EndpointName), name="endpoint")
         super().__init__(endpoint=endpoint, **kwargs)
         self.gcp_conn_id = gcp_conn_id
         self.impersonation_chain = impersonation_chain

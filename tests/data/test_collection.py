@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from typing import IO
 
 import pytest
@@ -116,17 +117,16 @@ def test_what_holds_no_ids_is_refused_by_place(value: object, message: str) -> N
     separator=st.sampled_from(["\n", "\r\n", ",\n", "\n\n \n"]),
     header=st.sampled_from(["", "tweet_id\n", "\ufeff", "\ufeffTweet_ID\r\n", "id\n", "post_id\n"]),
     quote=st.sampled_from(["", '"', "'"]),
-    zipped=st.booleans(),
     most=st.integers(min_value=1, max_value=100),
 )
 def test_a_file_is_read_plain_or_zipped_with_or_without_a_header(
-    ids: list[int], separator: str, header: str, quote: str, zipped: bool, most: int
+    ids: list[int], separator: str, header: str, quote: str, most: int
 ) -> None:
     lines = separator.join(f"{quote}{item}{quote}" for item in ids)
-    data = f"{header}{lines}".encode()
-    data = gzip.compress(data) if zipped else data
-    assert from_file(data) == texts(ids)
-    assert tweet_ids_from_file(Stream(data, most), name=URI) == texts(ids)  # type: ignore[arg-type]  # a raw stream will do
+    plain = f"{header}{lines}".encode()
+    for data in (plain, gzip.compress(plain)):
+        assert from_file(data) == texts(ids)
+        assert tweet_ids_from_file(Stream(data, most), name=URI) == texts(ids)  # type: ignore[arg-type]  # a raw stream will do
 
 
 def test_a_zipped_file_may_have_several_members() -> None:
@@ -161,7 +161,7 @@ SECRET = "hunter2-password"
 def test_a_file_that_cannot_be_read_is_told_by_line_and_never_by_content(
     data: bytes, line: int | None
 ) -> None:
-    with pytest.raises(UsageError, match="gs://bucket/ids.txt") as caught:
+    with pytest.raises(UsageError, match=re.escape(URI)) as caught:
         from_file(data)
     told = str(caught.value)
     assert SECRET not in told

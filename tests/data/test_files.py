@@ -22,6 +22,7 @@ from airflow_provider_engagement.data.files import (
     format_of,
     open_writer,
 )
+from airflow_provider_engagement.data.jsonl import json_lines
 from airflow_provider_engagement.data.schema import LONG, Column, arrow_schema
 
 if TYPE_CHECKING:
@@ -196,4 +197,4 @@ def test_an_unknown_format_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_type_without_a_form_in_json_is_named() -> None:
     table = pa.table({"when": pa.array([1], pa.duration("s"))})
     with pytest.raises(TypeError, match=r"duration\[s\]"):
-        list(files.json_lines(table))
+        list(json_lines(table))

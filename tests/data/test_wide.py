@@ -60,7 +60,7 @@ def test_a_pivot_is_what_a_hand_would_do(rows: list[dict[str, Any]]) -> None:
     assert in_order(wide.to_pylist()) == in_order(by_hand(rows))
 
 
-@given(rows=COUNTS, cut=st.integers(0, 30), expected=st.integers(0, 10**9))
+@given(rows=COUNTS, cut=st.integers(0, 30), expected=st.integers(0, 2_000_000))
 def test_piles_make_one_row_of_what_came_apart(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], cut: int, expected: int
 ) -> None:
@@ -106,5 +106,5 @@ def test_a_layout_is_found_by_its_name() -> None:
     assert layout_of("wide", [grouping]).name == "wide"
     assert layout_of("long", ["engagement.type"]).name == "long"
     for lacking in ("tweet.id", "engagement.type", "engagement.day"):
-        with pytest.raises(UsageError, match="a wide row|A wide row"):
+        with pytest.raises(UsageError, match="A wide row is one Tweet"):
             layout_of("wide", [grouping, lacking])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import shutil
@@ -133,21 +134,11 @@ class StagingTable:
             return
         writer.abandon()
         shutil.rmtree(folder, ignore_errors=True)
-        try:
-            self._client.delete_table(str(self.name), not_found_ok=True)
-        except Exception as error:  # noqa: BLE001 - discard never raises
-            # It expires in a day, and the rows are landed or not: no reason to fail.
-            log.warning("Staging table %s was not dropped: %s", self.name, error)
-        for name in self._uploaded:
-            self._delete_object(name)
-
-    def _delete_object(self, name: str) -> None:
-        if self._settings.bucket is None:  # pragma: no cover - then nothing was uploaded
-            return
-        try:
-            self._settings.bucket.delete(name)
-        except Exception as error:  # noqa: BLE001 - discard never raises
-            log.warning("%s was not deleted: %s", self._settings.bucket.uri(name), error)
+        # The table would expire in a day, and the rows are landed or not: no reason to fail.
+        _quietly(lambda: self._client.delete_table(str(self.name), not_found_ok=True))
+        if self._settings.bucket is not None:
+            for name in self._uploaded:
+                _quietly(functools.partial(self._settings.bucket.delete, name))
 
     def _rolling(self) -> RollingWriter:
         if self._writer is None:
@@ -211,3 +202,10 @@ class StagingTable:
             for field in self._schema
         ]
         return pa.table(columns, schema=self._schema)
+
+
+def _quietly(clear: Callable[[], object]) -> None:
+    try:
+        clear()
+    except Exception:
+        log.warning("Staging was not cleared away.", exc_info=True)

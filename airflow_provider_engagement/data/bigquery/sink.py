@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
-from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
 
 from airflow_provider_engagement.api.errors import UsageError
@@ -212,21 +211,24 @@ class BigQuerySink:
 
         Each is a job of its own. The emulator lists none, and so may a narrow role.
         """
-        inserted = updated = 0
         try:
             statements = list(self._client.list_jobs(parent_job=job))
-        except GoogleAPIError as error:
-            log.debug("The statements of job %s cannot be listed: %s", job.job_id, error)
+        except Exception:
+            # The rows have landed, whatever becomes of this.
+            log.debug("The statements of job %s cannot be listed.", job.job_id, exc_info=True)
             return {}
-        if not statements:
+        merged = [
+            statement.dml_stats
+            for statement in statements
+            if getattr(statement, "dml_stats", None) is not None
+            and self.table.table in {table.table_id for table in statement.referenced_tables}
+        ]
+        if not merged:
             return {}
-        for statement in statements:
-            counts = getattr(statement, "dml_stats", None)
-            target = getattr(statement, "referenced_tables", None) or []
-            if counts is not None and any(t.table_id == self.table.table for t in target):
-                inserted += counts.inserted_row_count
-                updated += counts.updated_row_count
-        return {"rows_inserted": inserted, "rows_updated": updated}
+        return {
+            "rows_inserted": sum(counts.inserted_row_count for counts in merged),
+            "rows_updated": sum(counts.updated_row_count for counts in merged),
+        }
 
 
 def _spanning(span: tuple[date, date] | None, table: pa.Table) -> tuple[date, date] | None:

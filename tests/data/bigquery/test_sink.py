@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import permutations, product
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -246,6 +248,40 @@ def test_a_conflict_with_another_writer_is_tried_again(bigquery: BigQuery, datas
     for options in client.queries:
         assert options["job_config"].labels == {"dag": "my_dag", "task": "t", "run": "r"}
         assert options["location"] == "US"
+
+
+def test_what_was_changed_is_told_where_it_can_be_known(bigquery: BigQuery, dataset: str) -> None:
+    # The emulator lists no statements of a script; BigQuery does, each as a job.
+    class Listing(Contended):
+        def list_jobs(self, **_: Any) -> list[Any]:
+            target, lock = (SimpleNamespace(table_id=name) for name in ("counts", "locks"))
+            stats = SimpleNamespace(inserted_row_count=4, updated_row_count=2)
+            return [
+                SimpleNamespace(dml_stats=stats, referenced_tables=[target]),
+                SimpleNamespace(dml_stats=stats, referenced_tables=[lock]),
+                SimpleNamespace(dml_stats=None),
+            ]
+
+    class Forgetful(Contended):
+        def list_jobs(self, **_: Any) -> list[Any]:
+            message = "no route"
+            raise ConnectionError(message)
+
+    stats = land(Listing(bigquery.client), dataset, MIXED).stats
+    assert (stats["rows_inserted"], stats["rows_updated"]) == (4, 2)
+    assert "rows_inserted" not in land(Forgetful(bigquery.client), dataset, MIXED).stats
+
+
+def test_tasks_may_land_side_by_side(bigquery: BigQuery, dataset: str) -> None:
+    def one(number: int) -> None:
+        rows = [hour_row(account=str(number)), hour_row(value=5)]
+        land(bigquery.client, dataset, rows, [covered(account=str(number))])
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(one, range(8)))
+    assert len(counts(bigquery, dataset)) == 9
+    assert len(statuses(bigquery, dataset)) == 8
+    assert tables(bigquery, dataset) == ONLY_OURS
 
 
 def test_a_failure_lands_nothing_and_leaves_nothing(

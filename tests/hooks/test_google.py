@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import importlib.machinery
+import json
+import subprocess
+import sys
+import traceback
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import google.auth
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import DefaultCredentialsError
+
+from airflow_provider_engagement.api.errors import CredentialsError, EngagementError, UsageError
+from airflow_provider_engagement.hooks.google import bigquery_client, storage_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tools.clients import BigQuery, Gcs
+
+    Connect = Callable[..., str]
+
+MAKERS = [bigquery_client, storage_client]
+ROBOT = "robot@key-project.iam.gserviceaccount.com"
+PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+
+
+@pytest.fixture(scope="session")
+def key() -> dict[str, str]:
+    """Make a service account key as Google Cloud gives it out."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return {
+        "type": "service_account",
+        "project_id": "key-project",
+        "private_key": pem.decode(),
+        "client_email": ROBOT,
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Give a function that makes a connection, and says its id."""
+
+    def make(conn_id: str = "google_cloud_default", **extra: Any) -> str:
+        held = {"conn_type": "google_cloud_platform", "extra": extra}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(held))
+        return conn_id
+
+    return make
+
+
+@pytest.fixture
+def no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+    def get_connection(conn_id: str) -> None:
+        message = f"The conn_id `{conn_id}` isn't defined"
+        raise AirflowNotFoundException(message)
+
+    monkeypatch.setattr(BaseHook, "get_connection", get_connection)
+
+
+@pytest.fixture
+def default_credentials(monkeypatch: pytest.MonkeyPatch) -> Any:
+    credentials = AnonymousCredentials()
+
+    def default(scopes: list[str]) -> tuple[Any, str]:
+        assert scopes == [PLATFORM]
+        return credentials, "home-project"
+
+    monkeypatch.setattr(google.auth, "default", default)
+    return credentials
+
+
+def credentials_of(client: Any) -> Any:
+    return client._credentials  # noqa: SLF001 - Google's clients have no public name for it
+
+
+def test_an_anonymous_connection_reaches_the_emulators(
+    connect: Connect, bigquery: BigQuery, dataset: str, gcs: Gcs
+) -> None:
+    bucket = gcs.make_bucket()
+    connect(is_anonymous=True, project="test")
+    client = bigquery_client(location="US")
+    assert (client.project, client.location) == ("test", "US")
+    assert client.get_dataset(dataset).dataset_id == dataset
+    storage_client().bucket(bucket.name).blob("a").upload_from_string("1")
+    assert [blob.name for blob in bucket.list_blobs()] == ["a"]
+    assert bigquery.client.project == "test"
+
+
+@pytest.mark.parametrize("anonymous", [True, "true", "True"])
+def test_fields_are_read_by_their_old_names_too(connect: Connect, anonymous: object) -> None:
+    connect(
+        extra__google_cloud_platform__is_anonymous=anonymous,
+        extra__google_cloud_platform__project="old",
+        project="",
+    )
+    assert bigquery_client().project == "old"
+    assert isinstance(credentials_of(bigquery_client()), AnonymousCredentials)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_key_in_the_connection_is_used(
+    connect: Connect, key: dict[str, str], make: Callable[..., Any], as_text: bool
+) -> None:
+    client = make(connect("mine", keyfile_dict=json.dumps(key) if as_text else key))
+    assert credentials_of(client).service_account_email == ROBOT
+    assert client.project == "key-project"
+    other = make(connect("mine", keyfile_dict=key, project="other"))
+    assert other.project == "other"
+
+
+def test_a_key_pasted_into_an_old_form_is_used(connect: Connect, key: dict[str, str]) -> None:
+    pasted = key | {"private_key": key["private_key"].replace("\n", "\\n")}
+    client = bigquery_client(connect(keyfile_dict=pasted))
+    assert credentials_of(client).service_account_email == ROBOT
+
+
+def test_a_key_in_a_file_is_used(connect: Connect, key: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(key))
+    client = bigquery_client(connect(key_path=str(path)))
+    assert credentials_of(client).service_account_email == ROBOT
+
+
+def test_scopes_are_honoured(connect: Connect, key: dict[str, str]) -> None:
+    assert credentials_of(storage_client(connect(keyfile_dict=key))).scopes
+    client = storage_client(connect(keyfile_dict=key, scope="https://a/x, https://a/y"))
+    assert {"https://a/x", "https://a/y"} <= set(credentials_of(client).scopes)
+
+
+@pytest.mark.parametrize(
+    ("given", "held", "principal", "delegates"),
+    [
+        ("boss@p", None, "boss@p", []),
+        (["deputy@p", "boss@p"], None, "boss@p", ["deputy@p"]),
+        (("deputy@p", "boss@p"), None, "boss@p", ["deputy@p"]),
+        (None, "deputy@p, boss@p", "boss@p", ["deputy@p"]),
+        ("boss@p", "other@p", "boss@p", []),
+    ],
+)
+@pytest.mark.parametrize("make", MAKERS)
+def test_impersonation_is_honoured(
+    connect: Connect,
+    key: dict[str, str],
+    make: Callable[..., Any],
+    *,
+    given: Any,
+    held: str | None,
+    principal: str,
+    delegates: list[str],
+) -> None:
+    client = make(connect(keyfile_dict=key, impersonation_chain=held), given)
+    credentials = credentials_of(client)
+    assert credentials.service_account_email == principal
+    assert credentials._delegates == delegates  # noqa: SLF001 - there is no public name for it
+    assert credentials._source_credentials.service_account_email == ROBOT  # noqa: SLF001 - as above
+    assert client.project == "key-project"
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_without_a_connection_the_default_credentials_serve(
+    no_connection: None, default_credentials: Any, make: Callable[..., Any]
+) -> None:
+    del no_connection
+    client = make()
+    assert credentials_of(client) is default_credentials
+    assert client.project == "home-project"
+
+
+def test_a_connection_without_a_key_names_the_project(
+    connect: Connect, default_credentials: Any
+) -> None:
+    client = bigquery_client(connect(project="mine"))
+    assert credentials_of(client) is default_credentials
+    assert client.project == "mine"
+
+
+@pytest.mark.usefixtures("no_connection")
+def test_a_connection_that_was_named_has_to_exist() -> None:
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    with pytest.raises(AirflowNotFoundException, match="mine"):
+        bigquery_client("mine")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["key_secret_name", "credential_config_file", "idp_issuer_url", "client_secret"],
+)
+@pytest.mark.parametrize("prefix", ["", "extra__google_cloud_platform__"])
+@pytest.mark.parametrize("make", MAKERS)
+def test_what_cannot_be_honoured_is_refused_by_name(
+    connect: Connect, make: Callable[..., Any], name: str, prefix: str
+) -> None:
+    conn_id = connect("mine", **{f"{prefix}{name}": "hush", "is_anonymous": True})
+    with pytest.raises(UsageError, match=f"Connection 'mine' holds {name}") as refused:
+        make(conn_id)
+    assert "airflow-provider-engagement[google]" in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+def test_contradictions_are_refused(connect: Connect, key: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="both keyfile_dict and key_path"):
+        bigquery_client(connect(keyfile_dict=key, key_path="/key.json"))
+    with pytest.raises(UsageError, match="is anonymous, and boss@p is to be impersonated"):
+        bigquery_client(connect(is_anonymous=True), "boss@p")
+    with pytest.raises(UsageError, match="which project"):
+        bigquery_client(connect(is_anonymous=True))
+
+
+@pytest.mark.parametrize("broken", ["text", "cut", "list", "nothing"])
+def test_a_broken_key_is_not_shown(
+    connect: Connect,
+    key: dict[str, str],
+    broken: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    secret = key["private_key"].splitlines()[5]
+    held: Any = {
+        "text": json.dumps(key)[:-40] + secret,
+        "cut": key | {"private_key": key["private_key"][:-300]},
+        "list": json.dumps([secret]),
+        "nothing": {"client_email": ROBOT, "comment": secret},
+    }[broken]
+    with pytest.raises(CredentialsError, match="keyfile_dict of connection 'mine'") as refused:
+        bigquery_client(connect("mine", keyfile_dict=held))
+    shown = "".join(traceback.format_exception(refused.value)) + caplog.text
+    assert secret not in shown
+    assert refused.value.__cause__ is None
+
+
+def test_a_missing_key_file_is_told(connect: Connect, tmp_path: Path) -> None:
+    with pytest.raises(CredentialsError, match=r"key_path .* \(FileNotFoundError\)"):
+        storage_client(connect(key_path=str(tmp_path / "none.json")))
+
+
+def test_no_credentials_at_all_is_told(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    def default(scopes: list[str]) -> None:
+        raise DefaultCredentialsError(str(scopes))
+
+    monkeypatch.setattr(google.auth, "default", default)
+    with pytest.raises(CredentialsError, match="this machine has no default one"):
+        bigquery_client(connect())
+
+
+@pytest.mark.parametrize(
+    ("make", "module"),
+    [(bigquery_client, "google.cloud.bigquery"), (storage_client, "google.cloud.storage")],
+)
+def test_a_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any], module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=r"airflow-provider-engagement\[bigquery\]") as refused:
+        make()
+    assert module.replace(".", "-") in str(refused.value)
+    assert isinstance(refused.value, EngagementError)
+
+
+@dataclass
+class FakeHook:
+    """A hook of the Google provider, as far as we use it."""
+
+    options: dict[str, Any]
+    project_id: str = "hooked"
+
+    def get_client(self, **options: Any) -> Any:
+        return "bigquery client", self.options, options
+
+    def get_conn(self) -> Any:
+        return "storage client", self.options
+
+
+@pytest.fixture
+def google_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for the Google provider, which is too large to install for this."""
+    hooks = {"bigquery": "BigQueryHook", "gcs": "GCSHook"}
+    names = ["", ".cloud", ".cloud.hooks", *(f".cloud.hooks.{name}" for name in hooks)]
+    for name in names:
+        module = ModuleType(f"airflow.providers.google{name}")
+        module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)
+        module.__path__ = []
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    for name, kind in hooks.items():
+        module = sys.modules[f"airflow.providers.google.cloud.hooks.{name}"]
+        monkeypatch.setattr(module, kind, lambda **options: FakeHook(options), raising=False)
+
+
+@pytest.mark.usefixtures("google_provider")
+def test_with_the_google_provider_its_hooks_resolve() -> None:
+    asked = {"gcp_conn_id": "mine", "impersonation_chain": ["boss@p"]}
+    made: Any = bigquery_client("mine", ["boss@p"], "EU")
+    assert made == (
+        "bigquery client",
+        {**asked, "location": "EU", "use_legacy_sql": False},
+        {"project_id": "hooked", "location": "EU"},
+    )
+    made = storage_client("mine", ["boss@p"])
+    assert made == ("storage client", asked)
+
+
+def test_importing_the_seam_loads_nothing_of_google() -> None:
+    code = (
+        "import sys, airflow_provider_engagement.hooks.google;"
+        "print([name for name in sys.modules if name.startswith(('google', 'airflow.'))])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)  # noqa: S603 - our own code
+    assert told.stdout.strip() == b"[]"

@@ -1,0 +1,80 @@
+"""Writes those parts of docs/ that follow from the code: ``python -m tools.docs``.
+
+A page says where such a part stands, and which it is::
+
+    <!-- from code: endpoints -->
+    ...
+    <!-- end -->
+
+With ``--check`` nothing is written; a part that is out of date is told, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from typing import TYPE_CHECKING, Final
+
+from tools.env import ROOT
+from tools.tables import PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["main", "pages", "renewed"]
+
+_PART: Final = re.compile(
+    r"(?P<begin><!-- from code: (?P<name>[a-z0-9-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+
+
+def pages(root: Path = ROOT) -> list[Path]:
+    """List the pages: the README, and all below docs/."""
+    return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+
+
+def renewed(text: str) -> str:
+    """Give a page's text with its parts written anew.
+
+    :raises KeyError: if it names a part that there is not.
+    """
+
+    def write(part: re.Match[str]) -> str:
+        return f"{part['begin']}\n{PARTS[part['name']]().strip()}\n\n{part['end']}"
+
+    return _PART.sub(write, text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write what is out of date; with ``--check``, tell it instead and return 1."""
+    parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if out of date")
+    check = parser.parse_args(argv).check
+    stale = 0
+    for page in pages():
+        text = page.read_text()
+        new = renewed(text)
+        if new == text:
+            continue
+        stale += 1
+        if check:
+            sys.stdout.writelines(_difference(page, text, new))
+        else:
+            page.write_text(new)
+            print(f"Written: {page.relative_to(ROOT)}")
+    if check and stale:
+        print("Out of date. Write them anew: python -m tools.docs")
+    return int(check and stale > 0)
+
+
+def _difference(page: Path, text: str, new: str) -> Iterator[str]:
+    name = str(page.relative_to(ROOT))
+    lines = text.splitlines(keepends=True), new.splitlines(keepends=True)
+    return difflib.unified_diff(*lines, name, f"{name}, from the code", n=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
