@@ -8,7 +8,12 @@ __all__ = ["get_provider_info"]
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Give the provider's metadata."""
+    """Give the provider's metadata.
+
+    The connection form is described here, once: Airflow 3 reads it as it stands, and for 2.11
+    ``hooks/form.py`` makes the form out of it. No field has a default, since the form would save
+    it, and what is not set is to follow the package's own default.
+    """
     return {
         "package-name": "airflow-provider-engagement",
         "name": "X Engagement API",
@@ -26,60 +31,75 @@ def get_provider_info() -> dict[str, Any]:
                         "login": "API key",
                         "password": "API secret",
                     },
-                    "placeholders": {"host": "https://data-api.x.com"},
+                    "placeholders": {
+                        "host": "https://data-api.x.com",
+                        "login": "the app's consumer key",
+                        "password": "the app's consumer secret",
+                        # On Airflow 2 only: Airflow 3 has placeholders for the fields above.
+                        "account": "acme",
+                        "access_token": "leave empty for app-only access",
+                        "oauth2_endpoint": "https://api.x.com/oauth2/token",
+                        "requests_per_minute": '300, or {"totals": 300, "28hr": 60}',
+                        "max_concurrency": "8",
+                        "timeout": "60",
+                    },
                 },
                 "conn-fields": {
+                    "account": {
+                        "label": "Account",
+                        "description": (
+                            "The handle of the Tweets' owner, written to every row. "
+                            "Empty: the connection's id."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "access_token": {
                         "label": "Access token",
-                        "description": "The owner's OAuth 1.0a token; empty for app-only.",
+                        "description": (
+                            "The owner's OAuth 1.0a token. Empty: app-only access, which is to "
+                            "the public counts on /totals."
+                        ),
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "access_token_secret": {
                         "label": "Access token secret",
+                        "description": "The secret of the owner's token.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "bearer_token": {
                         "label": "Bearer token",
                         "description": (
-                            "The app-only token; empty to exchange key and secret for it."
+                            "The app's own token, best stored here. Empty: exchanged from API "
+                            "key and secret when it is needed."
                         ),
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "oauth2_endpoint": {
                         "label": "Token endpoint",
-                        "description": "Empty means https://api.x.com/oauth2/token.",
+                        "description": (
+                            "Where the bearer token is exchanged. "
+                            "Empty: https://api.x.com/oauth2/token."
+                        ),
                         "schema": {"type": ["string", "null"]},
                     },
                     "requests_per_minute": {
                         "label": "Requests per minute",
                         "description": (
-                            "The contract's limit: a number, or one per endpoint as JSON: "
-                            '{"totals": 300, "28hr": 60, "historical": 60}.'
+                            "What the contract allows: a number, or one per endpoint such as "
+                            '{"totals": 300, "28hr": 60, "historical": 60}. '
+                            "Empty: what the service tells."
                         ),
-                        "schema": {"type": ["string", "null"]},
+                        "schema": {"type": ["string", "number", "object", "null"]},
                     },
                     "max_concurrency": {
                         "label": "Requests in flight",
-                        "description": "How many requests may be in flight at once.",
-                        "schema": {
-                            "type": ["integer", "null"],
-                            "minimum": 1,
-                            "maximum": 64,
-                            "default": 8,
-                        },
-                    },
-                    "account": {
-                        "label": "Account",
-                        "description": (
-                            "The owner's handle, written to every row; "
-                            "empty means the connection's id."
-                        ),
-                        "schema": {"type": ["string", "null"]},
+                        "description": "How many may be under way at once, 1 to 64. Empty: 8.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 64},
                     },
                     "timeout": {
                         "label": "Timeout",
-                        "description": "Seconds for one request.",
-                        "schema": {"type": ["number", "null"], "default": 60},
+                        "description": "Seconds that one request may take, up to 3600. Empty: 60.",
+                        "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 3600},
                     },
                     "strict_range": {
                         "label": "Strict range",
@@ -87,7 +107,7 @@ def get_provider_info() -> dict[str, Any]:
                             "Refuse a range that reaches past what the service holds, "
                             "instead of warning."
                         ),
-                        "schema": {"type": ["boolean", "null"], "default": False},
+                        "schema": {"type": ["boolean", "null"]},
                     },
                 },
             }

@@ -39,8 +39,8 @@ DAG_FILE: Final = f"example_dags/{DAG_ID}.py"
 ACCOUNT: Final = "acme"
 BUCKET: Final = "acme-engagement"
 DATASET: Final = "reporting"
-TABLE: Final = f"{DATASET}.engagement_totals"
-TWEETS: Final = 800
+TABLE: Final = f"{DATASET}.engagement"
+TWEETS: Final = 300
 TWEET_IDS: Final = f"gs://{BUCKET}/tweet_ids.txt"
 
 # A world with all that goes wrong in a real one: others' Tweets among ours, deleted and protected
@@ -48,7 +48,7 @@ TWEET_IDS: Final = f"gs://{BUCKET}/tweet_ids.txt"
 WORLD: Final = (
     *("--account", ACCOUNT, "--seed", "7", "--tweets", str(TWEETS)),
     *("--foreign-share", "0.03", "--deleted-share", "0.04", "--protected-share", "0.02"),
-    *("--latency", "0.1", "--faults", "0.2"),
+    *("--latency", "0.1", "--faults", "0.1"),
 )
 
 
@@ -151,13 +151,16 @@ def _shown(parts: Parts, log: str, took: float) -> Iterator[str]:
     """Yield the lines that a person wants to see."""
     counts, tweets = report.totals(parts.bigquery, TABLE)
     yield ""
-    yield _bold(f"{TABLE}: {counts:,} counts of {tweets:,} Tweets, the top ones here")
+    yield _bold(f"{TABLE}: {counts:,} counts of {tweets:,} Tweets. To date, the top ones:")
     yield from report.top_tweets(parts.bigquery, TABLE)
+    yield ""
+    yield _bold("The same table by the day, all Tweets together:")
+    yield from report.last_days(parts.bigquery, TABLE)
     yield ""
     yield _bold(f"{TABLE}_coverage: what came of each of the {TWEETS} Tweets")
     yield from report.coverage(parts.bigquery, TABLE)
     yield ""
-    yield _bold(f"gs://{BUCKET}: the same counts as files")
+    yield _bold(f"gs://{BUCKET}: the counts to date as files")
     yield from report.objects(parts.gcs, BUCKET)
     yield ""
     faults = log.count("trying again")

@@ -9,30 +9,44 @@ if TYPE_CHECKING:
 
     from tools.clients import BigQuery, Gcs
 
-__all__ = ["coverage", "objects", "top_tweets", "totals"]
+__all__ = ["coverage", "last_days", "objects", "top_tweets", "totals"]
 
-# One row a Tweet. A count that the API does not give has no row, so it is null here: never 0.
-_BY_TWEET: Final = """
-    SELECT
-        tweet_id,
-        ANY_VALUE(DATE(tweet_created_at)) AS created,
-        MAX(IF(engagement_type = 'impressions', value, NULL)) AS impressions,
-        MAX(IF(engagement_type = 'engagements', value, NULL)) AS engagements,
-        MAX(IF(engagement_type = 'favorites', value, NULL)) AS favorites
-    FROM {table}
+# A count that the API does not give has no row, so it is null here: never 0.
+_COUNTS: Final = """
+    MAX(IF(engagement_type = 'impressions', value, NULL)) AS impressions,
+    MAX(IF(engagement_type = 'engagements', value, NULL)) AS engagements,
+    MAX(IF(engagement_type = 'favorites', value, NULL)) AS favorites
+"""
+
+_BY_TWEET: Final = f"""
+    SELECT tweet_id, ANY_VALUE(DATE(tweet_created_at)) AS created, {_COUNTS}
+    FROM {{table}}
+    WHERE granularity = 'lifetime'
     GROUP BY tweet_id
     ORDER BY engagements DESC, tweet_id
-    LIMIT {tweets}
-"""
+    LIMIT {{rows}}
+"""  # noqa: S608 - all of it is ours
+
+_BY_DAY: Final = f"""
+    SELECT date, {_COUNTS.replace("MAX(", "SUM(")}
+    FROM {{table}}
+    WHERE granularity = 'day'
+    GROUP BY date
+    ORDER BY date DESC
+    LIMIT {{rows}}
+"""  # noqa: S608 - all of it is ours
+
+_SHOWN: Final = ("impressions", "engagements", "favorites")
+_LINE: Final = "  {:<20} {:<11} {:>12} {:>12} {:>10} {:>8}"
 
 # A Tweet that lacks more types than this has none at all: those too old for a type lack three.
 _MANY: Final = 5
 
 _FATES: Final = """
-    SELECT status, access, reason, missing_types, COUNT(*) AS tweets
+    SELECT endpoint, status, reason, missing_types, COUNT(*) AS tweets
     FROM {table}_coverage
-    GROUP BY status, access, reason, missing_types
-    ORDER BY tweets DESC, reason
+    GROUP BY endpoint, status, reason, missing_types
+    ORDER BY endpoint, tweets DESC, reason
 """
 
 
@@ -44,20 +58,28 @@ def totals(bigquery: BigQuery, table: str) -> tuple[int, int]:
     return found["counts"], found["tweets"]
 
 
-def top_tweets(bigquery: BigQuery, table: str, tweets: int = 8) -> Iterator[str]:
-    """Yield a line a Tweet, those with the most engagements first."""
-    layout = "  {:<20} {:<11} {:>12} {:>12} {:>10} {:>8}"
-    yield layout.format("tweet", "created", "impressions", "engagements", "favorites", "rate")
-    for row in bigquery.rows(_BY_TWEET.format(table=table, tweets=tweets)):
-        counts = (_count(row[name]) for name in ("impressions", "engagements", "favorites"))
-        yield layout.format(row["tweet_id"], str(row["created"]), *counts, _rate(row))
+def top_tweets(bigquery: BigQuery, table: str, rows: int = 8) -> Iterator[str]:
+    """Yield a line a Tweet, those with the most engagements to date first."""
+    yield _LINE.format("tweet", "created", "impressions", "engagements", "favorites", "rate")
+    for row in bigquery.rows(_BY_TWEET.format(table=table, rows=rows)):
+        yield _line(row["tweet_id"], row["created"], row)
+
+
+def last_days(bigquery: BigQuery, table: str, rows: int = 5) -> Iterator[str]:
+    """Yield a line a day, the last first."""
+    yield _LINE.format("day", "", "impressions", "engagements", "favorites", "rate")
+    for row in bigquery.rows(_BY_DAY.format(table=table, rows=rows)):
+        yield _line(row["date"], "", row)
 
 
 def coverage(bigquery: BigQuery, table: str) -> Iterator[str]:
     """Yield a line for each way that Tweets fared: answered, in part, or not at all."""
     layout = "  {:>6}  {:<11} {:<25} {}"
-    yield layout.format("tweets", "status", "without", "why")
+    endpoint = ""
     for row in bigquery.rows(_FATES.format(table=table)):
+        if row["endpoint"] != endpoint:
+            endpoint = row["endpoint"]
+            yield layout.format("tweets", f"/{endpoint}", "without", "why")
         missing = (row["missing_types"] or "-").split(",")
         without = ", ".join(missing) if len(missing) < _MANY else "all counts"
         yield layout.format(row["tweets"], row["status"], without, row["reason"] or "-")
@@ -74,12 +96,10 @@ def objects(gcs: Gcs, bucket: str) -> Iterator[str]:
         yield f"  {blob.size:>9,} bytes  {name}"
 
 
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _rate(row: dict[str, Any]) -> str:
-    """Return engagements per impression, where there are both."""
-    if not row["impressions"] or row["engagements"] is None:
-        return "-"
-    return f"{row['engagements'] / row['impressions']:.2%}"
+def _line(name: object, created: object, row: dict[str, Any]) -> str:
+    """Lay out the counts of a Tweet, or of a day."""
+    counts = ("-" if row[kind] is None else f"{row[kind]:,}" for kind in _SHOWN)
+    rate = "-"
+    if row["impressions"] and row["engagements"] is not None:
+        rate = f"{row['engagements'] / row['impressions']:.2%}"
+    return _LINE.format(str(name), str(created), *counts, rate)

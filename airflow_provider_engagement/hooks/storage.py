@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import UsageError
 
@@ -20,6 +20,9 @@ __all__ = ["open_uri", "put_file"]
 
 _DEFAULT_GCP_CONN_ID = "google_cloud_default"
 
+# Not as urllib reads a URL: the name of a file or object may hold a question mark or a hash.
+_URI: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*):(?://([^/]*))?)?(.*)", re.IGNORECASE | re.DOTALL)
+
 
 @contextlib.contextmanager
 def open_uri(uri: str, *, gcp_conn_id: str | None = None) -> Iterator[IO[bytes]]:
@@ -30,7 +33,7 @@ def open_uri(uri: str, *, gcp_conn_id: str | None = None) -> Iterator[IO[bytes]]
     :raises UsageError: if there is no such file, or its scheme needs a package that is missing.
     """
     with _advised(uri):
-        if urlsplit(uri).scheme == "gs":
+        if _parts(uri)[0] == "gs":
             blob = _blob(uri, gcp_conn_id)
             # Whether it exists is asked first: a stream says so only when it is read.
             if not blob.exists():
@@ -51,11 +54,11 @@ def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
     :raises UsageError: if the place does not exist, or its scheme needs a package that is missing.
     """
     with _advised(uri):
-        scheme = urlsplit(uri).scheme
+        scheme, _, path = _parts(uri)
         if scheme == "gs":
             _blob(uri, gcp_conn_id).upload_from_filename(str(source))
         elif scheme in {"file", ""}:
-            target = Path(urlsplit(uri).path)
+            target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             beside = target.with_name(f".{target.name}.{os.getpid()}.part")
             shutil.copyfile(source, beside)
@@ -68,14 +71,21 @@ def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
 def _blob(uri: str, gcp_conn_id: str | None) -> Blob:
     from airflow_provider_engagement.hooks.google import storage_client
 
-    parts = urlsplit(uri)
-    user, _, bucket = parts.netloc.rpartition("@")
-    name = parts.path.lstrip("/")
+    _, authority, path = _parts(uri)
+    user, _, bucket = authority.rpartition("@")
+    name = path.lstrip("/")
     if not bucket or not name:
         msg = f"{uri} names no object: it must read gs://bucket/path/to/object."
         raise UsageError(msg)
     client = storage_client(user or gcp_conn_id or _DEFAULT_GCP_CONN_ID)
     return client.bucket(bucket).blob(name)
+
+
+def _parts(uri: str) -> tuple[str, str, str]:
+    """Take a URI apart: its scheme, what stands before the path, and the path."""
+    found = _URI.fullmatch(uri)
+    scheme, authority, path = found.groups(default="") if found else ("", "", uri)
+    return scheme.lower(), authority, path
 
 
 def _path(uri: str) -> Any:

@@ -101,7 +101,9 @@ class EngagementPullOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(retries=retries, **kwargs)
-        if isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
+        # A mapped task is made when its collection is known, which may be empty like any other.
+        mapped = getattr(self, "_BaseOperator__from_mapped", False)
+        if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
             msg = "tweet_ids is an empty list: this task would have nothing to ask for."
             raise UsageError(msg)
         _check_granularity(endpoint, granularity)

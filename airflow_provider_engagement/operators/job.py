@@ -43,10 +43,20 @@ class Job:
         }
 
     @property
+    def map_index(self) -> int:
+        """The task's place in a mapped task, -1 in any other."""
+        return int(getattr(self.context["ti"], "map_index", -1))
+
+    @property
+    def groupings(self) -> list[str]:
+        """The canonical names of what is asked for."""
+        return [grouping.canonical for grouping in self.plan.query.groupings]
+
+    @property
     def task_hash(self) -> str:
         """A short name of the task, the same in every run and try, another for each map index."""
         instance = self.context["ti"]
-        return _hashed([instance.dag_id, instance.task_id, getattr(instance, "map_index", -1)])
+        return _hashed([instance.dag_id, instance.task_id, self.map_index])
 
     @property
     def fingerprint(self) -> str:
@@ -58,7 +68,7 @@ class Job:
                 str(query.endpoint.name),
                 str(query.access),
                 list(query.engagement_types),
-                [grouping.canonical for grouping in query.groupings],
+                self.groupings,
                 self.moment.describe(),
                 sorted(self.plan.tweet_ids),
             ]

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_engagement.api.errors import UsageError
 from airflow_provider_engagement.data.files import ENDINGS, format_of, open_writer
 from airflow_provider_engagement.data.schema import COVERAGE, LONG, arrow_schema
 from airflow_provider_engagement.data.sink import Landed
@@ -63,7 +64,10 @@ class FileSink:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._format = format_of(uri)
+        try:
+            self._format = format_of(uri)
+        except UsageError as error:
+            raise UsageError(f"output_path: {error.message}", advice=error.advice) from None
         self._folder: Path | None = None
         self._rows = 0
 

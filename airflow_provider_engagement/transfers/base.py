@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 __all__ = ["EngagementTransfer"]
 
+_LAYOUTS = ("long", "wide")
+
 
 class EngagementTransfer(EngagementPullOperator):
     """A pull that lands in Google Cloud.
 
     :param endpoint: ``"totals"``, ``"28hr"`` or ``"historical"``.
+    :param layout: ``"long"``: one count a row; ``"wide"``: one row a Tweet and period, and a column
+        for each engagement type. Groupings without Tweet or type have no wide form.
     :param gcp_conn_id: the Google Cloud connection (templated).
     :param impersonation_chain: the service account to act as, or a chain of them (templated).
 
@@ -33,11 +37,14 @@ class EngagementTransfer(EngagementPullOperator):
         self,
         *,
         endpoint: str = EndpointName.TOTALS,
+        layout: str = "long",
         gcp_conn_id: str = "google_cloud_default",
         impersonation_chain: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         one_of(endpoint, tuple(EndpointName), name="endpoint")
+        one_of(layout, _LAYOUTS, name="layout")
         super().__init__(endpoint=endpoint, **kwargs)
+        self.layout = layout
         self.gcp_conn_id = gcp_conn_id
         self.impersonation_chain = impersonation_chain

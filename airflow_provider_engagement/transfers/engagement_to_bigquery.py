@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_engagement.api.errors import UsageError
 from airflow_provider_engagement.operators.base import one_of
 from airflow_provider_engagement.transfers.base import EngagementTransfer
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EngagementToBigQueryOperator"]
 
-_WRITE_MODES = ("upsert",)
-_LAYOUTS = ("long",)
+_WRITE_MODES = ("upsert", "append", "truncate")
 
 
 class EngagementToBigQueryOperator(EngagementTransfer):
@@ -27,9 +27,10 @@ class EngagementToBigQueryOperator(EngagementTransfer):
 
     :param destination_table: ``project.dataset.table`` or ``dataset.table`` (templated). The
         dataset must exist.
-    :param layout: ``"long"``: one count a row.
     :param write_mode: ``"upsert"``: rows that are there are updated by newer answers, the others
-        inserted, in one transaction.
+        inserted, in one transaction. ``"append"``: rows are added every time, so that a retry may
+        add them twice. ``"truncate"``: they replace all that the table holds, in one transaction;
+        refused in a mapped task, whose instances would delete each other's rows.
     :param staging_bucket: a bucket to load through, with one load job (templated).
     :param location: where the dataset is (templated); looked up where it is not given.
 
@@ -47,17 +48,14 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         self,
         *,
         destination_table: str,
-        layout: str = "long",
         write_mode: str = "upsert",
         staging_bucket: str | None = None,
         location: str | None = None,
         **kwargs: Any,
     ) -> None:
-        one_of(layout, _LAYOUTS, name="layout")
         one_of(write_mode, _WRITE_MODES, name="write_mode")
         super().__init__(**kwargs)
         self.destination_table = destination_table
-        self.layout = layout
         self.write_mode = write_mode
         self.staging_bucket = staging_bucket
         self.location = location
@@ -68,6 +66,12 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         from airflow_provider_engagement.data.gcs import GcsStore
         from airflow_provider_engagement.hooks.google import bigquery_client, storage_client
 
+        if self.write_mode == "truncate" and job.map_index >= 0:
+            raise UsageError(
+                'write_mode is "truncate" in a mapped task: each instance would delete the rows of '
+                "the others.",
+                advice='Use "upsert".',
+            )
         staging = None
         if self.staging_bucket:
             storage = storage_client(self.gcp_conn_id, self.impersonation_chain)
@@ -75,6 +79,8 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         return BigQuerySink(
             bigquery_client(self.gcp_conn_id, self.impersonation_chain, self.location),
             self.destination_table,
+            layout=self.layout,
+            groupings=job.groupings,
             write_mode=self.write_mode,
             expected_rows=job.plan.max_rows,
             staging=staging,

@@ -72,6 +72,9 @@ class EngagementToGCSOperator(EngagementTransfer):
             GcsStore(client, self.bucket),
             folder,
             fingerprint=job.fingerprint,
+            layout=self.layout,
+            groupings=job.groupings,
+            expected_rows=job.plan.max_rows,
             file_format=self.file_format,
         )
 

@@ -10,7 +10,7 @@ INSERT INTO `p.d.counts` (`account`, `access`, `endpoint`, `grouping`, `tweet_id
   FROM `p.d.staging`
   WHERE `status` IS NULL
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY `account`, IF(`granularity` IN ('lifetime', 'window'), `endpoint`, NULL), `grouping`, `tweet_id`, `engagement_type`, `granularity`, `date`, `period_start`, `period_end`, `hour_of_day`, `snapshot_at`
+    PARTITION BY `account`, IF(`granularity` IN ('lifetime', 'window'), `endpoint`, NULL), `grouping`, `tweet_id`, `engagement_type`, `granularity`, `date`, IF(`snapshot_at` IS NOT NULL, NULL, `period_start`), IF(`snapshot_at` IS NOT NULL, NULL, `period_end`), `hour_of_day`, `snapshot_at`
     ORDER BY `complete` DESC, `collected_at` DESC, `value`
   ) = 1;
 TRUNCATE TABLE `p.d.counts_coverage`;

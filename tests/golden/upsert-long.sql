@@ -10,24 +10,24 @@ USING (
   FROM `p.d.staging`
   WHERE `status` IS NULL
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY `account`, IF(`granularity` IN ('lifetime', 'window'), `endpoint`, NULL), `grouping`, `tweet_id`, `engagement_type`, `granularity`, `date`, `period_start`, `period_end`, `hour_of_day`, `snapshot_at`
+    PARTITION BY `account`, IF(`granularity` IN ('lifetime', 'window'), `endpoint`, NULL), `grouping`, `tweet_id`, `engagement_type`, `granularity`, `date`, IF(`snapshot_at` IS NOT NULL, NULL, `period_start`), IF(`snapshot_at` IS NOT NULL, NULL, `period_end`), `hour_of_day`, `snapshot_at`
     ORDER BY `complete` DESC, `collected_at` DESC, `value`
   ) = 1
 ) S
 ON T.`date` BETWEEN DATE '2026-10-30' AND DATE '2026-11-21'
   AND T.`account` = S.`account`
-  AND (T.`endpoint` = S.`endpoint` OR NOT S.`granularity` IN ('lifetime', 'window'))
+  AND IF(T.`granularity` IN ('lifetime', 'window'), T.`endpoint`, '') = IF(S.`granularity` IN ('lifetime', 'window'), S.`endpoint`, '')
   AND T.`grouping` = S.`grouping`
   AND IFNULL(T.`tweet_id`, '') = IFNULL(S.`tweet_id`, '')
   AND IFNULL(T.`engagement_type`, '') = IFNULL(S.`engagement_type`, '')
   AND T.`granularity` = S.`granularity`
   AND T.`date` = S.`date`
-  AND IFNULL(T.`period_start`, TIMESTAMP '0001-01-01 00:00:00+00:00') = IFNULL(S.`period_start`, TIMESTAMP '0001-01-01 00:00:00+00:00')
-  AND IFNULL(T.`period_end`, TIMESTAMP '0001-01-01 00:00:00+00:00') = IFNULL(S.`period_end`, TIMESTAMP '0001-01-01 00:00:00+00:00')
+  AND IF(T.`snapshot_at` IS NOT NULL, TIMESTAMP '0001-01-01 00:00:00+00:00', IFNULL(T.`period_start`, TIMESTAMP '0001-01-01 00:00:00+00:00')) = IF(S.`snapshot_at` IS NOT NULL, TIMESTAMP '0001-01-01 00:00:00+00:00', IFNULL(S.`period_start`, TIMESTAMP '0001-01-01 00:00:00+00:00'))
+  AND IF(T.`snapshot_at` IS NOT NULL, TIMESTAMP '0001-01-01 00:00:00+00:00', IFNULL(T.`period_end`, TIMESTAMP '0001-01-01 00:00:00+00:00')) = IF(S.`snapshot_at` IS NOT NULL, TIMESTAMP '0001-01-01 00:00:00+00:00', IFNULL(S.`period_end`, TIMESTAMP '0001-01-01 00:00:00+00:00'))
   AND IFNULL(T.`hour_of_day`, -1) = IFNULL(S.`hour_of_day`, -1)
   AND IFNULL(T.`snapshot_at`, TIMESTAMP '0001-01-01 00:00:00+00:00') = IFNULL(S.`snapshot_at`, TIMESTAMP '0001-01-01 00:00:00+00:00')
 WHEN MATCHED
-  AND NOT S.`granularity` IN ('lifetime', 'window')
+  AND S.`snapshot_at` IS NULL
   AND (S.`complete` AND NOT T.`complete` OR S.`complete` = T.`complete` AND S.`collected_at` > T.`collected_at`)
   AND (T.`value` IS DISTINCT FROM S.`value` OR T.`complete` IS DISTINCT FROM S.`complete`)
 THEN UPDATE SET

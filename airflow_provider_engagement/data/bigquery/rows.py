@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.data.bigquery.sql import SNAPSHOT, columns, deduplicated, differs
+from airflow_provider_engagement.data.bigquery.sql import (
+    PERIOD,
+    SNAPSHOT,
+    TAKEN_ONCE,
+    columns,
+    deduplicated,
+    differs,
+)
 from airflow_provider_engagement.data.layout import LONG_LAYOUT, Layout
 from airflow_provider_engagement.data.schema import LONG, LONG_KEY
 
@@ -36,13 +43,16 @@ def source(layout: Layout, staging: TableName) -> str:
         staging,
         [column.name for column in LONG],
         where="`status` IS NULL",
-        key=[
-            f"IF({SNAPSHOT}, `endpoint`, NULL)" if name == "endpoint" else f"`{name}`"
-            for name in LONG_KEY
-        ],
+        key=[_in_key(name) for name in LONG_KEY],
         best_first=["`complete` DESC", "`collected_at` DESC", "`value`"],
     )
     return long if layout is LONG_LAYOUT else _pivoted(layout, long)
+
+
+def _in_key(name: str) -> str:
+    if name == "endpoint":
+        return f"IF({SNAPSHOT}, `endpoint`, NULL)"
+    return f"IF({TAKEN_ONCE}, NULL, `{name}`)" if name in PERIOD else f"`{name}`"
 
 
 def _pivoted(layout: Layout, long: str) -> str:
@@ -68,7 +78,7 @@ def update_if(layout: Layout) -> list[str]:
     if layout is LONG_LAYOUT:
         changed = " OR ".join(map(differs, ("value", "complete")))
         # The first answer of a snapshot stands.
-        return [f"NOT S.{SNAPSHOT}", _BETTER, f"({changed})"]
+        return ["S.`snapshot_at` IS NULL", _BETTER, f"({changed})"]
     changed = "\n    OR ".join(
         [
             differs("complete"),
@@ -100,7 +110,7 @@ def _cell(name: str) -> str:
     """
     ours, theirs = f"S.`{name}`", f"T.`{name}`"
     return (
-        f"CASE WHEN S.{SNAPSHOT} THEN IFNULL({theirs}, {ours})"
+        f"CASE WHEN S.{TAKEN_ONCE} THEN IFNULL({theirs}, {ours})"
         f" WHEN S.`complete` AND NOT T.`complete` THEN {ours}"
         f" WHEN S.`collected_at` > T.`collected_at` THEN IFNULL({ours}, {theirs})"
         f" ELSE IFNULL({theirs}, {ours}) END"

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.data.schema import Column
 
 __all__ = [
+    "PERIOD",
     "SNAPSHOT",
+    "TAKEN_ONCE",
     "between",
     "columns",
     "deduplicated",
@@ -22,7 +24,12 @@ __all__ = [
 ]
 
 SNAPSHOT: Final = "`granularity` IN ('lifetime', 'window')"
-"""Counts to date. Each is taken once, and ``endpoint`` is in its key."""
+"""Counts whose key holds the ``endpoint``. 28hr and historical share their days and hours."""
+
+TAKEN_ONCE: Final = "`snapshot_at` IS NOT NULL"
+"""Counts as of a moment: the first answer stands, whichever hours of its own it covers."""
+
+PERIOD: Final = ("period_start", "period_end")
 
 # What stands for null in a comparison of keys: nothing that a row can hold. `IFNULL(a, x) =
 # IFNULL(b, x)` is an equality to BigQuery's planner, hence a hash join; `IS NOT DISTINCT FROM` and
@@ -63,13 +70,20 @@ def same_key(table: Sequence[Column], key: Sequence[str]) -> list[str]:
 
 
 def _same(column: Column, *, has_snapshots: bool) -> str:
-    if column.name == "endpoint" and has_snapshots:
-        # 28hr and historical share their hours.
-        return f"(T.`endpoint` = S.`endpoint` OR NOT S.{SNAPSHOT})"
+    theirs, ours = (_key_of(column, side, has_snapshots=has_snapshots) for side in ("T.", "S."))
+    return f"{theirs} = {ours}"
+
+
+def _key_of(column: Column, side: str, *, has_snapshots: bool) -> str:
+    value = f"{side}`{column.name}`"
+    if has_snapshots and column.name == "endpoint":
+        return f"IF({side}{SNAPSHOT}, {value}, '')"
     if column.required:
-        return f"T.`{column.name}` = S.`{column.name}`"
+        return value
     stand_in = _FOR_NULL[column.type]
-    return f"IFNULL(T.`{column.name}`, {stand_in}) = IFNULL(S.`{column.name}`, {stand_in})"
+    if has_snapshots and column.name in PERIOD:
+        return f"IF({side}{TAKEN_ONCE}, {stand_in}, IFNULL({value}, {stand_in}))"
+    return f"IFNULL({value}, {stand_in})"
 
 
 def deduplicated(

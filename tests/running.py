@@ -1,0 +1,102 @@
+"""Runs an operator as a task would, with a stand-in for what Airflow hands it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pytest
+
+    from airflow_provider_engagement.operators.base import EngagementPullOperator
+    from airflow_provider_engagement.simulator import World
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+CONN_ID = "engagement_test"
+
+
+@dataclass(slots=True)
+class TaskInstance:
+    """As much of one as operators may look at."""
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int = -1
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: object) -> None:
+        self.xcoms[key] = as_xcom(value)
+
+
+@dataclass(slots=True)
+class Ran:
+    """What a task returned and pushed."""
+
+    value: Any
+    xcoms: dict[str, Any]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.xcoms["summary"]
+        return found
+
+
+def as_xcom(value: object) -> Any:
+    """Send a value through JSON: what it turns into has to be what it was."""
+    text = json.dumps(value)
+    assert json.loads(text) == value
+    return json.loads(text)
+
+
+def run(
+    operator: EngagementPullOperator,
+    *,
+    at: datetime | None = None,
+    dag_id: str = "a_dag",
+    run_id: str = "manual__1",
+    map_index: int = -1,
+    variables: Mapping[str, Any] | None = None,
+) -> Ran:
+    """Render an operator's templates and execute it, in a run that stands for a moment."""
+    moment = at or NOW - timedelta(minutes=5)
+    instance = TaskInstance(dag_id, operator.task_id, run_id, map_index)
+    context: dict[str, Any] = {
+        "ti": instance,
+        "task_instance": instance,
+        "task": operator,
+        "dag_run": SimpleNamespace(run_after=moment, partition_key=None, run_id=run_id),
+        "logical_date": moment,
+        "data_interval_start": moment - timedelta(days=1),
+        "data_interval_end": moment,
+        **(variables or {}),
+    }
+    operator.render_template_fields(context)  # type: ignore[arg-type]  # a stand-in
+    value = operator.execute(context)  # type: ignore[arg-type]  # a stand-in
+    return Ran(as_xcom(value), instance.xcoms)
+
+
+def connect(
+    monkeypatch: pytest.MonkeyPatch, connection: Mapping[str, Any], conn_id: str = CONN_ID
+) -> None:
+    """Let Airflow find a connection in the environment."""
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+
+def truth(
+    world: World, tweet_ids: Sequence[str], types: Sequence[str]
+) -> dict[tuple[str, str], int]:
+    """Tell what the counts are."""
+    return {(item, name): world.count(item, name) for item in tweet_ids for name in types}
+
+
+def counts(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
+    """Give each row's value by its Tweet and type, each of which may be there but once."""
+    found = {(row["tweet_id"], row["engagement_type"]): row["value"] for row in rows}
+    assert len(found) == len(rows), "a count is there twice"
+    return found

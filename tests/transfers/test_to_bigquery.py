@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from running import CONN_ID, NOW, connect, counts, run, truth
+
+from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
+from airflow_provider_engagement.data.schema import COVERAGE, LONG
+from airflow_provider_engagement.simulator import Faults, Simulator, World
+from airflow_provider_engagement.transfers.engagement_to_bigquery import (
+    EngagementToBigQueryOperator,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tools.clients import BigQuery, Gcs
+
+pytestmark = pytest.mark.usefixtures("airflow_home", "temporary")
+
+TYPES = ENDPOINTS["totals"].engagement_types
+SNAPSHOT = NOW - timedelta(hours=1)
+LOCKS = "_engagement_locks"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make a folder for temporary files, which has to be empty in the end."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("engagement-")]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(seed=6, accounts=("acme",), now=NOW)
+
+
+@pytest.fixture
+def ids(world: World) -> list[str]:
+    return world.tweets("acme", 20, since=NOW - timedelta(days=80), until=SNAPSHOT)
+
+
+@pytest.fixture
+def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    with Simulator(world) as simulator:
+        connect(monkeypatch, simulator.connection("acme"))
+        yield simulator
+
+
+def transfer(tweet_ids: Any, table: str, **more: Any) -> EngagementToBigQueryOperator:
+    return EngagementToBigQueryOperator(
+        task_id="to_bigquery",
+        tweet_ids=tweet_ids,
+        destination_table=table,
+        engagement_conn_id=CONN_ID,
+        **more,
+    )
+
+
+def rows_of(bigquery: BigQuery, table: str) -> list[dict[str, Any]]:
+    return bigquery.rows(f"SELECT * FROM {table} ORDER BY tweet_id, engagement_type, snapshot_at")  # noqa: S608 - a table of ours
+
+
+def coverage_of(bigquery: BigQuery, table: str) -> dict[str, dict[str, Any]]:
+    rows = bigquery.rows(f"SELECT * FROM {table}_coverage")  # noqa: S608 - a table of ours
+    found = {row["tweet_id"]: row for row in rows}
+    assert len(found) == len(rows), "an id is there twice"
+    return found
+
+
+def tables_in(bigquery: BigQuery, dataset: str) -> set[str]:
+    return {table.table_id for table in bigquery.client.list_tables(dataset)}
+
+
+def test_counts_and_coverage_land_in_tables(
+    world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
+) -> None:
+    foreign, deleted, protected = ids[2:5]
+    world.foreign, world.deleted, world.protected = {foreign}, {deleted}, {protected}
+    table = f"{dataset}.totals"
+    ran = run(transfer(ids, table), at=SNAPSHOT)
+    owned = [item for item in ids if item not in {foreign, deleted, protected}]
+    rows = rows_of(bigquery, table)
+    assert counts(rows) == truth(world, owned, TYPES) | truth(world, [foreign], PUBLIC_TYPES)
+    assert [*rows[0]] == [column.name for column in LONG]
+    assert {row["snapshot_at"] for row in rows} == {SNAPSHOT}
+    assert {row["access"] for row in rows if row["tweet_id"] == foreign} == {"public"}
+
+    coverage = coverage_of(bigquery, table)
+    assert {*coverage} == {*ids}
+    assert [*coverage[foreign]] == [column.name for column in COVERAGE]
+    told = {
+        item: (coverage[item]["status"], coverage[item]["access"], coverage[item]["missing_types"])
+        for item in (foreign, deleted, protected, owned[0])
+    }
+    every = ",".join(TYPES)
+    assert told == {
+        foreign: ("answered", "public", "impressions,engagements"),
+        deleted: ("unavailable", None, every),
+        protected: ("unavailable", None, every),
+        owned[0]: ("answered", "owner", None),
+    }
+
+    assert ran.value == {
+        "table": f"test.{table}",
+        "rows": len(rows),
+        "window": {"snapshot_at": SNAPSHOT.isoformat()},
+    }
+    assert set(ran.xcoms) == {"summary"}
+    assert len(json.dumps(ran.summary)) < 10_000
+    tweets = ran.summary["tweets"]
+    assert (tweets["asked"], tweets["answered"], tweets["unavailable"]) == (20, 18, 2)
+    assert tables_in(bigquery, dataset) == {"totals", "totals_coverage", LOCKS}
+    assert len(simulator.requests) == ran.summary["requests"]
+
+
+def test_twice_is_the_same_table_though_the_counts_have_grown(
+    world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
+) -> None:
+    table = f"{dataset}.totals"
+    operator = transfer(ids, table)
+    first = run(operator, at=SNAPSHOT)
+    rows, coverage = rows_of(bigquery, table), coverage_of(bigquery, table)
+    before = truth(world, ids, TYPES)
+
+    world.freeze(NOW + timedelta(hours=6))
+    assert truth(world, ids, TYPES) != before
+    second = run(transfer(ids, table), at=SNAPSHOT)
+    assert second.value == first.value
+    # The first answer of a snapshot stands.
+    assert rows_of(bigquery, table) == rows
+    assert {item: row["status"] for item, row in coverage_of(bigquery, table).items()} == {
+        item: row["status"] for item, row in coverage.items()
+    }
+
+    run(transfer(ids, table), at=SNAPSHOT + timedelta(minutes=30))
+    all_rows = rows_of(bigquery, table)
+    assert [row for row in all_rows if row["snapshot_at"] == SNAPSHOT] == rows
+    assert counts([row for row in all_rows if row["snapshot_at"] != SNAPSHOT]) == truth(
+        world, ids, TYPES
+    )
+    assert len(simulator.requests) == 3
+
+
+def test_a_second_run_adds_what_the_first_one_could_not_have(
+    world: World, ids: list[str], bigquery: BigQuery, dataset: str, simulator: Simulator
+) -> None:
+    table = f"{dataset}.totals"
+    world.protected = {ids[0]}
+    run(transfer(ids[:10], table), at=SNAPSHOT)
+    world.protected = set()
+    run(transfer(ids, table), at=SNAPSHOT)
+    assert counts(rows_of(bigquery, table)) == truth(world, ids, TYPES)
+    assert {row["status"] for row in coverage_of(bigquery, table).values()} == {"answered"}
+    world.deleted = set(ids[:5])
+    run(transfer(ids, table), at=SNAPSHOT)
+    # What has gone since keeps its counts, and its coverage says that they are there.
+    assert counts(rows_of(bigquery, table)) == truth(world, ids, TYPES)
+    assert {row["status"] for row in coverage_of(bigquery, table).values()} == {"answered"}
+    assert simulator.requests
+
+
+def test_one_table_may_hold_several_owners(
+    bigquery: BigQuery, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(seed=6, accounts=("acme", "bolt"), now=NOW)
+    since = NOW - timedelta(days=9)
+    table = f"{dataset}.totals"
+    with Simulator(world) as simulator:
+        for account in world.accounts:
+            ids = world.tweets(account, 5, since=since, until=SNAPSHOT)
+            connect(monkeypatch, simulator.connection(account))
+            run(transfer(ids, table), at=SNAPSHOT)
+    rows = rows_of(bigquery, table)
+    assert {account: sum(row["account"] == account for row in rows) for account in "acme bolt".split()} == {"acme": 35, "bolt": 35}
+
+
+def test_rows_may_go_through_a_bucket_and_leave_nothing_in_it(
+    world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str, gcs: Gcs
+) -> None:
+    bucket = gcs.make_bucket()
+    table = f"{dataset}.totals"
+    run(transfer(ids, table, staging_bucket=bucket.name), at=SNAPSHOT)
+    assert counts(rows_of(bigquery, table)) == truth(world, ids, TYPES)
+    assert [blob.name for blob in bucket.list_blobs()] == []
+    assert simulator.requests
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data'set.totals",
+        "dataset.tot`als",
+        'dataset."totals"',
+        "dataset.totals; DROP TABLE x",
+        "dataset.tot als",
+        "totals",
+        "",
+        "dataset.",
+        ".totals",
+        "a.b.c.d",
+        "Project.dataset.totals",
+        "dataset.totals\n",
+    ],
+)
+def test_a_table_that_cannot_be_named_is_refused_before_any_request(
+    ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str, name: str
+) -> None:
+    with pytest.raises(AirflowFailException, match="destination_table is") as caught:
+        run(transfer(ids, name), at=SNAPSHOT)
+    assert repr(name) in str(caught.value)
+    assert "project.dataset.table or dataset.table" in str(caught.value)
+    assert simulator.requests == []
+    assert tables_in(bigquery, dataset) == set()
+
+
+def test_a_dataset_that_is_not_there_is_told_before_any_request(
+    ids: list[str], simulator: Simulator, bigquery: BigQuery
+) -> None:
+    with pytest.raises(AirflowFailException, match=r"no dataset test\.nowhere.*bq .*mk"):
+        run(transfer(ids, "nowhere.totals"), at=SNAPSHOT)
+    assert simulator.requests == []
+    assert bigquery.client.project == "test"
+
+
+def test_a_column_of_another_type_is_told_before_any_request(
+    ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
+) -> None:
+    bigquery.client.query_and_wait(f"CREATE TABLE {dataset}.totals (account STRING, value STRING)")
+    with pytest.raises(AirflowFailException, match=r"column value .* is STRING, and has to be INT"):
+        run(transfer(ids, f"{dataset}.totals"), at=SNAPSHOT)
+    assert simulator.requests == []
+
+
+def test_a_pull_that_fails_leaves_the_table_as_it_was_and_nothing_beside_it(
+    world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
+) -> None:
+    table = f"{dataset}.totals"
+    run(transfer(ids[:5], table), at=SNAPSHOT)
+    rows, coverage = rows_of(bigquery, table), coverage_of(bigquery, table)
+    world.deleted = set(ids[:15])
+    with pytest.raises(AirflowFailException, match="5 of 20 Tweets could be counted"):
+        run(transfer(ids, table, max_missing_share=0.5), at=SNAPSHOT)
+    # This one fails in its second request, when the first one's rows are staged.
+    many = [*ids[15:], *world.tweets("acme", 300, since=NOW - timedelta(days=70), until=SNAPSHOT)]
+    simulator.faults = Faults(script=(None, "malformed"), share=1.0, kinds=("malformed",))
+    assert rows_of(bigquery, table) == rows
+    assert coverage_of(bigquery, table) == coverage
+    assert tables_in(bigquery, dataset) == {"totals", "totals_coverage", LOCKS}
+    assert many
+
+
+def test_rows_that_are_staged_are_gone_when_a_later_request_is_refused(
+    ids: list[str], simulator: Simulator, world: World, bigquery: BigQuery, dataset: str
+) -> None:
+    many = world.tweets("acme", 260, since=NOW - timedelta(days=70), until=SNAPSHOT)
+    latest = simulator.world.tweets
+    assert latest
+    refusing = _RefusesLater(simulator, after=1)
+    with refusing, pytest.raises(AirflowFailException):
+        run(transfer(many, f"{dataset}.totals"), at=SNAPSHOT)
+    assert rows_of(bigquery, f"{dataset}.totals") == []
+    assert tables_in(bigquery, dataset) == {"totals", "totals_coverage", LOCKS}
+    assert ids
+
+
+def test_an_empty_collection_makes_no_table(
+    simulator: Simulator, bigquery: BigQuery, dataset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = run(transfer("{{ ids }}", f"{dataset}.totals"), at=SNAPSHOT, variables={"ids": []})
+    assert ran.value["rows"] == 0
+    assert "tweet_ids holds no ids" in capsys.readouterr().out
+    assert tables_in(bigquery, dataset) == set()
+    assert simulator.requests == []
+
+
+def test_a_run_that_comes_too_late_is_skipped(
+    ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
+) -> None:
+    with pytest.raises(AirflowSkipException, match="max_snapshot_age"):
+        run(transfer(ids, f"{dataset}.totals"), at=NOW - timedelta(days=2))
+    assert simulator.requests == []
+    assert tables_in(bigquery, dataset) == set()
+
+
+def test_a_plan_makes_no_table(
+    ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
+) -> None:
+    ran = run(transfer(ids, f"{dataset}.totals", plan_only=True), at=SNAPSHOT)
+    assert ran.value["requests"] == 1
+    assert tables_in(bigquery, dataset) == set()
+    assert simulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"endpoint": "total"}, r"endpoint is 'total'; it must be one of: 'totals'"),
+        ({"layout": "tall"}, r"layout is 'tall'; it must be one of: 'long'"),
+        ({"write_mode": "replace"}, r"write_mode is 'replace'; it must be one of: 'upsert'"),
+        ({"granularity": "day"}, r"granularity is 'day'; on totals it must be one of: total"),
+        ({"tweet_ids": []}, "tweet_ids is an empty list"),
+    ],
+)
+def test_what_no_template_can_mend_fails_when_the_dag_is_parsed(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        transfer(**({"tweet_ids": ["20"], "table": "dataset.totals"} | changes))
