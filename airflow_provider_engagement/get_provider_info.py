@@ -19,6 +19,9 @@ def get_provider_info() -> dict[str, Any]:
         "name": "X Engagement API",
         "description": "Pulls the X Enterprise Engagement API into tables.",
         "versions": ["0.1.0"],
+        "extra-links": [
+            "airflow_provider_engagement.operators.links.EngagementDestinationLink",
+        ],
         "connection-types": [
             {
                 "connection-type": "engagement",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.data.sink import Landed, Sink
 
-__all__ = ["Moment", "Outcome", "pull"]
+__all__ = ["Moment", "Outcome", "Tally", "pull"]
 
 log = logging.getLogger(__name__)
 
@@ -58,16 +58,36 @@ class Moment:
 
 
 @dataclass(slots=True)
+class Tally:
+    """What a pull has done so far, in figures; true at any moment, also when it fails.
+
+    :param requests: requests sent, retries included.
+    :param refused: how many of them the service refused for their rate.
+    :param retried: how many of them were tries after the first.
+    :param rows: rows handed to the sink.
+    :param incomplete: rows left out since their period was not whole.
+    :param strangers: counts of what was never asked for.
+    :param sums_left_out: sums that not every request was answered for.
+    """
+
+    requests: int = 0
+    refused: int = 0
+    retried: int = 0
+    rows: int = 0
+    incomplete: int = 0
+    strangers: int = 0
+    sums_left_out: int = 0
+
+
+@dataclass(slots=True)
 class Outcome:
     """What a pull did.
 
     :param landed: where its rows are.
-    :param requests: requests sent, retries included.
     :param summary: all of it in figures, JSON-able, below 10 kB at any size.
     """
 
     landed: Landed
-    requests: int
     summary: dict[str, object]
 
 
@@ -81,11 +101,7 @@ class _Pull:
     moment: Moment
     keep_incomplete: bool
     coverage: Coverage
-    sent: int = 0
-    rows: int = 0
-    incomplete: int = 0
-    strangers: int = 0
-    sums_left_out: int = 0
+    tally: Tally
     parts: list[pa.Table] = field(default_factory=list)
 
     def run(self) -> None:
@@ -116,8 +132,10 @@ class _Pull:
 
     def _take(self, fetched: Fetched) -> None:
         """Write what a request brought, and note what became of its Tweets."""
-        self.sent += fetched.asked.sent
-        self.strangers += fetched.strangers
+        self.tally.requests += fetched.asked.sent
+        self.tally.refused += fetched.asked.throttled
+        self.tally.retried += fetched.asked.retried
+        self.tally.strangers += fetched.strangers
         settle(fetched, self.plan, self.coverage)
         self._write(fetched.rows)
         if fetched.parts.num_rows:
@@ -126,10 +144,10 @@ class _Pull:
     def _write(self, rows: pa.Table) -> None:
         if not self.keep_incomplete:
             whole = rows.filter(rows["complete"])
-            self.incomplete += rows.num_rows - whole.num_rows
+            self.tally.incomplete += rows.num_rows - whole.num_rows
             rows = whole
         if rows.num_rows:
-            self.rows += rows.num_rows
+            self.tally.rows += rows.num_rows
             self.sink.write(rows)
 
     def _second_look(self, fetcher: Fetcher) -> tuple[Fetcher, list[PlannedRequest]] | None:
@@ -179,19 +197,19 @@ class _Pull:
         missing = sorted(coverage.torn | coverage.with_status(Status.UNANSWERED))
         whole = of_tweets.filter(pc.invert(_is_in(of_tweets["tweet_id"], missing)))
         summed = [sum_rows(whole)]
-        self.sums_left_out += sum_rows(of_tweets).num_rows - summed[0].num_rows
+        self.tally.sums_left_out += sum_rows(of_tweets).num_rows - summed[0].num_rows
         # Requests of 28hr are of the same hours only if the clock did not strike between them.
         needed = len(self.plan.requests) if self._needs_every_request() else None
         total = sum_rows(of_all, parts=needed)
-        self.sums_left_out += sum_rows(of_all).num_rows - total.num_rows
+        self.tally.sums_left_out += sum_rows(of_all).num_rows - total.num_rows
         if missing:
-            self.sums_left_out += total.num_rows
+            self.tally.sums_left_out += total.num_rows
         else:
             summed.append(total)
-        if self.sums_left_out:
+        if self.tally.sums_left_out:
             log.warning(
                 "%d sums are left out, since not every request that they need was answered whole.",
-                self.sums_left_out,
+                self.tally.sums_left_out,
             )
         self._write(pa.concat_tables(summed))
 
@@ -222,12 +240,14 @@ class _Pull:
             "account": self.client.settings.account,
             "plan": self.plan.describe(),
             "window": self.moment.describe(),
-            "requests": self.sent,
-            "rows": self.rows,
-            "rows_incomplete_dropped": self.incomplete,
+            "requests": self.tally.requests,
+            "requests_refused": self.tally.refused,
+            "requests_retried": self.tally.retried,
+            "rows": self.tally.rows,
+            "rows_incomplete_dropped": self.tally.incomplete,
             "tweets": self.coverage.describe(),
-            "counts_never_asked_for": self.strangers,
-            "sums_left_out": self.sums_left_out,
+            "counts_never_asked_for": self.tally.strangers,
+            "sums_left_out": self.tally.sums_left_out,
         }
 
 
@@ -239,6 +259,7 @@ def pull(
     moment: Moment,
     max_missing_share: float = 1.0,
     keep_incomplete: bool = True,
+    tally: Tally | None = None,
 ) -> Outcome:
     """Send a plan's requests and land their rows: all of them, or none.
 
@@ -249,11 +270,12 @@ def pull(
     :param max_missing_share: the share of ids, 0 to 1, that may stay without any count.
     :param keep_incomplete: whether to write buckets that had not ended, or were not wholly
         covered, when the service answered.
+    :param tally: is kept up while the pull runs, for whoever wants to know after a failure too.
     :raises MissingCountsError: if more do, or none has one. Nothing is written then.
     :raises EngagementError: if a request stays unanswered. Nothing is written then.
     """
     coverage = Coverage(plan.tweet_ids)
-    under_way = _Pull(client, plan, sink, moment, keep_incomplete, coverage)
+    under_way = _Pull(client, plan, sink, moment, keep_incomplete, coverage, tally or Tally())
     try:
         sink.prepare()
         under_way.run()
@@ -271,7 +293,9 @@ def pull(
     except BaseException:
         sink.discard()
         raise
-    return Outcome(landed=landed, requests=under_way.sent, summary=summary)
+    summary["coverage"] = landed.coverage
+    summary["landed"] = landed.stats
+    return Outcome(landed=landed, summary=summary)
 
 
 def _is_in(ids: pa.ChunkedArray, listed: list[str]) -> pa.ChunkedArray:

@@ -127,6 +127,7 @@ def _start(stack: ExitStack, folder: Path) -> Parts:
         "AIRFLOW_VAR_ENGAGEMENT_BUCKET": BUCKET,
         "AIRFLOW_VAR_ENGAGEMENT_TABLE": TABLE,
         "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": TWEET_IDS,
+        "TMPDIR": str(folder),
     }
     settings |= google_environment(bigquery=bigquery.url, gcs=gcs.url) | variables
     return Parts(BigQuery(bigquery.url), Gcs(gcs.url, folder / "store"), settings)

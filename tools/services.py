@@ -103,6 +103,7 @@ def bigquery_emulator(folder: Path) -> Emulator:
         {
             "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # it would download one of DuckDB's
             "BQEMU_GCS_LOCAL_ROOT": str(folder / _STORE),
+            "BQEMU_UPLOAD_STAGING_DIR": str(folder / "uploads"),
             "HOME": str(workshop.home(environment)),
         },
         announced=r'"port": (\d+), "event": "rest.listen"',

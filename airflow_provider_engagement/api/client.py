@@ -66,6 +66,8 @@ class Asked:
     :param unavailable: ids that are gone or protected.
     :param unanswered: ids refused together with others, and not told apart in time.
     :param sent: requests sent, retries included.
+    :param throttled: how many of them the service refused for their rate.
+    :param retried: how many of them were tries after the first.
     """
 
     answers: list[Answer] = field(default_factory=list)
@@ -73,6 +75,8 @@ class Asked:
     unavailable: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
     sent: int = 0
+    throttled: int = 0
+    retried: int = 0
 
 
 class EngagementClient:
@@ -123,6 +127,13 @@ class EngagementClient:
             self._auth[access] = self._make_auth(access)
         if endpoint not in self._paces:
             self._paces[endpoint] = self._make_pace(endpoint)
+
+    def told_limit(self, endpoint: EndpointName) -> float | None:
+        """Give the requests per minute that the service told last; None if it never did.
+
+        :param endpoint: one that is prepared.
+        """
+        return self._paces[endpoint].told_limit()
 
     def _make_auth(self, access: Access) -> AuthBase:
         credentials = self.settings.credentials
@@ -185,7 +196,12 @@ class EngagementClient:
         for attempt in self._attempts():
             with attempt:
                 asked.sent += 1
-                return self._exchange(query, request.access, body)
+                asked.retried += attempt.retry_state.attempt_number > 1
+                try:
+                    return self._exchange(query, request.access, body)
+                except ThrottledError:
+                    asked.throttled += 1
+                    raise
         raise AssertionError  # tenacity returns or raises
 
     def _exchange(self, query: Query, access: Access, body: dict[str, object]) -> Answer:

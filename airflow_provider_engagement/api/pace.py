@@ -138,6 +138,11 @@ class Pace:
                 if page.blocked_until <= self._clock():
                     return
 
+    def told_limit(self) -> float | None:
+        """Give the requests per minute that the service told last; None if it never did."""
+        with self._book.open() as page:
+            return page.limit or None
+
     def _spacing(self, page: _Page) -> float:
         limit = self._contract or page.limit
         return 60.0 / limit * _SLACK if limit else 0.0

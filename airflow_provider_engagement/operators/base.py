@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.data.sink import Landed, Sink
-    from airflow_provider_engagement.pull import Moment
+    from airflow_provider_engagement.pull import Moment, Outcome
 
 __all__ = ["SUMMARY_KEY", "EngagementPullOperator", "one_of"]
 
@@ -229,23 +229,39 @@ class EngagementPullOperator(BaseOperator):
             raise AirflowSkipException(msg)
 
     def _pull(self, job: Job, client: EngagementClient, max_missing_share: float) -> Any:
-        from airflow_provider_engagement.pull import pull
+        from airflow_provider_engagement.operators import traces
+        from airflow_provider_engagement.pull import Tally, pull
 
         sink = self.make_sink(job)
         kept = self.already(job, sink)
         if kept is not None:
             return kept
-        outcome = pull(
-            client,
-            job.plan,
-            sink,
-            moment=job.moment,
-            max_missing_share=max_missing_share,
-            keep_incomplete=self.incomplete == "keep",
-        )
-        self.log.info("Done: %d rows by %d requests.", outcome.landed.rows, outcome.requests)
-        job.context["ti"].xcom_push(key=SUMMARY_KEY, value=outcome.summary)
+        tally = Tally()
+        try:
+            outcome = pull(
+                client,
+                job.plan,
+                sink,
+                moment=job.moment,
+                max_missing_share=max_missing_share,
+                keep_incomplete=self.incomplete == "keep",
+                tally=tally,
+            )
+        finally:
+            traces.count(tally, self.endpoint)
+        self.log.info("Done: %s rows by %s requests.", f"{tally.rows:,}", f"{tally.requests:,}")
+        self._leave_traces(job, outcome)
         return self.result(job, outcome.landed, sink)
+
+    def _leave_traces(self, job: Job, outcome: Outcome) -> None:
+        from airflow_provider_engagement.operators import traces
+
+        instance = job.context["ti"]
+        instance.xcom_push(key=SUMMARY_KEY, value=outcome.summary)
+        url = traces.console_url(outcome.landed)
+        if url is not None:
+            instance.xcom_push(key=traces.LINK_KEY, value=url)
+        traces.tell_assets(job, outcome.landed, self.outlets or ())
 
     def already(self, job: Job, sink: Sink) -> Any:  # noqa: ARG002 - for subclasses
         """Give what the task returns if its work is done already; None if it is to be done."""

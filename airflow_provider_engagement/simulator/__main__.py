@@ -82,6 +82,9 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help='the contract: a number, or JSON such as \'{"totals": 300, "28hr": 60}\'',
     )
+    group.add_argument(
+        "--app-not-enabled", action="store_true", help="refuse the app, as before X enables it"
+    )
     group.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="of an answer")
     group.add_argument(
         "--faults", type=_share, default=0.0, metavar="SHARE", help="share of faulty answers"
@@ -146,6 +149,7 @@ def _simulator(options: argparse.Namespace) -> Simulator:
         options.port,
         requests_per_minute=options.requests_per_minute,
         latency=options.latency,
+        app_enabled=not options.app_not_enabled,
         faults=Faults(options.faults, options.fault_kinds, options.seed),
     )
 

@@ -124,6 +124,8 @@ GROUP_BY_NOT_SUPPORTED: Final = _known(
 
 # Of the message only `rate limit` is known: a client of old looks for it.
 RATE_LIMITED: Final = _invented(429, "The request is over the rate limit.")
+# Of these words, too, only the part after the colon is known; the status is not.
+APP_NOT_ENABLED: Final = _invented(403, "Forbidden: your application id is not authorized.")
 _REASON: Final = "Your account could not be authenticated. Reason: "
 UNKNOWN_CONSUMER: Final = _invented(401, _REASON + "Consumer key not found")
 BAD_SIGNATURE: Final = _invented(401, _REASON + "Signature does not match")

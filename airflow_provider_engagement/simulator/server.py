@@ -43,6 +43,7 @@ class Simulator:
         None is without limit, and without the headers that tell of one.
     :param latency: seconds that each answer to a POST takes, whatever it is; may be set anew.
     :param faults: what goes wrong; ``simulator.faults`` may be set anew at any time.
+    :param app_enabled: whether X has enabled the app; if not, every request is refused for that.
     :param require_gzip: refuse a request that does not accept gzip, as the service does.
     :param sends_reset: send ``x-per-minute-reset``.
     :param minute: the seconds of a minute of the contract, for tests that cannot wait.
@@ -58,6 +59,7 @@ class Simulator:
         requests_per_minute: int | Mapping[str, int] | None = None,
         latency: float = 0.0,
         faults: Faults | None = None,
+        app_enabled: bool = True,
         require_gzip: bool = True,
         sends_reset: bool = True,
         minute: int = 60,
@@ -70,6 +72,7 @@ class Simulator:
             world,
             Throttle(requests_per_minute, minute),
             faults or Faults(),
+            app_enabled=app_enabled,
             require_gzip=require_gzip,
             sends_reset=sends_reset,
             keep=keep,

@@ -123,6 +123,8 @@ class Service:
     :param world: what there is to know.
     :param throttle: the contract's limits.
     :param faults: what goes wrong; may be replaced at any time.
+    :param app_enabled: whether X has enabled the app for this API. If not, good keys and tokens
+        are of no use.
     :param require_gzip: whether a request that takes no gzip is refused, as the service does.
     :param sends_reset: whether ``x-per-minute-reset`` is sent. One client has seen it, X's own
         documentation does not name it: a client must do without.
@@ -135,6 +137,7 @@ class Service:
         throttle: Throttle,
         faults: Faults,
         *,
+        app_enabled: bool = True,
         require_gzip: bool = True,
         sends_reset: bool = True,
         keep: int = 10_000,
@@ -143,6 +146,7 @@ class Service:
         self.faults = faults
         self.records = Records(keep)
         self._throttle = throttle
+        self._app_enabled = app_enabled
         self._require_gzip = require_gzip
         self._sends_reset = sends_reset
         tokens = [world.user_token(account) for account in world.accounts]
@@ -201,6 +205,8 @@ class Service:
         progress.asker = self._gate.check(
             request.method, request.uri, request.headers.get("authorization")
         )
+        if not self._app_enabled:
+            raise refusals.APP_NOT_ENABLED.refuse()
         progress.allowance = self._throttle.ask(endpoint.name)
         if progress.allowance and not progress.allowance.granted:
             raise refusals.RATE_LIMITED.refuse()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.operators.base import EngagementPullOperator, one_of
+from airflow_provider_engagement.operators.links import EngagementDestinationLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,8 @@ class EngagementTransfer(EngagementPullOperator):
         "gcp_conn_id",
         "impersonation_chain",
     )
+
+    operator_extra_links = (EngagementDestinationLink(),)
 
     def __init__(
         self,

@@ -71,7 +71,8 @@ class EngagementToGCSOperator(EngagementTransfer):
         return ObjectSink(
             GcsStore(client, self.bucket),
             folder,
-            fingerprint=job.fingerprint,
+            # The same counts in another format are not what is asked for.
+            fingerprint=f"{job.fingerprint}-{self.file_format}",
             layout=self.layout,
             groupings=job.groupings,
             expected_rows=job.plan.max_rows,
@@ -86,6 +87,7 @@ class EngagementToGCSOperator(EngagementTransfer):
         if manifest is None:
             return None
         self.log.info("The snapshot of %s was taken before and stands.", job.folder_part)
-        job.context["ti"].xcom_push(key=SUMMARY_KEY, value=manifest["summary"])
+        summary = {**manifest["summary"], "coverage": manifest["coverage"]["uri"]}
+        job.context["ti"].xcom_push(key=SUMMARY_KEY, value=summary)
         uris = [entry["uri"] for entry in manifest["objects"]]
         return {"uris": uris, "rows": manifest["rows"], "window": job.moment.describe()}

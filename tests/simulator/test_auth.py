@@ -17,7 +17,7 @@ from airflow_provider_engagement.simulator.refusals import Refused
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.simulator import World
-    from tests.simulator.conftest import Client
+    from tests.simulator.conftest import Client, Start
 
 TOTALS = "/insights/engagement/totals"
 NOT_FOUND = "Your account could not be authenticated. Reason: Access token not found"
@@ -161,6 +161,19 @@ def test_bearer_is_taken_verbatim(client: Client, own: list[str]) -> None:
         answer = client.post(TOTALS, json=body, headers={"Authorization": f"Bearer {wrong}"})
         assert answer.status_code == 401
         assert words(answer) == NOT_FOUND
+
+
+@pytest.mark.parametrize("account", ["acme", None])
+def test_app_that_is_not_enabled_is_refused(
+    world: World, start: Start, own: list[str], account: str | None
+) -> None:
+    client = start(world, app_enabled=False)
+    body = client.body(own, ["favorites"])
+    answer = client.ask("totals", body, account=account)
+    assert answer.status_code == 403
+    assert words(answer).endswith("your application id is not authorized.")
+    wrong = client.ask("totals", body, auth=client.auth(access_token="other"))
+    assert words(wrong) == NOT_FOUND
 
 
 @pytest.mark.parametrize("endpoint", ["28hr", "historical"])

@@ -94,6 +94,16 @@ def ask(connection: dict[str, Any], ids: list[str]) -> Any:
     return answer.json()
 
 
+def test_app_can_be_refused(tmp_path: Path) -> None:
+    with running(tmp_path, "--app-not-enabled") as (_, ready):
+        bearer = ready["accounts"]["acme"]["extra"]["bearer_token"]
+        headers = {"Authorization": f"Bearer {bearer}"}
+        url = ready["url"] + "/insights/engagement/totals"
+        answer = requests.post(url, json={}, headers=headers, timeout=10)
+        assert answer.status_code == 403
+        assert "application id is not authorized" in answer.text
+
+
 def test_options_reach_the_service(tmp_path: Path) -> None:
     gone = tmp_path / "gone.txt"
     gone.write_text("21\n22\n")

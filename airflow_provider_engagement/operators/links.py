@@ -1,0 +1,22 @@
+"""Extra links on a task's page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
+
+__all__ = ["EngagementDestinationLink"]
+
+
+class EngagementDestinationLink(BaseOperatorLink):
+    """Leads to the table or the objects that the task wrote."""
+
+    name = "Destination"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
+        """Give the URL that the task pushed; nothing for a task that wrote nothing."""
+        return XCom.get_value(ti_key=ti_key, key="destination_url") or ""

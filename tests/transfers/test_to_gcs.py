@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tempfile
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from running import CONN_ID, NOW, connect, counts, run, truth
+
+from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
+from airflow_provider_engagement.data.schema import COVERAGE, LONG, arrow_schema
+from airflow_provider_engagement.simulator import Simulator, World
+from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from google.cloud.storage import Bucket
+
+    from tools.clients import Gcs
+
+pytestmark = pytest.mark.usefixtures("airflow_home", "temporary")
+
+TYPES = ENDPOINTS["totals"].engagement_types
+SNAPSHOT = NOW - timedelta(hours=1)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make a folder for temporary files, which has to be empty in the end."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("engagement-")]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(seed=8, accounts=("acme",), now=NOW)
+
+
+@pytest.fixture
+def ids(world: World) -> list[str]:
+    return world.tweets("acme", 20, since=NOW - timedelta(days=80), until=SNAPSHOT)
+
+
+@pytest.fixture
+def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    with Simulator(world) as simulator:
+        connect(monkeypatch, simulator.connection("acme"))
+        yield simulator
+
+
+@pytest.fixture
+def bucket(gcs: Gcs) -> Bucket:
+    return gcs.make_bucket()
+
+
+def transfer(tweet_ids: Any, bucket: str, **more: Any) -> EngagementToGCSOperator:
+    return EngagementToGCSOperator(
+        task_id="to_gcs", tweet_ids=tweet_ids, bucket=bucket, engagement_conn_id=CONN_ID, **more
+    )
+
+
+def objects(bucket: Bucket) -> dict[str, bytes]:
+    return {blob.name: bucket.blob(blob.name).download_as_bytes() for blob in bucket.list_blobs()}
+
+
+def by_file(held: dict[str, bytes]) -> dict[str, bytes]:
+    assert len({name.rpartition("/")[0] for name in held}) == 1, "there is more than one folder"
+    return {name.rpartition("/")[2]: data for name, data in held.items()}
+
+
+def rows_in(data: bytes, ending: str) -> list[dict[str, Any]]:
+    if ending == "parquet":
+        return list(pq.read_table(io.BytesIO(data)).to_pylist())
+    text = gzip.decompress(data) if ending == "jsonl.gz" else data
+    return [json.loads(line) for line in text.decode().splitlines()]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "jsonl.gz"])
+def test_counts_coverage_and_a_manifest_lie_in_the_tasks_folder(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket, ending: str
+) -> None:
+    foreign, deleted = ids[2:4]
+    world.foreign, world.deleted = {foreign}, {deleted}
+    operator = transfer(ids, bucket.name, object_prefix="reports/x", file_format=ending)
+    ran = run(operator, at=SNAPSHOT)
+    held = objects(bucket)
+    folder = next(iter(held)).rpartition("/")[0]
+    assert folder.startswith(f"reports/x/totals/acme/{SNAPSHOT:%Y-%m-%dT%H%M%SZ}/")
+    assert {*by_file(held)} == {f"part-00000.{ending}", f"coverage.{ending}", "manifest.json"}
+
+    files = by_file(held)
+    rows = rows_in(files[f"part-00000.{ending}"], ending)
+    owned = [item for item in ids if item not in {foreign, deleted}]
+    assert counts(rows) == truth(world, owned, TYPES) | truth(world, [foreign], PUBLIC_TYPES)
+    coverage = rows_in(files[f"coverage.{ending}"], ending)
+    assert [row["tweet_id"] for row in coverage] == ids
+    assert {row["tweet_id"] for row in coverage if row["status"] != "answered"} == {deleted}
+    if ending == "parquet":
+        for name, schema in (("part-00000", LONG), ("coverage", COVERAGE)):
+            stored = pq.read_schema(io.BytesIO(files[f"{name}.parquet"]))
+            assert stored.equals(arrow_schema(schema))
+
+    manifest = json.loads(files["manifest.json"])
+    assert manifest["rows"] == len(rows)
+    assert manifest["summary"].items() <= ran.summary.items()
+    assert ran.summary["coverage"] == f"gs://{bucket.name}/{folder}/coverage.{ending}"
+    assert ran.value == {
+        "uris": [f"gs://{bucket.name}/{folder}/part-00000.{ending}"],
+        "rows": len(rows),
+        "window": {"snapshot_at": SNAPSHOT.isoformat()},
+    }
+    assert len(json.dumps(ran.xcoms)) < 10_000
+    assert len(simulator.requests) == ran.summary["requests"]
+
+
+def test_a_snapshot_is_taken_once_and_a_second_run_keeps_it(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    first = run(transfer(ids, bucket.name), at=SNAPSHOT)
+    held, asked = objects(bucket), len(simulator.requests)
+    world.freeze(NOW + timedelta(hours=6))
+    # The order of the ids and their repetition are no other question.
+    second = run(transfer([*reversed(ids), ids[0]], bucket.name), at=SNAPSHOT)
+    assert objects(bucket) == held
+    assert second.value == first.value
+    for told in ("tweets", "plan", "rows", "window", "coverage"):
+        assert second.summary[told] == first.summary[told]
+    assert len(simulator.requests) == asked
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "fewer ids": {"tweet_ids": slice(5)},
+    "other types": {"engagement_types": ["favorites"]},
+    "another grouping": {"groupings": {"by-tweet": {"group_by": ["tweet.id"]}}},
+    "another format": {"file_format": "jsonl"},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_another_question_starts_afresh_and_leaves_no_part_of_the_old(
+    ids: list[str], simulator: Simulator, bucket: Bucket, changes: dict[str, Any]
+) -> None:
+    before = run(transfer(ids, bucket.name), at=SNAPSHOT)
+    more = dict(changes)
+    after = run(transfer(ids[more.pop("tweet_ids", slice(None))], bucket.name, **more), at=SNAPSHOT)
+    assert len(simulator.requests) == 2
+    assert after.value["rows"] == before.value["rows"] or after.value["rows"] in {20, 35}
+    names = {f"gs://{bucket.name}/{name}" for name in objects(bucket)}
+    assert set(after.value["uris"]) < names
+    assert len(names) == 3
+    ending = more.get("file_format", "parquet")
+    assert all(uri.endswith(f".{ending}") for uri in after.value["uris"])
+
+
+def test_a_snapshot_of_which_an_object_is_lost_is_taken_anew(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    run(transfer(ids, bucket.name), at=SNAPSHOT)
+    part = next(name for name in objects(bucket) if "part-" in name)
+    bucket.blob(part).delete()
+    world.freeze(NOW + timedelta(hours=6))
+    run(transfer(ids, bucket.name), at=SNAPSHOT)
+    assert counts(rows_in(objects(bucket)[part], "parquet")) == truth(world, ids, TYPES)
+    assert len(simulator.requests) == 2
+
+
+@pytest.mark.usefixtures("simulator")
+def test_tasks_runs_and_map_indices_have_folders_of_their_own(
+    ids: list[str], bucket: Bucket
+) -> None:
+    run(transfer(ids, bucket.name), at=SNAPSHOT)
+    run(transfer(ids, bucket.name), at=SNAPSHOT, map_index=0)
+    run(transfer(ids, bucket.name), at=SNAPSHOT, map_index=1)
+    run(transfer(ids, bucket.name), at=SNAPSHOT, dag_id="another")
+    run(transfer(ids, bucket.name), at=SNAPSHOT - timedelta(minutes=1))
+    folders = {name.rpartition("/")[0] for name in objects(bucket)}
+    assert len(folders) == 5
+    assert len({folder.split("/")[3] for folder in folders}) == 2
+    # The run's own id is no part of it: a run that is made anew owns the same folder.
+    held = objects(bucket)
+    run(transfer(ids, bucket.name), at=SNAPSHOT, run_id="manual__2")
+    assert objects(bucket) == held
+
+
+def test_a_bucket_that_is_not_there_is_told_before_any_request(
+    ids: list[str], simulator: Simulator, gcs: Gcs
+) -> None:
+    assert "nowhere" not in [found.name for found in gcs.client.list_buckets()]
+    with pytest.raises(AirflowFailException, match=r"no bucket 'nowhere'.*gcloud storage buckets"):
+        run(transfer(ids, "nowhere"), at=SNAPSHOT)
+    assert simulator.requests == []
+
+
+@pytest.mark.parametrize("prefix", ["a/../b", "..", "a//b", "a\x00b"])
+def test_a_prefix_that_leads_elsewhere_is_refused_before_any_request(
+    ids: list[str], simulator: Simulator, bucket: Bucket, prefix: str
+) -> None:
+    with pytest.raises(AirflowFailException, match="object_prefix is"):
+        run(transfer(ids, bucket.name, object_prefix=prefix), at=SNAPSHOT)
+    assert simulator.requests == []
+    assert objects(bucket) == {}
+
+
+def test_a_pull_that_fails_leaves_no_object(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    world.deleted = set(ids[:15])
+    operator = transfer(ids, bucket.name, max_missing_share=0.5)
+    with pytest.raises(AirflowFailException, match="5 of 20 Tweets could be counted"):
+        run(operator, at=SNAPSHOT)
+    assert objects(bucket) == {}
+    assert simulator.requests
+
+
+def test_a_pull_that_fails_leaves_the_last_ones_folder(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    run(transfer(ids[:3], bucket.name), at=SNAPSHOT)
+    held = objects(bucket)
+    world.deleted = set(ids)
+    with pytest.raises(AirflowFailException, match="0 of 20"):
+        run(transfer(ids, bucket.name), at=SNAPSHOT)
+    assert objects(bucket) == held
+    assert simulator.requests
+
+
+def test_an_empty_collection_writes_no_object_and_deletes_none(
+    ids: list[str], simulator: Simulator, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(transfer(ids, bucket.name), at=SNAPSHOT)
+    held = objects(bucket)
+    ran = run(transfer("{{ ids }}", bucket.name), at=SNAPSHOT, variables={"ids": []})
+    assert (ran.value["uris"], ran.value["rows"]) == ([], 0)
+    assert "tweet_ids holds no ids" in capsys.readouterr().out
+    assert objects(bucket) == held
+    assert len(simulator.requests) == 1
+
+
+def test_a_run_that_comes_too_late_is_skipped(
+    ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    with pytest.raises(AirflowSkipException, match="max_snapshot_age"):
+        run(transfer(ids, bucket.name), at=NOW - timedelta(days=2))
+    assert simulator.requests == []
+    assert objects(bucket) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"file_format": "csv"}, r"file_format is 'csv'; .*'parquet', 'jsonl', 'jsonl\.gz'"),
+        ({"endpoint": "30hr"}, r"endpoint is '30hr'; it must be one of: 'totals'"),
+        ({"tweet_ids": ()}, "tweet_ids is an empty list"),
+    ],
+)
+def test_what_no_template_can_mend_fails_when_the_dag_is_parsed(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        transfer(**({"tweet_ids": ["20"], "bucket": "bucket"} | changes))
