@@ -112,7 +112,7 @@ class Fetcher:
                     engagement_types=request.engagement_types,
                     origin=origin,
                 )
-                (parts if is_summed(grouping, self.query.endpoint.name) else rows).append(
+                (parts if _is_summed(grouping, self.query.endpoint.name) else rows).append(
                     flat.table
                 )
                 fetched.seen |= flat.seen
@@ -128,7 +128,7 @@ class Fetcher:
         return fetched
 
 
-def is_summed(grouping: Grouping, endpoint: EndpointName) -> bool:
+def _is_summed(grouping: Grouping, endpoint: EndpointName) -> bool:
     """Tell whether one request's counts of a grouping may be but a part of the whole.
 
     Without Tweets they are summed over the batches, and without days over the windows.

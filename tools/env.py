@@ -34,7 +34,12 @@ OLDEST_PYTHON: Final = (3, 11)
 
 # Prints what a venv is made of, or fails where the interpreter cannot make one: Debian ships
 # ensurepip apart, and a version manager's shim may stand for a version that is not installed.
-_PROBE: Final = "import sys, venv, ensurepip; print(*sys.version_info[:2], sys.executable)"
+# It names what a venv is based on, so that an active one is never taken for another Python.
+_PROBE: Final = """
+import ensurepip, os, sys, venv
+base = getattr(sys, "_base_executable", sys.executable)
+print(*sys.version_info[:2], os.path.realpath(base))
+"""
 
 
 class EnvironmentFailure(Exception):  # noqa: N818 - its text is shown as it is, not its name

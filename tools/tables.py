@@ -101,7 +101,7 @@ def _groupings() -> str:
         f"`historical` holds nothing before {spec.HISTORICAL_FLOOR:%Y-%m-%d}.",
         f"A range that begins over {_days(spec.HISTORICAL_REACH)} ago is asked for with a warning.",
         f"A Tweet is spared a request for a type only {_days(spec.AGE_MARGIN)} beyond the type's "
-        + "age limit. Until then it is asked for, and the answer is believed.",
+        "age limit. Until then it is asked for, and the answer is believed.",
     )
     return "\n".join(f"- {rule}" for rule in rules)
 
@@ -130,20 +130,24 @@ def _columns(columns: Sequence[schema.Column], key: Sequence[str]) -> str:
 
 
 def _errors() -> str:
-    rows = []
-    for name in errors.__all__:
-        error = getattr(errors, name)
-        text = " ".join((error.__doc__ or "").split("\n\n")[0].split())
-        rows.append((f"`{name}`", "yes" if error.retryable else "", text))
-    tree = "\n".join(_tree(EngagementError, ""))
-    return f"```text\n{tree}\n```\n\n" + _table(("class", "retried", "meaning"), rows)
+    tree = list(_tree(EngagementError))
+    drawn = "\n".join(f"{'    ' * depth}{error.__name__}" for depth, error in tree)
+    rows = [
+        (f"`{error.__name__}`", "yes" if error.retryable else "", inspect.getdoc(error))
+        for depth, error in tree
+        if depth
+    ]
+    return f"```text\n{drawn}\n```\n\n" + _table(("class", "retried", "meaning"), rows)
 
 
-def _tree(error: type[EngagementError], indent: str) -> Iterator[str]:
-    yield f"{indent}{error.__name__}"
+def _tree(
+    error: type[EngagementError], depth: int = 0
+) -> Iterator[tuple[int, type[EngagementError]]]:
+    """Give an error and all below it that are public, each with its depth."""
+    yield depth, error
     for child in error.__subclasses__():
         if child.__name__ in errors.__all__:
-            yield from _tree(child, indent + "    ")
+            yield from _tree(child, depth + 1)
 
 
 def _answers() -> str:
@@ -181,7 +185,7 @@ def faces() -> dict[str, type]:
             module = importlib.import_module(info.name)
             for name in getattr(module, "__all__", ()):
                 value = getattr(module, name)
-                if inspect.isclass(value) and name.startswith("Engagement"):
+                if inspect.isclass(value) and hasattr(value, "template_fields"):
                     found[name] = value
     # Bases first, since the others point to them.
     return dict(sorted(found.items(), key=lambda item: (len(item[1].__mro__), item[0])))
@@ -220,7 +224,7 @@ def _face(face: type, classes: dict[str, type]) -> str:
                 f"`{name}`",
                 _default(known[name]),
                 "yes" if name in templated else "",
-                _markdown(meaning.replace(" (templated)", ""), classes),
+                _sentence(_markdown(meaning.replace(" (templated)", ""), classes)),
             )
         )
     return "\n\n".join(
@@ -244,6 +248,10 @@ def _default(parameter: inspect.Parameter) -> str:
     if isinstance(parameter.default, str):
         return f'`"{parameter.default}"`'
     return f"`{parameter.default}`"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _markdown(text: str, classes: dict[str, type]) -> str:

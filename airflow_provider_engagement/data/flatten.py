@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -119,7 +120,7 @@ def _asked_for(
     ):
         if name in counts.levels:
             known = frozenset(allowed)
-            counts = counts.keep(_where(counts, name, known.__contains__))
+            counts = counts.where(name, known.__contains__)
     return counts
 
 
@@ -129,7 +130,7 @@ def _served(counts: Counts, answer: Answer) -> Counts:
         return counts
     gone = answer.unavailable | answer.forbidden
     if gone:
-        counts = counts.keep(_where(counts, GroupBy.TWEET_ID, lambda key: key not in gone))
+        counts = counts.where(GroupBy.TWEET_ID, lambda key: key not in gone)
     if answer.unsupported and GroupBy.ENGAGEMENT_TYPE in counts.levels:
         ids, types = counts.levels[GroupBy.TWEET_ID], counts.levels[GroupBy.ENGAGEMENT_TYPE]
         listed = np.array(
@@ -141,12 +142,6 @@ def _served(counts: Counts, answer: Answer) -> Counts:
         ).reshape(len(ids.keys), len(types.keys))
         counts = counts.keep(~listed[ids.codes, types.codes])
     return counts
-
-
-def _where(counts: Counts, name: GroupBy, wanted: Any) -> NDArray[np.bool_]:
-    level = counts.levels[name]
-    by_key = np.fromiter(map(wanted, level.keys), dtype=np.bool_, count=len(level.keys))
-    return by_key[level.codes]
 
 
 class _Rows:
@@ -287,10 +282,22 @@ class _Rows:
         arrays = [
             self._columns[column.name]
             if column.name in self._columns
-            else pa.repeat(pa.scalar(self._known.get(column.name), type=column.type), rows)
+            else _repeated(self._known.get(column.name), column.type, rows)
             for column in _SCHEMA
         ]
         return pa.table(arrays, schema=_SCHEMA)
+
+
+def _repeated(value: Any, type_: pa.DataType, rows: int) -> pa.Array:
+    if isinstance(value, str) or value is None:
+        return _alike(value, type_, rows)
+    return pa.repeat(pa.scalar(value, type=type_), rows)
+
+
+@lru_cache(maxsize=32)
+def _alike(value: str | None, type_: pa.DataType, rows: int) -> pa.Array:
+    """Repeat a value; answers of the same size share the array."""
+    return pa.repeat(pa.scalar(value, type=type_), rows)
 
 
 def created_at(tweet_ids: list[str]) -> pa.Array:

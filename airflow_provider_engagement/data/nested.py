@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from airflow_provider_engagement.api.errors import AnswerError
 from airflow_provider_engagement.api.spec import GroupBy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,6 +67,12 @@ class Counts:
     def __len__(self) -> int:
         return len(self.values)
 
+    def where(self, name: GroupBy, wanted: Callable[[str], bool]) -> Counts:
+        """Give the counts whose key at a level is wanted."""
+        level = self.levels[name]
+        by_key = np.fromiter(map(wanted, level.keys), dtype=np.bool_, count=len(level.keys))
+        return self if by_key.all() else self.keep(by_key[level.codes])
+
     def keep(self, mask: NDArray[np.bool_]) -> Counts:
         """Give the counts for which the mask is true."""
         if mask.all():
@@ -106,33 +112,28 @@ def read_counts(nested: object, grouping: Grouping) -> Counts:
 
 
 def _check_objects(objects: Sequence[Any], *, depth: int) -> None:
-    for item in objects:
-        if type(item) is not dict:
-            msg = (
-                f"An answer has {type(item).__name__} where an object of counts was expected, "
-                f"{depth} levels deep."
-            )
-            raise AnswerError(msg)
+    kinds = set(map(type, objects)) - {dict}
+    if kinds:
+        msg = (
+            f"An answer has {kinds.pop().__name__} where an object of counts was expected, "
+            f"{depth} levels deep."
+        )
+        raise AnswerError(msg)
 
 
 def _one_level(objects: list[dict[str, Any]]) -> tuple[Level, NDArray[np.int64], list[Any]]:
     """Lay objects side by side: their keys as codes, how many each has, and what is below."""
     lengths = np.fromiter(map(len, objects), dtype=np.int64, count=len(objects))
-    below: list[Any] = []
-    codes: dict[str, int] = {}
-    # Most objects of a level have the same keys in the same order: each such row is coded once.
-    rows: dict[tuple[str, ...], NDArray[np.int32]] = {}
-    coded: list[NDArray[np.int32]] = []
-    for item in objects:
-        keys = tuple(item)
-        row = rows.get(keys)
-        if row is None:
-            numbers = (codes.setdefault(key, len(codes)) for key in keys)
-            row = rows[keys] = np.fromiter(numbers, dtype=np.int32, count=len(keys))
-        coded.append(row)
-        below.extend(item.values())
-    joined = np.concatenate(coded) if coded else np.empty(0, dtype=np.int32)
-    return Level(list(codes), joined), lengths, below
+    below = list(chain.from_iterable(map(dict.values, objects)))
+    keys = list(chain.from_iterable(objects))
+    first = list(objects[0]) if objects else []
+    if keys == first * len(objects):
+        # As it mostly is: every object has the same keys in the same order.
+        row = np.arange(len(first), dtype=np.int32)
+        return Level(first, np.tile(row, len(objects))), lengths, below
+    codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+    numbers = np.fromiter(map(codes.__getitem__, keys), dtype=np.int32, count=len(keys))
+    return Level(list(codes), numbers), lengths, below
 
 
 def _values(values: list[Any]) -> pa.Array:
@@ -141,17 +142,17 @@ def _values(values: list[Any]) -> pa.Array:
         texts = pa.array(values, type=pa.string())
     except (pa.ArrowTypeError, pa.ArrowInvalid):
         texts = pa.array([_as_text(value) for value in values], type=pa.string())
-    # Arrow's own reading would take "0x1f" and null too.
-    plain = pc.fill_null(pc.ascii_is_decimal(texts), fill_value=False)
-    if not pc.all(plain, min_count=0).as_py():
-        signed = pc.fill_null(pc.match_substring_regex(texts, r"\A-?[0-9]+\z"), fill_value=False)
-        if not pc.all(signed, min_count=0).as_py():
-            msg = "An answer has a count that is no whole number."
-            raise AnswerError(msg)
+    # Arrow reads text as strictly as we want, but that it takes "0x1f" and null too. Anything
+    # with a letter in it has a byte beyond the digits.
+    letters = texts.buffers()[2]
+    beyond = letters is not None and np.frombuffer(letters, np.uint8).max(initial=0) > ord("9")
+    if texts.null_count or beyond:
+        msg = "An answer has a count that is no whole number."
+        raise AnswerError(msg)
     try:
         return texts.cast(pa.int64())
     except pa.ArrowInvalid:
-        msg = "An answer has a count beyond 64 bits."
+        msg = "An answer has a count that is no whole number of 64 bits."
         raise AnswerError(msg) from None
 
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_engagement.api.errors import CredentialsError, UsageError
+from airflow_provider_engagement.api.errors import (
+    CredentialsError,
+    EngagementError,
+    UsageError,
+)
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import (
     DEFAULT_HOST,
@@ -18,6 +22,7 @@ from airflow_provider_engagement.api.settings import (
     Settings,
 )
 from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.hooks import form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.client import EngagementClient
 
 __all__ = ["EngagementHook"]
+
+# What Airflow keeps of a test's message, where it keeps it.
+_LONGEST_MESSAGE = 1999
 
 _SECRET_EXTRAS = ("access_token", "access_token_secret", "bearer_token")
 _PLAIN_EXTRAS = (
@@ -94,6 +102,39 @@ class EngagementHook(BaseHook):
             strict_range=_flag(fields.get("strict_range")),
         )
 
+    def test_connection(self) -> tuple[bool, str]:
+        """Find out what the connection's credentials can reach, in four requests or so.
+
+        Airflow runs this where "Test" is pressed, which is its API server, and shows the text.
+        Nothing there masks secrets, and an exception's text would be shown as it is: so nothing
+        is logged here, and nothing raised.
+
+        :returns: whether they do, and what they reach or what is wrong with them.
+        """
+        from airflow_provider_engagement.api.probe import probe
+
+        try:
+            settings = self.get_settings()
+            reach = probe(settings, on_secret=lambda secret: self._mask([secret]))
+        except EngagementError as error:
+            return False, str(error)[:_LONGEST_MESSAGE]
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold a secret
+            return False, f"The test broke off: {type(error).__name__}."
+        # The id is made up for the test, so it is no account to show.
+        named = settings.account != self.engagement_conn_id
+        whose = f"Account {settings.account}" if named else "Account named by the connection's id"
+        return True, f"{whose}, at {settings.host}. {reach}"[:_LONGEST_MESSAGE]
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Tell Airflow 2 how its own fields look. Airflow 3 reads the provider's metadata."""
+        return form.field_behaviour()
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Give Airflow 2 the form's own fields. Airflow 3 reads the provider's metadata."""
+        return form.widgets()
+
     def _fields(self) -> tuple[dict[str, Secret], dict[str, Any]]:
         """Take the connection apart, by named key.
 
@@ -121,8 +162,8 @@ class EngagementHook(BaseHook):
         from airflow.providers.common.compat.sdk import mask_secret
 
         for secret in secrets:
-            for form in secret.forms():
-                mask_secret(form)
+            for text in secret.forms():
+                mask_secret(text)
 
 
 def _base_url(connection: Any) -> str:

@@ -101,6 +101,9 @@ def _advised(uri: str) -> Iterator[None]:
     except FileNotFoundError:
         msg = f"{uri} does not exist."
         raise UsageError(msg) from None
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        msg = f"{uri} cannot be opened: {error.strerror}."
+        raise UsageError(msg) from None
     except ImportError as error:
         msg = f"{uri} cannot be reached: {error}."
         raise UsageError(

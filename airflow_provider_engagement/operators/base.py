@@ -201,8 +201,11 @@ class EngagementPullOperator(BaseOperator):
             return tweet_ids_from_value(self.tweet_ids)
         from airflow_provider_engagement.hooks.storage import open_uri
 
-        with open_uri(self.tweet_ids, gcp_conn_id=getattr(self, "gcp_conn_id", None)) as file:
-            return tweet_ids_from_file(file, name=self.tweet_ids)
+        try:
+            with open_uri(self.tweet_ids, gcp_conn_id=getattr(self, "gcp_conn_id", None)) as file:
+                return tweet_ids_from_file(file, name=self.tweet_ids)
+        except UsageError as error:
+            raise UsageError(f"tweet_ids: {error.message}", advice=error.advice) from None
 
     def _plan(
         self, query: Query, tweet_ids: list[str], window: Window | None, client: EngagementClient

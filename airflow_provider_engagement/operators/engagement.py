@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 # What is returned goes through Airflow's metadata database, which is no place for tables.
-MAX_RETURNED_ROWS = 10_000
+_MAX_RETURNED_ROWS = 10_000
 
 
 class _ToFileOrRows(EngagementPullOperator):
@@ -44,9 +44,9 @@ class _ToFileOrRows(EngagementPullOperator):
 
         if self.output_path:
             return FileSink(self.output_path)
-        if job.plan.max_rows > MAX_RETURNED_ROWS:
+        if job.plan.max_rows > _MAX_RETURNED_ROWS:
             raise UsageError(
-                f"The plan gives up to {job.plan.max_rows} rows, and at most {MAX_RETURNED_ROWS} "
+                f"The plan gives up to {job.plan.max_rows} rows, and at most {_MAX_RETURNED_ROWS} "
                 "can be returned through XCom.",
                 advice="Set output_path, or use EngagementToBigQueryOperator "
                 "or EngagementToGCSOperator.",

@@ -1,0 +1,348 @@
+"""The README and docs/ are true: every block of code is executed or checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_engagement import simulator
+from airflow_provider_engagement.api import errors
+from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
+from airflow_provider_engagement.data.coverage import Status
+from airflow_provider_engagement.data.schema import COVERAGE, LONG
+from airflow_provider_engagement.get_provider_info import get_provider_info
+from airflow_provider_engagement.hooks.engagement import EngagementHook
+from airflow_provider_engagement.simulator import Simulator, World
+from tools.docs import main, pages, renewed
+from tools.env import ROOT
+from tools.tables import PARTS, faces, parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tools.clients import BigQuery, Gcs
+
+BIN = Path(sys.executable).parent
+
+# What a page's commands may be without being executed, and why.
+CHECKED = {
+    "make": "these run this test; their names are looked up in the Makefile",
+    "pip": "the environment is made already; what is installed is looked up in pyproject.toml",
+    "python -m tools.": "for maintainers; the module is looked up",
+}
+
+# The owners of the examples, the files that hold their Tweets' ids, and how many those are.
+OWNERS = {"acme": "tweet_ids.txt", "bolt": "bolt.txt"}
+TWEETS = 40
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str | None:
+        """The file that a block of Python is, by its first line."""
+        match = re.match(r"# ([\w/]+\.py)\n", self.text)
+        return match[1] if match else None
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(*languages: str) -> Iterator[Block]:
+    fence = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    for page in pages():
+        text = page.read_text()
+        for found in fence.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            if not languages or found[1] in languages:
+                yield Block(page, line, found[1], found[2])
+
+
+def prose(page: Path) -> str:
+    """Give a page's text without its blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def python_files(folder: Path, page: Path) -> list[Path]:
+    """Lay out the files that a page shows."""
+    written = []
+    for block in blocks("python"):
+        if block.page == page and block.file:
+            path = folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text)
+            written.append(path)
+    return written
+
+
+def named(found: list[Any]) -> dict[str, Any]:
+    return {"argvalues": found, "ids": map(str, found)}
+
+
+def run(command: list[str | Path], folder: Path, **settings: str) -> str:
+    """Run a command to its end, and return all that it said."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(  # noqa: S603 - what our own pages say
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **settings},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def test_every_block_is_of_a_checked_kind() -> None:
+    found = {str(block): block.language for block in blocks()}
+    assert len(found) > 20
+    assert set(found.values()) <= {"bash", "json", "python", "sql", "text"}, found
+
+
+@pytest.mark.parametrize("block", **named([b for b in blocks("python") if not b.file]))
+def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with simulated(monkeypatch):
+        code = tmp_path / "block.py"
+        code.write_text(block.text)
+        runpy.run_path(str(code), run_name="__main__")
+
+
+@pytest.mark.parametrize(
+    "page", **named(sorted({b.page for b in blocks("python") if (b.file or "").startswith("test")}))
+)
+def test_tests_pass(page: Path, tmp_path: Path, airflow_home: Path) -> None:
+    python_files(tmp_path, page)
+    settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
+    assert airflow_home.exists()
+    told = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path, **settings)
+    assert " passed" in told
+
+
+@pytest.fixture
+def google_settings(bigquery: BigQuery, gcs: Gcs) -> Iterator[None]:
+    """Make what the pages' DAGs and queries expect of Google Cloud."""
+    bigquery.make_dataset("reporting")
+    bucket = gcs.make_bucket("my-bucket")
+    world = World(seed=7, accounts=tuple(OWNERS))
+    now = world.now()
+    for owner, name in OWNERS.items():
+        ids = world.tweets(owner, TWEETS, since=now - timedelta(days=30), until=now)
+        bucket.blob(name).upload_from_string("\n".join(ids))
+    yield
+    bucket.delete(force=True)
+    bigquery.client.delete_dataset("reporting", delete_contents=True)
+
+
+@pytest.mark.usefixtures("google_settings")
+def test_dags_run_and_queries_read_what_they_wrote(
+    tmp_path: Path, airflow_home: Path, bigquery: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dags = {}
+    for page in pages():
+        for path in python_files(tmp_path, page):
+            if path.parent.name == "dags":
+                (name,) = re.findall(r'dag_id="(\w+)"', path.read_text())
+                dags[name] = path
+    assert dags
+    assert airflow_home.exists()
+    with simulated(monkeypatch):
+        told = run(
+            [sys.executable, Path(__file__).with_name("run_dags.py"), *dags],
+            tmp_path,
+            AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path / "dags"),
+            AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY="1",
+            AIRFLOW_VAR_ENGAGEMENT_OUTPUT=str(tmp_path / "counts.jsonl"),
+            AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS="gs://my-bucket/tweet_ids.txt",
+        )
+    for name in dags:
+        assert re.search(rf"DagRun Finished: dag_id={name},.* state=success", told), told[-6000:]
+    counts = bigquery.rows("SELECT COUNT(DISTINCT account) n FROM reporting.engagement_totals")
+    assert counts == [{"n": len(OWNERS)}]
+    for block in blocks("sql"):
+        rows = bigquery.rows(block.text)
+        if not block.text.startswith("CREATE"):
+            assert rows, f"{block} finds nothing"
+
+
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """Give a simulator to start, with the connections that the pages speak of."""
+
+    class Connected(Simulator):
+        def __enter__(self) -> Connected:
+            super().__enter__()
+            for owner in OWNERS:
+                connection = json.dumps(self.connection(owner))
+                monkeypatch.setenv(f"AIRFLOW_CONN_ENGAGEMENT_{owner.upper()}", connection)
+            first = json.dumps(self.connection(next(iter(OWNERS))))
+            monkeypatch.setenv("AIRFLOW_CONN_ENGAGEMENT_DEFAULT", first)
+            return self
+
+    return Connected(World(seed=7, accounts=tuple(OWNERS)))
+
+
+@pytest.mark.parametrize("block", **named(list(blocks("bash"))))
+def test_commands_work(block: Block, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    commands = [line for line in block.text.replace("\\\n", " ").splitlines() if line]
+    checked = [line for line in commands if line.startswith(tuple(CHECKED))]
+    assert checked in ([], commands), f"{block} is to be executed, or to be checked, not both"
+    for command in checked:
+        check_command(command)
+    if checked:
+        return
+    request.getfixturevalue("airflow_home")
+    python_files(tmp_path, block.page)
+    settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
+    run(["bash", "-euo", "pipefail", "-c", block.text], tmp_path, **settings)
+
+
+def check_command(command: str) -> None:
+    words = command.split("#")[0].split()
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z0-9.-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert words[1] in targets, command
+    elif words[0] == "pip":
+        assert words[:2] == ["pip", "install"], command
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        (extras,) = re.findall(r"\.\[(.+)\]", command)
+        assert set(extras.split(",")) <= set(project["optional-dependencies"]), command
+    else:
+        assert (ROOT / f"{words[2].replace('.', '/')}.py").exists(), command
+
+
+@pytest.mark.parametrize("block", **named(list(blocks("json"))))
+def test_json_is_json(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = json.loads(block.text)
+    if "conn_type" in value:
+        monkeypatch.setenv("AIRFLOW_CONN_SHOWN", block.text)
+        settings = EngagementHook("shown").get_settings()
+        assert settings.account == value["extra"]["account"]
+
+
+def test_the_summary_is_as_shown(tmp_path: Path) -> None:
+    from support import pull_rows
+
+    now = datetime.now(UTC)
+    world = World(seed=7, accounts=("acme",), foreign_share=0.2, deleted_share=0.2)
+    ids = world.tweets("acme", 30, since=now - timedelta(days=30), until=now)
+    with Simulator(world) as simulated:
+        outcome, _ = pull_rows(simulated, ids, now=now, pace_directory=tmp_path)
+    (shown,) = (
+        json.loads(block.text) for block in blocks("json") if block.page.name == "operators.md"
+    )
+    assert shape(shown) == shape(outcome.summary)
+
+
+def shape(value: Any) -> Any:
+    """Give the keys of an object, and of the objects in it."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else None
+
+
+@pytest.mark.parametrize("page", **named(pages()))
+def test_links_lead_somewhere(page: Path) -> None:
+    for text, target in re.findall(r"\[([^\]]+)\]\(([^)]+)\)", prose(page)):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"[{text}]({target})"
+        assert there.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(there), f"[{text}]({target})"
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}
+
+
+def test_every_page_is_on_the_map() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    for page in (ROOT / "docs").rglob("*.md"):
+        if page.name != "index.md":
+            assert f"({page.relative_to(ROOT / 'docs')})" in index, page.name
+
+
+@pytest.mark.parametrize("page", **named(pages()))
+def test_what_follows_from_the_code_does(page: Path) -> None:
+    text = page.read_text()
+    assert renewed(text) == text, "run: python -m tools.docs"
+
+
+def test_every_part_is_on_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = "".join(page.read_text() for page in pages())
+    assert {name for name in PARTS if f"<!-- from code: {name} -->" not in texts} == set()
+    assert main(["--check"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+# What the first column of a table may name, by the column's head.
+NAMES = {
+    "parameter": {name for face in faces().values() for name in parameters(face)},
+    "class": {*faces(), *errors.__all__, *simulator.__all__, "EngagementHook"},
+    "column": {column.name for column in (*LONG, *COVERAGE)},
+    "status": {*map(str, Status)},
+    "type": set(ENGAGEMENT_TYPES),
+    "field": {
+        "host",
+        "login",
+        "password",
+        *(f"extra.{name}" for name in get_provider_info()["connection-types"][0]["conn-fields"]),
+    },
+}
+
+
+@pytest.mark.parametrize("page", **named(pages()))
+def test_tables_name_what_there_is(page: Path) -> None:
+    table = re.compile(r"^\| (\w+) \|.*\n\| ---.*\n((?:\|.*\n?)*)", re.MULTILINE)
+    for head, body in table.findall(prose(page)):
+        if head in NAMES:
+            found = {
+                name
+                for row in body.splitlines()
+                for name in re.findall(r"`([^`]+)`", row.split("|")[1])
+            }
+            assert found - NAMES[head] == set()
+
+
+def test_the_connection_tables_are_whole() -> None:
+    for page in (ROOT / "README.md", ROOT / "docs" / "how-to" / "connection.md"):
+        found = set(re.findall(r"^\| `([\w.]+)` \|", page.read_text(), re.MULTILINE))
+        assert found & NAMES["field"] == NAMES["field"], page
+
+
+@pytest.mark.parametrize("page", **named(pages()))
+def test_names_exist(page: Path) -> None:
+    known = {*faces(), *errors.__all__, "EngagementHook"}
+    assert set(re.findall(r"\bEngagement[A-Z0-9]\w+", page.read_text())) <= known
+    assert not re.search(r"/(work|root|home|tmp)/", page.read_text())
+
+
+def test_the_versions_named_are_those_tested() -> None:
+    pins = (ROOT / "requirements" / "airflow-3.3.txt").read_text()
+    (version,) = re.findall(r"^apache-airflow==(.+)$", pins, re.MULTILINE)
+    assert f"Airflow {version}" in (ROOT / "README.md").read_text()

@@ -1,0 +1,314 @@
+"""Measures what docs/ states: ratios, side by side in one run.
+
+The comparison is what an author would write by hand: one connection, one request after another,
+nested loops into dictionaries. Run by ``make bench``; ``make bench ARGS="payload pace"`` picks some.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_engagement.api.answer import Reply, read_answer
+from airflow_provider_engagement.api.client import EngagementClient
+from airflow_provider_engagement.api.plan import Plan, make_plan
+from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.spec import Access, EndpointName
+from airflow_provider_engagement.api.tweet_id import created_at, first_id_at
+from airflow_provider_engagement.api.window import Window
+from airflow_provider_engagement.data.flatten import Origin, flatten
+from airflow_provider_engagement.operators.sinks import RowsSink
+from airflow_provider_engagement.pull import Moment, Tally, pull
+from tools.services import simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+MIDNIGHT = NOW.replace(hour=0, minute=0, second=0)
+FOUR_WEEKS = timedelta(days=28)
+
+
+def say(what: str, figure: str, goal: str) -> None:
+    """Print one line of the result."""
+    print(f"{what:<62} {figure:>22}   goal {goal}", flush=True)
+
+
+def median_of(
+    runs: int, *functions: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Time functions in turn, so that a machine that slows down slows all of them.
+
+    :param clock: the processor's, for work that waits for nothing, so that what else the machine
+        does counts less.
+    """
+    times: list[list[float]] = [[] for _ in functions]
+    for _ in range(runs):
+        for function, took in zip(functions, times, strict=True):
+            gc.collect()
+            began = clock()
+            kept = function()
+            took.append(clock() - began)
+            del kept
+    return [statistics.median(took) for took in times]
+
+
+def payload() -> None:
+    """From the bytes of a 4-week hourly answer to all columns."""
+    query = build_query("historical", has_owner=True, granularity="hour")
+    window = Window(MIDNIGHT - FOUR_WEEKS, MIDNIGHT)
+    ids = [str(first_id_at(window.start - timedelta(days=n))) for n in range(1, 26)]
+    body = hourly_answer(ids, query.engagement_types, window)
+    origin = Origin("acme", Access.OWNER, EndpointName.HISTORICAL, NOW, window, window)
+
+    def ours() -> object:
+        reply = Reply(200, {}, body, NOW)
+        answer = read_answer(reply, grouping_names=["hour"], redact=str)
+        return flatten(
+            answer,
+            groupings=query.groupings,
+            tweet_ids=ids,
+            engagement_types=query.engagement_types,
+            origin=origin,
+        )
+
+    loads, by_us, by_hand = median_of(
+        9,
+        lambda: json.loads(body),
+        ours,
+        lambda: rows_by_hand(json.loads(body)),
+        clock=time.process_time,
+    )
+    say("hourly payload to columns, over json.loads", f"{by_us / loads:.2f}x", "2.60x at most")
+    say("the same by hand, over json.loads", f"{by_hand / loads:.2f}x", "above ours")
+
+
+def hourly_answer(ids: list[str], types: tuple[str, ...], window: Window) -> bytes:
+    """Make an answer of every hour of a window."""
+    days = [f"{window.start + timedelta(days=n):%Y-%m-%d}" for n in range(28)]
+    counts = {
+        item: {
+            name: {
+                day: {f"{hour:02}": str(at * len(name) * hour % 997) for hour in range(24)}
+                for at, day in enumerate(days)
+            }
+            for name in types
+        }
+        for item in ids
+    }
+    start, end = window.body().values()
+    return json.dumps({"start": start, "end": end, "hour": counts}).encode()
+
+
+def rows_by_hand(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Flatten an answer as an author would."""
+    return [
+        {
+            "tweet_id": tweet_id,
+            "engagement_type": name,
+            "period_start": datetime.strptime(f"{day}T{hour}Z", "%Y-%m-%dT%HZ").replace(tzinfo=UTC),
+            "value": int(value),
+        }
+        for tweet_id, by_type in document["hour"].items()
+        for name, by_day in by_type.items()
+        for day, by_hour in by_day.items()
+        for hour, value in by_hour.items()
+    ]
+
+
+@contextmanager
+def served(*options: str, tweets: int, **changes: Any) -> Iterator[tuple[Settings, list[str]]]:
+    """Serve one account's Tweets, and give its settings and their ids."""
+    with tempfile.TemporaryDirectory() as name:
+        ids_file = Path(name) / "ids.txt"
+        flags = ("--account", "acme", "--tweets", str(tweets), "--ids-file", str(ids_file))
+        with simulator(Path(name), *flags, *options) as running:
+            held = running.connections["acme"]
+            yield settings_of(held, **changes), ids_file.read_text().split()
+
+
+def settings_of(held: dict[str, Any], **changes: Any) -> Settings:
+    """Read a simulated connection."""
+    extra = held["extra"]
+    credentials = Credentials(
+        Secret(held["login"]),
+        Secret(held["password"]),
+        Secret(extra["access_token"]),
+        Secret(extra["access_token_secret"]),
+        Secret(extra["bearer_token"]),
+    )
+    return Settings(credentials=credentials, account="acme", host=held["host"], **changes)
+
+
+def pull_all(settings: Settings, plan: Plan, folder: Path) -> Tally:
+    """Pull a plan into memory."""
+    tally = Tally()
+    with EngagementClient(settings, pace_directory=folder) as client:
+        span = plan.window
+        pull(client, plan, RowsSink(), moment=Moment(NOW, span), tally=tally)
+    return tally
+
+
+def by_hand(settings: Settings, plan: Plan) -> None:
+    """Ask one request after another on one connection, as an author would."""
+    import requests
+    from requests_oauthlib import OAuth1
+
+    held = settings.credentials
+    secrets = held.consumer_key, held.consumer_secret, held.access_token, held.access_token_secret
+    auth = OAuth1(*(secret.reveal() for secret in secrets if secret))
+    rows = []
+    with requests.Session() as session:
+        for request in plan.requests:
+            body = plan.query.body(request.tweet_ids, request.engagement_types)
+            url = settings.host + plan.query.endpoint.path
+            answer = session.post(url, json=body, auth=auth, headers={"Accept-Encoding": "gzip"})
+            for tweet_id, counts in answer.json()["total"].items():
+                for name, value in counts.items():
+                    rows.append({"tweet_id": tweet_id, "type": name, "value": int(value)})
+
+
+def throughput() -> None:
+    """Pull 10,000 ids of /totals, 200 ms an answer, no limit."""
+    query = build_query("totals", has_owner=True)
+    with (
+        served("--latency", "0.2", tweets=10_000) as (settings, ids),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        plan = make_plan(query, ids, now=NOW)
+        hand, ours = median_of(
+            1, lambda: by_hand(settings, plan), lambda: pull_all(settings, plan, Path(folder))
+        )
+    say("10,000 ids on totals, 200 ms an answer, over by hand", f"{hand / ours:.1f}x", "6x at least")
+
+
+def _paced(settings: Settings, ids: list[str], requests: int, folder: Path) -> Tally:
+    query = build_query("totals", has_owner=True)
+    plan = make_plan(query, ids, now=NOW)
+    more = tuple(plan.requests[n % len(plan.requests)] for n in range(requests))
+    plan = Plan(query=query, tweet_ids=plan.tweet_ids, requests=more, too_old={})
+    return pull_all(settings, plan, folder)
+
+
+def pace() -> None:
+    """Pull a plan of 600 requests under a contract of 300 a minute."""
+    limit = {EndpointName.TOTALS: 300.0}
+    options = ("--requests-per-minute", "300", "--latency", "0.05")
+    with (
+        served(*options, tweets=20, requests_per_minute=limit) as (settings, ids),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        began = time.monotonic()
+        tally = _paced(settings, ids, 600, Path(folder))
+        minutes = (time.monotonic() - began) / 60
+    accepted = (tally.requests - tally.refused) / minutes / 300
+    say("600 requests, contract of 300 a minute: pace", f"{accepted:.3f} R", "0.98 R at least")
+    say("  of them refused", f"{tally.refused / tally.requests:.2%}", "under 1 %")
+
+
+def _mapped(settings: Settings, ids: list[str], folder: Path, results: Any) -> None:
+    tally = _paced(settings, ids, 150, folder)
+    results.put((tally.requests, tally.refused))
+
+
+def mapped() -> None:
+    """Pull by 4 processes at once on one app with a contract of 300 a minute."""
+    limit = {EndpointName.TOTALS: 300.0}
+    options = ("--requests-per-minute", "300", "--latency", "0.05")
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    with (
+        served(*options, tweets=20, requests_per_minute=limit) as (settings, ids),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        tasks = [
+            context.Process(target=_mapped, args=(settings, ids, Path(folder), results))
+            for _ in range(4)
+        ]
+        began = time.monotonic()
+        for task in tasks:
+            task.start()
+        found = [results.get() for _ in tasks]
+        minutes = (time.monotonic() - began) / 60
+        for task in tasks:
+            task.join()
+    sent, refused = (sum(column) for column in zip(*found, strict=True))
+    say("4 tasks at once on one app: pace together", f"{(sent - refused) / minutes / 300:.3f} R",
+        "0.95 R at least")
+    say("  of them refused", f"{refused / sent:.2%}", "under 1 %")
+
+
+def year() -> None:
+    """Count the requests of one pull over a year, 1,000 Tweets made evenly through it."""
+    query = build_query("historical", has_owner=True)
+    start = MIDNIGHT - timedelta(days=365)
+    ids = [
+        str(first_id_at(start + timedelta(days=365) * n / 1000) + 1) for n in range(1000)
+    ]
+    plan = make_plan(query, ids, now=NOW, window=Window(start, MIDNIGHT))
+    lives = [MIDNIGHT - created for item in ids if (created := created_at(item))]
+    least = -(-sum(-(-life // FOUR_WEEKS) for life in lives) // 25)
+    hand = 1000 // 25 * -(-timedelta(days=365) // FOUR_WEEKS)
+    say("a year of 1,000 Tweets: requests over the least",
+        f"{len(plan.requests)}/{least} = {len(plan.requests) / least:.3f}x", "1.05x at most")
+    say("  by hand, every window for every batch", f"{hand / least:.2f}x", "above ours")
+
+
+def _memory_of(windows: int) -> None:
+    """Pull many counts into Parquet by hand-fed answers, and print the peak memory in MiB."""
+    from airflow_provider_engagement.data.schema import LONG, arrow_schema
+    from airflow_provider_engagement.data.files import open_writer
+
+    with tempfile.TemporaryDirectory() as name, (Path(name) / "x").open("wb") as stream:
+        query = build_query("historical", has_owner=True, granularity="hour")
+        window = Window(MIDNIGHT - FOUR_WEEKS, MIDNIGHT)
+        ids = [str(first_id_at(window.start - timedelta(days=n))) for n in range(1, 26)]
+        body = hourly_answer(ids, query.engagement_types, window)
+        writer = open_writer(stream, arrow_schema(LONG), "parquet")
+        origin = Origin("acme", Access.OWNER, EndpointName.HISTORICAL, NOW, window, window)
+        for _ in range(windows):
+            answer = read_answer(Reply(200, {}, body, NOW), grouping_names=["hour"], redact=str)
+            writer.write(
+                flatten(
+                    answer,
+                    groupings=query.groupings,
+                    tweet_ids=ids,
+                    engagement_types=query.engagement_types,
+                    origin=origin,
+                ).table
+            )
+        writer.close()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+BENCHMARKS = (payload, throughput, year, pace, mapped)
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks, or those that are named."""
+    known = {benchmark.__name__: benchmark for benchmark in BENCHMARKS}
+    unknown = set(names) - known.keys()
+    if unknown:
+        print(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(known)}")
+        return 2
+    for name, benchmark in known.items():
+        if not names or name in names:
+            benchmark()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
