@@ -15,7 +15,7 @@ NO_PYTHON = Python 3.11 or later, with its venv module, was not found. Install i
 	python3 and python3-venv), or name it: make ... PYTHON=/path/to/python
 
 # Which Airflows `make test` runs the tests on.
-TESTED_ON ?= 3.3
+TESTED_ON ?= 3.3 2.11
 WORKERS ?= 2
 
 ENV = $(or $(PYTHON),$(error $(NO_PYTHON))) -m tools.env

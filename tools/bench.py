@@ -1,7 +1,7 @@
 """Measures what docs/ states: ratios, side by side in one run.
 
 The comparison is what an author would write by hand: one connection, one request after another,
-nested loops into dictionaries. Run by ``make bench``; ``make bench ARGS="payload pace"`` picks some.
+nested loops into dictionaries. ``make bench`` runs all, ``make bench ARGS="payload pace"`` some.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import json
 import multiprocessing
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from airflow_provider_engagement.api.spec import Access, EndpointName
 from airflow_provider_engagement.api.tweet_id import created_at, first_id_at
 from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.data.flatten import Origin, flatten
-from airflow_provider_engagement.operators.sinks import RowsSink
+from airflow_provider_engagement.operators.sinks import FileSink, RowsSink
 from airflow_provider_engagement.pull import Moment, Tally, pull
 from tools.services import simulator
 
@@ -182,17 +182,28 @@ def by_hand(settings: Settings, plan: Plan) -> None:
 
 
 def throughput() -> None:
-    """Pull 10,000 ids of /totals, 200 ms an answer, no limit."""
+    """Pull 10,000 ids of /totals, 200 ms an answer, from a service that sets no limit.
+
+    A connection that states a contract starts with all its requests at once; without one the
+    first request goes ahead alone.
+    """
     query = build_query("totals", has_owner=True)
     with (
         served("--latency", "0.2", tweets=10_000) as (settings, ids),
         tempfile.TemporaryDirectory() as folder,
     ):
         plan = make_plan(query, ids, now=NOW)
-        hand, ours = median_of(
-            1, lambda: by_hand(settings, plan), lambda: pull_all(settings, plan, Path(folder))
+        stated = replace(settings, requests_per_minute={EndpointName.TOTALS: 6000.0})
+        hand, ours, alone = median_of(
+            3,
+            lambda: by_hand(settings, plan),
+            lambda: pull_all(stated, plan, Path(folder)),
+            lambda: pull_all(settings, plan, Path(folder)),
         )
-    say("10,000 ids on totals, 200 ms an answer, over by hand", f"{hand / ours:.1f}x", "6x at least")
+    say(
+        "10,000 ids on totals, 200 ms an answer, over by hand", f"{hand / ours:.1f}x", "6x at least"
+    )
+    say("  where the connection states no contract", f"{hand / alone:.1f}x", "none set")
 
 
 def _paced(settings: Settings, ids: list[str], requests: int, folder: Path) -> Tally:
@@ -246,8 +257,11 @@ def mapped() -> None:
         for task in tasks:
             task.join()
     sent, refused = (sum(column) for column in zip(*found, strict=True))
-    say("4 tasks at once on one app: pace together", f"{(sent - refused) / minutes / 300:.3f} R",
-        "0.95 R at least")
+    say(
+        "4 tasks at once on one app: pace together",
+        f"{(sent - refused) / minutes / 300:.3f} R",
+        "0.95 R at least",
+    )
     say("  of them refused", f"{refused / sent:.2%}", "under 1 %")
 
 
@@ -255,46 +269,50 @@ def year() -> None:
     """Count the requests of one pull over a year, 1,000 Tweets made evenly through it."""
     query = build_query("historical", has_owner=True)
     start = MIDNIGHT - timedelta(days=365)
-    ids = [
-        str(first_id_at(start + timedelta(days=365) * n / 1000) + 1) for n in range(1000)
-    ]
+    ids = [str(first_id_at(start + timedelta(days=365) * n / 1000) + 1) for n in range(1000)]
     plan = make_plan(query, ids, now=NOW, window=Window(start, MIDNIGHT))
     lives = [MIDNIGHT - created for item in ids if (created := created_at(item))]
     least = -(-sum(-(-life // FOUR_WEEKS) for life in lives) // 25)
     hand = 1000 // 25 * -(-timedelta(days=365) // FOUR_WEEKS)
-    say("a year of 1,000 Tweets: requests over the least",
-        f"{len(plan.requests)}/{least} = {len(plan.requests) / least:.3f}x", "1.05x at most")
+    say(
+        "a year of 1,000 Tweets: requests over the least",
+        f"{len(plan.requests)}/{least} = {len(plan.requests) / least:.3f}x",
+        "1.05x at most",
+    )
     say("  by hand, every window for every batch", f"{hand / least:.2f}x", "above ours")
 
 
-def _memory_of(windows: int) -> None:
-    """Pull many counts into Parquet by hand-fed answers, and print the peak memory in MiB."""
-    from airflow_provider_engagement.data.schema import LONG, arrow_schema
-    from airflow_provider_engagement.data.files import open_writer
-
-    with tempfile.TemporaryDirectory() as name, (Path(name) / "x").open("wb") as stream:
-        query = build_query("historical", has_owner=True, granularity="hour")
-        window = Window(MIDNIGHT - FOUR_WEEKS, MIDNIGHT)
-        ids = [str(first_id_at(window.start - timedelta(days=n))) for n in range(1, 26)]
-        body = hourly_answer(ids, query.engagement_types, window)
-        writer = open_writer(stream, arrow_schema(LONG), "parquet")
-        origin = Origin("acme", Access.OWNER, EndpointName.HISTORICAL, NOW, window, window)
-        for _ in range(windows):
-            answer = read_answer(Reply(200, {}, body, NOW), grouping_names=["hour"], redact=str)
-            writer.write(
-                flatten(
-                    answer,
-                    groupings=query.groupings,
-                    tweet_ids=ids,
-                    engagement_types=query.engagement_types,
-                    origin=origin,
-                ).table
-            )
-        writer.close()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+def _peak(settings: Settings, ids: list[str], requests: int, results: Any) -> None:
+    """Pull hourly answers into a Parquet file, and tell the peak memory in MiB."""
+    query = build_query("historical", has_owner=True, granularity="hour")
+    window = Window(MIDNIGHT - FOUR_WEEKS, MIDNIGHT)
+    plan = make_plan(query, ids, now=NOW, window=window)
+    plan = replace(plan, requests=plan.requests * requests)
+    with tempfile.TemporaryDirectory() as name:
+        sink = FileSink(f"file://{name}/rows.parquet")
+        with EngagementClient(settings, pace_directory=Path(name)) as client:
+            pull(client, plan, sink, moment=Moment(NOW, window))
+    results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
-BENCHMARKS = (payload, throughput, year, pace, mapped)
+def memory() -> None:
+    """Compare the peak memory of pulls of 5 and of 20 million counts."""
+    context = multiprocessing.get_context("spawn")
+    limit = {EndpointName.HISTORICAL: 100_000.0}
+    peaks = []
+    with served(tweets=400, requests_per_minute=limit) as (settings, every):
+        old = (i for i in every if (made := created_at(i)) and made < MIDNIGHT - FOUR_WEEKS)
+        ids = list(old)[:25]
+        for requests in (18, 71):
+            results = context.Queue()
+            task = context.Process(target=_peak, args=(settings, ids, requests, results))
+            task.start()
+            peaks.append(results.get())
+            task.join()
+    say("peak memory, 5 and 20 million counts", f"{peaks[0]} and {peaks[1]} MiB", "+64 MiB at most")
+
+
+BENCHMARKS = (payload, throughput, year, memory, pace, mapped)
 
 
 def main(names: list[str]) -> int:

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Final
 import airflow_provider_engagement
 from airflow_provider_engagement.api import errors, spec
 from airflow_provider_engagement.api.answer import Reply, read_answer
+from airflow_provider_engagement.api.client import Retry
 from airflow_provider_engagement.api.errors import EngagementError
+from airflow_provider_engagement.api.pace import LONGEST_WAIT
 from airflow_provider_engagement.api.query import GRANULARITIES
+from airflow_provider_engagement.api.settings import Settings
+from airflow_provider_engagement.api.transport import MAX_ANSWER_BYTES
 from airflow_provider_engagement.data import schema
+from airflow_provider_engagement.data.bigquery.loads import LoadBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -100,8 +105,7 @@ def _groupings() -> str:
         f"A grouping is not named {reserved}, nor `{spec.RESERVED_GROUPING_PREFIX}` and more.",
         f"`historical` holds nothing before {spec.HISTORICAL_FLOOR:%Y-%m-%d}.",
         f"A range that begins over {_days(spec.HISTORICAL_REACH)} ago is asked for with a warning.",
-        f"A Tweet is spared a request for a type only {_days(spec.AGE_MARGIN)} beyond the type's "
-        "age limit. Until then it is asked for, and the answer is believed.",
+        f"A type is no longer asked for {_days(spec.AGE_MARGIN)} after a Tweet passed its limit.",
     )
     return "\n".join(f"- {rule}" for rule in rules)
 
@@ -156,7 +160,7 @@ def _answers() -> str:
         error = _refusal(status, words)
         shown = "a page of HTML" if words.startswith("<") else words
         known = next(base for base in type(error).__mro__ if base.__name__ in errors.__all__)
-        told = f"{error.message} {error.advice}".strip()
+        told = re.sub(r"\d+ bytes", "so many bytes", f"{error.message} {error.advice}").strip()
         rows.append((status, shown, f"`{known.__name__}`", told))
     return _table(("status", "words", "error", "what it says"), rows)
 
@@ -171,6 +175,28 @@ def _refusal(status: int, words: str) -> EngagementError:
     except EngagementError as error:
         return error
     raise AssertionError
+
+
+def _figures() -> str:
+    retry, budget, settings = Retry(), LoadBudget(), Settings.__dataclass_fields__
+    rows = [
+        ("tries of one request", retry.attempts),
+        (
+            "pause after the first that failed, at most",
+            f"{retry.first_wait:g} s, doubled each time",
+        ),
+        ("pause between two tries, at most", f"{retry.longest_wait:g} s"),
+        (
+            "wait that the service asks for, at most",
+            f"{LONGEST_WAIT:g} s; a longer one is Airflow's",
+        ),
+        ("one request, at most (`extra.timeout`)", f"{settings['timeout'].default:g} s"),
+        ("requests in flight (`extra.max_concurrency`)", settings["max_concurrency"].default),
+        ("an answer, inflated, at most", f"{MAX_ANSWER_BYTES // 2**20} MiB"),
+        ("load jobs of a task, at most", budget.most_loads),
+        ("bytes in a load job, at least, but for the last", f"{budget.least_bytes // 2**20} MiB"),
+    ]
+    return _table(("what", "figure"), rows)
 
 
 def faces() -> dict[str, type]:
@@ -276,6 +302,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "rows-coverage": lambda: _columns(schema.COVERAGE, schema.COVERAGE_KEY),
     "errors": _errors,
     "answers": _answers,
+    "figures": _figures,
     "operators": _operators,
 }
 """The parts that a page can name."""

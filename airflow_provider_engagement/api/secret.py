@@ -14,7 +14,7 @@ __all__ = ["MASK", "Redactor", "Secret"]
 MASK: Final = "***"
 
 # A shorter value is no secret worth the name, and replacing it would garble ordinary text.
-_SHORTEST: Final = 4
+_SHORTEST: Final = 5
 
 
 class Secret:
@@ -33,10 +33,14 @@ class Secret:
         return self._value
 
     def forms(self) -> set[str]:
-        """Give every form in which the text may travel: itself, percent-encoded, base64."""
+        """Give every form in which the text may travel: itself, percent-encoded, base64.
+
+        Forms that are too short to be told from ordinary text are left out.
+        """
         value = self._value
         encoded = base64.b64encode(value.encode()).decode()
-        return {value, quote(value, safe=""), quote(value), unquote(value), encoded}
+        forms = {value, quote(value, safe=""), quote(value), unquote(value), encoded}
+        return {form for form in forms if len(form) >= _SHORTEST}
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -63,7 +67,7 @@ class Redactor:
         forms: set[str] = set()
         for secret in secrets:
             if secret is not None:
-                forms |= {form for form in secret.forms() if len(form) >= _SHORTEST}
+                forms |= secret.forms()
         # The longest first, since one form may stand within another.
         self._forms = tuple(Secret(form) for form in sorted(forms, key=len, reverse=True))
 

