@@ -21,6 +21,7 @@ WORKERS ?= 2
 ENV = $(or $(PYTHON),$(error $(NO_PYTHON))) -m tools.env
 IN_3.3 = .venv/airflow-3.3/bin/
 IN_2.11 = .venv/airflow-2.11/bin/
+IN_GOOGLE = .venv/airflow-3.3-google/bin/
 PYTEST = python -m pytest --quiet --no-header --numprocesses $(WORKERS)
 
 .PHONY: help
@@ -37,7 +38,7 @@ simulator: airflow-3.3 ## run the stand-in for the Engagement API (ARGS="--help"
 	@$(IN_3.3)python -m airflow_provider_engagement.simulator $(ARGS)
 
 .PHONY: test
-test: lint types $(TESTED_ON:%=test-%) ## check everything: lint, types and tests
+test: lint types $(TESTED_ON:%=test-%) test-google ## check everything: lint, types and tests
 
 .PHONY: test-3.3
 test-3.3: airflow-3.3+emulators ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
@@ -46,6 +47,10 @@ test-3.3: airflow-3.3+emulators ## run the tests on Airflow 3.3 (ARGS="-k name" 
 .PHONY: test-2.11
 test-2.11: airflow-2.11+emulators ## run the tests on Airflow 2.11
 	@$(IN_2.11)$(PYTEST) $(ARGS)
+
+.PHONY: test-google
+test-google: airflow-3.3-google+emulators ## run the tests of what needs the Google provider
+	@$(IN_GOOGLE)$(PYTEST) -m google tests/with_google $(ARGS)
 
 .PHONY: test-long
 test-long: airflow-3.3+emulators ## run the tests that take too long for every day
@@ -79,6 +84,6 @@ clean: ## remove the environments and what tools left
 	@rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
 # What a target needs: its environments, made side by side where there are two.
-.PHONY: airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators
-airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators:
+.PHONY: airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators airflow-3.3-google+emulators
+airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators airflow-3.3-google+emulators:
 	@$(ENV) $(subst +, ,$@)

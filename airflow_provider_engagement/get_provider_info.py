@@ -28,7 +28,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": ("airflow_provider_engagement.hooks.engagement.EngagementHook"),
                 "hook-name": "X Engagement API",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "extra"],
+                    # The port is of use to Airflow 3.3.1 and 3.3.2 alone, whose "Test" refuses
+                    # a connection without one (apache/airflow#73298).
+                    "hidden-fields": ["schema", "extra"],
                     "relabeling": {
                         "host": "Base URL",
                         "login": "API key",
@@ -36,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "placeholders": {
                         "host": "https://data-api.x.com",
+                        "port": "443",
                         "login": "the app's consumer key",
                         "password": "the app's consumer secret",
                         # On Airflow 2 only: Airflow 3 has placeholders for the fields above.

@@ -48,9 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def airflow_home() -> Path:
     """Make an ``AIRFLOW_HOME`` with a database; its DAGs folder is ``example_dags``."""
-    airflow = Path(sys.executable).with_name("airflow")
-    migrated = subprocess.run(  # noqa: S603 - our own command
-        [airflow, "db", "migrate"], capture_output=True, text=True, check=False
+    migrated = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert migrated.returncode == 0, migrated.stdout + migrated.stderr
     return Path(os.environ["AIRFLOW_HOME"])

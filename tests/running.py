@@ -28,6 +28,8 @@ class TaskInstance:
     task_id: str
     run_id: str
     map_index: int = -1
+    try_number: int = 1
+    max_tries: int = 3
     xcoms: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: object) -> None:

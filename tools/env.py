@@ -42,6 +42,16 @@ print(*sys.version_info[:2], os.path.realpath(base))
 """
 
 
+# Lets an environment see the packages of the one that is named, behind its own. Its .pth files
+# count too: one of them names the project.
+_LAY_OVER: Final = """
+import pathlib, sys, sysconfig
+own = pathlib.Path(sysconfig.get_path("purelib"))
+base = pathlib.Path(sys.argv[1], own.relative_to(sys.prefix))
+(own / "base.pth").write_text(f"import site; site.addsitedir({str(base)!r})\\n")
+"""
+
+
 class EnvironmentFailure(Exception):  # noqa: N818 - its text is shown as it is, not its name
     """An environment could not be made. The text says what to do, or what pip said."""
 
@@ -52,12 +62,15 @@ class Environment:
 
     :param name: its folder below ``.venv``, and its lock file below ``requirements``.
     :param project: whether the project itself is installed into it, editable.
+    :param base: the environment that it is laid over, whose packages and project it sees behind
+        its own: its lock file names only what that one lacks.
     :param newest_python: the newest Python that its packages run on; None where all do.
     :param finish: code to run in it once, when the packages are in place.
     """
 
     name: str
     project: bool = True
+    base: Environment | None = None
     newest_python: tuple[int, int] | None = None
     finish: str = ""
 
@@ -65,10 +78,13 @@ class Environment:
 # The BigQuery emulator loads DuckDB's spatial extension when it starts, and would download it.
 _IMPORT_SPATIAL: Final = "from duckdb_extensions import import_extension as i; i('spatial')"
 
+_AIRFLOW: Final = Environment("airflow-3.3")
+
 ENVIRONMENTS: Final = {
     environment.name: environment
     for environment in (
-        Environment("airflow-3.3"),
+        _AIRFLOW,
+        Environment("airflow-3.3-google", project=False, base=_AIRFLOW),
         Environment("airflow-2.11", newest_python=(3, 12)),
         Environment("emulators", project=False, finish=_IMPORT_SPATIAL),
         Environment("pins", project=False),
@@ -99,9 +115,10 @@ class Workshop:
 
     def make(self, environment: Environment) -> bool:
         """Make the environment, or what has changed of it; True if there was anything to do."""
+        base = self.make(environment.base) if environment.base else False
         with self._locked(environment) as lock:
             packages = self._make_packages(environment, lock)
-            return self._install_project(environment, lock) or packages
+            return self._install_project(environment, lock) or packages or base
 
     @contextmanager
     def _locked(self, environment: Environment) -> Iterator[int]:
@@ -115,7 +132,7 @@ class Workshop:
     def _make_packages(self, environment: Environment, lock: int) -> bool:
         """Install what the lock file names; False where that has been done."""
         wanted = self.root / "requirements" / f"{environment.name}.txt"
-        interpreter = find_interpreter(environment)
+        interpreter = find_interpreter(environment.base or environment)
         stamp = _Stamp(self.folder(environment) / ".made")
         fingerprint = _fingerprint(self.root, _packages(wanted), interpreter, environment.finish)
         if stamp.says(fingerprint):
@@ -126,6 +143,9 @@ class Workshop:
         shutil.rmtree(folder, ignore_errors=True)
         _run([interpreter, "-m", "venv", folder], lock)
         self._pip(environment, lock, "--requirement", wanted)
+        if environment.base:
+            base = self.folder(environment.base)
+            _run([self.python(environment), "-c", _LAY_OVER, base], lock)
         self.home(environment).mkdir()
         if environment.finish:
             home = {"HOME": str(self.home(environment))}

@@ -29,6 +29,8 @@ def main() -> int:
         command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
         command += ["--python-version", "{}.{}".format(*OLDEST_PYTHON)]
         command += _OF_THE_PROJECT if environment.project else ()
+        # What is laid over another lists what it needs: resolved, it would repeat the other's.
+        command += ["--no-deps"] if environment.base else []
         resolved = subprocess.run(  # noqa: S603 - our own command
             [*command, wishes], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
         )

@@ -213,8 +213,9 @@ def faces() -> dict[str, type]:
                 value = getattr(module, name)
                 if inspect.isclass(value) and hasattr(value, "template_fields"):
                     found[name] = value
-    # Bases first, since the others point to them.
-    return dict(sorted(found.items(), key=lambda item: (len(item[1].__mro__), item[0])))
+    # Bases last: whoever looks for a class looks for one to use.
+    bases = {base.__name__ for face in found.values() for base in face.__mro__[1:]}
+    return dict(sorted(found.items(), key=lambda item: (item[0] in bases, item[0])))
 
 
 def parameters(face: type) -> dict[str, inspect.Parameter]:

@@ -65,7 +65,8 @@ class EngagementError(Exception):
         if self.status is not None:
             parts.append(f"(HTTP {self.status})")
         if self.words:
-            parts.append("The service said: " + " | ".join(self.words))
+            words = " | ".join(self.words)
+            parts.append(f"The service said: {words}" + ("" if words.endswith(".") else "."))
         if self.advice:
             parts.append(self.advice)
         return " ".join(parts)

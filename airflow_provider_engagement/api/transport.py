@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NameResolutionError
 
 from airflow_provider_engagement import __version__
 from airflow_provider_engagement.api.answer import Reply
@@ -100,9 +101,17 @@ def _fault(error: requests.RequestException) -> str:
         return "its compression is broken"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke in the middle of it"
+    if isinstance(error, requests.ConnectionError) and _is_nameless(error):
+        return "no host of that name is known"
     if isinstance(error, requests.ConnectionError):
         return "the connection failed"
     return type(error).__name__
+
+
+def _is_nameless(error: requests.ConnectionError) -> bool:
+    """Tell whether the host's name could not be looked up."""
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), NameResolutionError)
 
 
 def _read(response: requests.Response, *, deadline: float, max_bytes: int) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -175,20 +177,19 @@ def _base_url(connection: Any) -> str:
         host = f"{connection.schema or 'https'}://{host}"
     scheme, _, rest = host.partition("://")
     authority, slash, path = rest.partition("/")
-    if connection.port and not re.search(r":\d*$", authority):
+    # https's own is left out: the app's pace is kept by this URL, whichever way it is written.
+    own = (scheme, connection.port) == ("https", 443)
+    if connection.port and not own and not re.search(r":\d*$", authority):
         authority = f"{authority}:{connection.port}"
     return f"{scheme}://{authority}{slash}{path}"
 
 
 def _limits(value: object) -> dict[EndpointName, float]:
-    """Read ``requests_per_minute``: a number, or one per endpoint; as JSON text too."""
+    """Read ``requests_per_minute``: a number, or one per endpoint; as text too."""
     if value is None or value == "":
         return {}
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
+        value = _read(value)
     if isinstance(value, Mapping):
         unknown = sorted(str(name) for name in value if name not in list(EndpointName))
         if unknown:
@@ -208,6 +209,14 @@ def _limits(value: object) -> dict[EndpointName, float]:
         '{"totals": 300, "28hr": 60, "historical": 60}.'
     )
     raise UsageError(msg)
+
+
+def _read(text: str) -> object:
+    """Read JSON, or Python: so Airflow 2's form shows an object, and saves what it showed."""
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            return read(text.strip())
+    return None
 
 
 def _number(value: object, name: str, default: float) -> float:

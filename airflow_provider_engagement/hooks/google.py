@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow_provider_engagement.api.errors import CredentialsError, UsageError
+from airflow_provider_engagement.api.listed import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +31,8 @@ _PLATFORM_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _PROVIDER: Final = "airflow.providers.google"
 _OLD_PREFIX: Final = "extra__google_cloud_platform__"
 
-# Fields that change whom we act as, and that need code which the Google provider has.
+# Extras of a Google connection that change whom we act as, and that need code which the Google
+# provider has. The tests compare these and the ones that are honoured with the provider's own.
 _NOT_OURS: Final = (
     "key_secret_name",
     "key_secret_project_id",
@@ -41,6 +44,9 @@ _NOT_OURS: Final = (
     "idp_extra_params",
 )
 
+# The service account's project, as its address has it.
+_HOME: Final = re.compile(r"[^@]+@([a-z0-9-]+)\.iam\.gserviceaccount\.com")
+
 
 def bigquery_client(
     gcp_conn_id: str = DEFAULT_CONN_ID,
@@ -49,9 +55,10 @@ def bigquery_client(
 ) -> BigQueryClient:
     """Make a BigQuery client. ``BIGQUERY_EMULATOR_HOST`` is read by Google's own code.
 
-    :param gcp_conn_id: the connection. The default one need not exist: application default
-        credentials then serve.
-    :param impersonation_chain: the service account to act as, or a chain that ends in it.
+    :param gcp_conn_id: the connection. Without the Google provider the default one need not
+        exist: application default credentials then serve.
+    :param impersonation_chain: the service account to act as, or a chain that ends in it: a list,
+        or what a template makes of one.
     :param location: where jobs run unless they say otherwise.
     :raises UsageError: if a package is missing, or the connection holds what we cannot honour.
     :raises CredentialsError: if there are no credentials, or they cannot be read.
@@ -59,11 +66,12 @@ def bigquery_client(
     if _has_provider():
         hook = _load(f"{_PROVIDER}.cloud.hooks.bigquery").BigQueryHook(
             gcp_conn_id=gcp_conn_id,
-            impersonation_chain=impersonation_chain,
+            impersonation_chain=_chain(impersonation_chain) or None,
             location=location,
             use_legacy_sql=False,
         )
-        client = hook.get_client(project_id=hook.project_id, location=location)
+        project = _needed(hook.project_id, gcp_conn_id)
+        client = hook.get_client(project_id=project, location=location)
         return cast("BigQueryClient", client)
     try:
         from google.cloud.bigquery import Client
@@ -71,7 +79,7 @@ def bigquery_client(
         raise _missing("google-cloud-bigquery") from error
     access = _access(gcp_conn_id, impersonation_chain)
     return Client(
-        project=access.needed_project(gcp_conn_id),
+        project=_needed(access.project, gcp_conn_id),
         credentials=access.credentials,
         location=location,
     )
@@ -83,15 +91,16 @@ def storage_client(
 ) -> StorageClient:
     """Make a storage client. ``STORAGE_EMULATOR_HOST`` is read by Google's own code.
 
-    :param gcp_conn_id: the connection. The default one need not exist: application default
-        credentials then serve.
-    :param impersonation_chain: the service account to act as, or a chain that ends in it.
+    :param gcp_conn_id: the connection. Without the Google provider the default one need not
+        exist: application default credentials then serve.
+    :param impersonation_chain: the service account to act as, or a chain that ends in it: a list,
+        or what a template makes of one.
     :raises UsageError: if a package is missing, or the connection holds what we cannot honour.
     :raises CredentialsError: if there are no credentials, or they cannot be read.
     """
     if _has_provider():
         hook = _load(f"{_PROVIDER}.cloud.hooks.gcs").GCSHook(
-            gcp_conn_id=gcp_conn_id, impersonation_chain=impersonation_chain
+            gcp_conn_id=gcp_conn_id, impersonation_chain=_chain(impersonation_chain) or None
         )
         return cast("StorageClient", hook.get_conn())
     try:
@@ -108,18 +117,19 @@ class _Access:
     credentials: Any
     project: str | None
 
-    def needed_project(self, conn_id: str) -> str:
-        if self.project:
-            return self.project
-        message = f"Nothing says which project BigQuery jobs are to run in: connection {conn_id!r}"
-        raise UsageError(f"{message} has none.", advice="Set its extra 'project'.")
-
 
 def _has_provider() -> bool:
     try:
         return importlib.util.find_spec(_PROVIDER) is not None
     except ModuleNotFoundError:
         return False
+
+
+def _needed(project: str | None, conn_id: str) -> str:
+    if project:
+        return project
+    message = f"Nothing says which project BigQuery jobs are to run in: connection {conn_id!r}"
+    raise UsageError(f"{message} has none.", advice="Set its extra 'project'.")
 
 
 def _access(conn_id: str, impersonation_chain: str | Sequence[str] | None) -> _Access:
@@ -132,16 +142,26 @@ def _access(conn_id: str, impersonation_chain: str | Sequence[str] | None) -> _A
             advice="Install the Google provider: "
             "pip install 'airflow-provider-engagement[google]'.",
         )
-    chain = _listed(impersonation_chain) or _listed(_field(extra, "impersonation_chain"))
+    chain = _chain(impersonation_chain) or _chain(_field(extra, "impersonation_chain"))
     if str(_field(extra, "is_anonymous")).lower() == "true":
         return _anonymous(conn_id, extra, chain)
-    scopes = _listed(_field(extra, "scope")) or [_PLATFORM_SCOPE]
+    scopes = _texts(_field(extra, "scope"), where="scope") or [_PLATFORM_SCOPE]
     access = _from_key(conn_id, extra, scopes) or _by_default(conn_id, scopes)
-    credentials = _impersonated(access.credentials, chain, scopes) if chain else access.credentials
-    return _Access(credentials, _field(extra, "project") or access.project)
+    credentials, project = access.credentials, access.project
+    if chain:
+        credentials = _impersonated(credentials, chain, scopes)
+        # As the provider has it: who acts as another works, and pays, in the other's project.
+        home = _HOME.fullmatch(chain[-1])
+        project = home[1] if home else project
+    credentials = _billed(conn_id, extra, credentials)
+    return _Access(credentials, _field(extra, "project") or project)
 
 
 def _anonymous(conn_id: str, extra: Mapping[str, Any], chain: list[str]) -> _Access:
+    keys = [name for name in ("keyfile_dict", "key_path") if _field(extra, name)]
+    if keys:
+        message = f"Connection {conn_id!r} is anonymous, and has {keys[0]}."
+        raise UsageError(message, advice="Leave one of the two out.")
     if chain:
         message = f"Connection {conn_id!r} is anonymous, and {chain[-1]} is to be impersonated."
         raise UsageError(message, advice="Nobody can act as another: leave one of the two out.")
@@ -168,11 +188,12 @@ def _field(extra: Mapping[str, Any], name: str) -> Any:
     return extra.get(_OLD_PREFIX + name) if value in (None, "") else value
 
 
-def _listed(given: object) -> list[str]:
-    """Read a list, or text that commas divide."""
-    if isinstance(given, str):
-        return [name.strip() for name in given.split(",") if name.strip()]
-    return [str(name) for name in given] if isinstance(given, list | tuple) else []
+def _chain(given: object) -> list[str]:
+    return _texts(given, where="impersonation_chain")
+
+
+def _texts(given: object, *, where: str) -> list[str]:
+    return [str(each) for each in listed(given, where=where)] if given else []
 
 
 def _from_key(conn_id: str, extra: Mapping[str, Any], scopes: list[str]) -> _Access | None:
@@ -227,6 +248,19 @@ def _impersonated(source: Any, chain: list[str], scopes: list[str]) -> Any:
         delegates=chain[:-1],
         target_scopes=scopes,
     )
+
+
+def _billed(conn_id: str, extra: Mapping[str, Any], credentials: Any) -> Any:
+    """Let another project than their own pay for what the credentials ask, if one is named."""
+    quota_project = _field(extra, "quota_project_id")
+    if not quota_project:
+        return credentials
+    try:
+        return credentials.with_quota_project(quota_project)
+    except AttributeError:
+        kind = type(credentials).__name__
+        message = f"Connection {conn_id!r} holds quota_project_id, which {kind} do not know."
+        raise UsageError(message, advice="Leave it out.") from None
 
 
 def _load(module: str) -> Any:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from airflow_provider_engagement.api.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from google.cloud.storage import Blob
 
@@ -25,16 +25,23 @@ _URI: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*):(?://([^/]*))?)?(.*)", re.IGNO
 
 
 @contextlib.contextmanager
-def open_uri(uri: str, *, gcp_conn_id: str | None = None) -> Iterator[IO[bytes]]:
+def open_uri(
+    uri: str,
+    *,
+    gcp_conn_id: str | None = None,
+    impersonation_chain: str | Sequence[str] | None = None,
+) -> Iterator[IO[bytes]]:
     """Open a file for reading.
 
     :param uri: such as ``gs://bucket/ids.txt``, ``gs://conn_id@bucket/ids.txt``, ``file:///…``.
     :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
+    :param impersonation_chain: whom to act as by that connection; one that the URI names decides
+        for itself.
     :raises UsageError: if there is no such file, or its scheme needs a package that is missing.
     """
     with _advised(uri):
         if _parts(uri)[0] == "gs":
-            blob = _blob(uri, gcp_conn_id)
+            blob = _blob(uri, gcp_conn_id, impersonation_chain)
             # Whether it exists is asked first: a stream says so only when it is read.
             if not blob.exists():
                 raise FileNotFoundError(uri)
@@ -68,7 +75,9 @@ def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
                 shutil.copyfileobj(reading, writing)
 
 
-def _blob(uri: str, gcp_conn_id: str | None) -> Blob:
+def _blob(
+    uri: str, gcp_conn_id: str | None, impersonation_chain: str | Sequence[str] | None = None
+) -> Blob:
     from airflow_provider_engagement.hooks.google import storage_client
 
     _, authority, path = _parts(uri)
@@ -77,7 +86,11 @@ def _blob(uri: str, gcp_conn_id: str | None) -> Blob:
     if not bucket or not name:
         msg = f"{uri} names no object: it must read gs://bucket/path/to/object."
         raise UsageError(msg)
-    client = storage_client(user or gcp_conn_id or _DEFAULT_GCP_CONN_ID)
+    client = (
+        storage_client(user)
+        if user
+        else storage_client(gcp_conn_id or _DEFAULT_GCP_CONN_ID, impersonation_chain)
+    )
     return client.bucket(bucket).blob(name)
 
 

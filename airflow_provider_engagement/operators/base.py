@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.data.sink import Landed, Sink
     from airflow_provider_engagement.pull import Moment, Outcome
+    from airflow_provider_engagement.pull.pieces import Pieces
 
 __all__ = ["SUMMARY_KEY", "EngagementPullOperator", "one_of"]
 
@@ -202,7 +203,11 @@ class EngagementPullOperator(BaseOperator):
         from airflow_provider_engagement.hooks.storage import open_uri
 
         try:
-            with open_uri(self.tweet_ids, gcp_conn_id=getattr(self, "gcp_conn_id", None)) as file:
+            with open_uri(
+                self.tweet_ids,
+                gcp_conn_id=getattr(self, "gcp_conn_id", None),
+                impersonation_chain=getattr(self, "impersonation_chain", None),
+            ) as file:
                 return tweet_ids_from_file(file, name=self.tweet_ids)
         except UsageError as error:
             raise UsageError(f"tweet_ids: {error.message}", advice=error.advice) from None
@@ -240,6 +245,7 @@ class EngagementPullOperator(BaseOperator):
         if kept is not None:
             return kept
         tally = Tally()
+        pieces = self.make_pieces(job)
         try:
             outcome = pull(
                 client,
@@ -249,7 +255,12 @@ class EngagementPullOperator(BaseOperator):
                 max_missing_share=max_missing_share,
                 keep_incomplete=self.incomplete == "keep",
                 tally=tally,
+                pieces=pieces,
             )
+        except BaseException as error:
+            if pieces and (job.is_last_try or _is_fatal(error)):
+                pieces.clear()
+            raise
         finally:
             traces.count(tally, self.endpoint)
         self.log.info("Done: %s rows by %s requests.", f"{tally.rows:,}", f"{tally.requests:,}")
@@ -270,6 +281,10 @@ class EngagementPullOperator(BaseOperator):
         """Give what the task returns if its work is done already; None if it is to be done."""
         return None
 
+    def make_pieces(self, job: Job) -> Pieces | None:  # noqa: ARG002 - for subclasses
+        """Give where finished requests wait for the others; None for nowhere."""
+        return None
+
     def make_sink(self, job: Job) -> Sink:
         """Give where the rows go. Subclasses say."""
         raise NotImplementedError
@@ -283,6 +298,11 @@ class EngagementPullOperator(BaseOperator):
     def nothing(self, window: dict[str, str]) -> Any:
         """Give what the task returns where there is nothing to ask for."""
         return {"uris": [], "rows": 0, "window": window}
+
+
+def _is_fatal(error: BaseException) -> bool:
+    """Tell whether no retry can mend it."""
+    return isinstance(error, EngagementError) and not error.retryable
 
 
 def _check_granularity(endpoint: str, granularity: str | None) -> None:

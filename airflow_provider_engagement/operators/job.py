@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.api.settings import Settings
+    from airflow_provider_engagement.data.objects import ObjectStore
     from airflow_provider_engagement.pull import Moment
+    from airflow_provider_engagement.pull.pieces import Pieces
 
 __all__ = ["Job"]
 
@@ -57,6 +60,26 @@ class Job:
         """A short name of the task, the same in every run and try, another for each map index."""
         instance = self.context["ti"]
         return _hashed([instance.dag_id, instance.task_id, self.map_index])
+
+    @property
+    def is_last_try(self) -> bool:
+        """Whether Airflow will not try again."""
+        instance = self.context["ti"]
+        return int(instance.try_number) > int(getattr(instance, "max_tries", None) or 0)
+
+    def pieces(self, store: ObjectStore, root: str) -> Pieces:
+        """Give the place where finished requests wait for the others.
+
+        A retry finds it again. A Clear does not, since it raises the task's ``max_tries``, and
+        neither does another question.
+        """
+        from airflow_provider_engagement.pull.pieces import Pieces
+
+        instance, run = self.context["ti"], self.context.get("dag_run")
+        began = getattr(run, "start_date", None) or datetime.now(UTC)
+        life = [str(instance.run_id), self.task_hash, getattr(instance, "max_tries", 0)]
+        name = _hashed([*life, self.fingerprint])
+        return Pieces(store=store, root=root, day=began.date(), name=name)
 
     @property
     def fingerprint(self) -> str:

@@ -11,8 +11,10 @@ from airflow_provider_engagement.transfers.base import EngagementTransfer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_engagement.data.objects import ObjectStore
     from airflow_provider_engagement.data.sink import Sink
     from airflow_provider_engagement.operators.job import Job
+    from airflow_provider_engagement.pull.pieces import Pieces
 
 __all__ = ["EngagementToBigQueryOperator"]
 
@@ -31,7 +33,8 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         inserted, in one transaction. ``"append"``: rows are added every time, so that a retry may
         add them twice. ``"truncate"``: they replace all that the table holds, in one transaction;
         refused in a mapped task, whose instances would delete each other's rows.
-    :param staging_bucket: a bucket to load through, with one load job (templated).
+    :param staging_bucket: a bucket to load through, with one load job (templated). Finished
+        requests wait there too, so that the retry of a task that was killed sends only the others.
     :param location: where the dataset is (templated); looked up where it is not given.
 
     The other parameters are those of :class:`EngagementTransfer` and of every pull.
@@ -63,8 +66,7 @@ class EngagementToBigQueryOperator(EngagementTransfer):
     def make_sink(self, job: Job) -> Sink:
         """Give the table."""
         from airflow_provider_engagement.data.bigquery import BigQuerySink
-        from airflow_provider_engagement.data.gcs import GcsStore
-        from airflow_provider_engagement.hooks.google import bigquery_client, storage_client
+        from airflow_provider_engagement.hooks.google import bigquery_client
 
         if self.write_mode == "truncate" and job.map_index >= 0:
             raise UsageError(
@@ -72,10 +74,6 @@ class EngagementToBigQueryOperator(EngagementTransfer):
                 "the others.",
                 advice='Use "upsert".',
             )
-        staging = None
-        if self.staging_bucket:
-            storage = storage_client(self.gcp_conn_id, self.impersonation_chain)
-            staging = GcsStore(storage, self.staging_bucket)
         return BigQuerySink(
             bigquery_client(self.gcp_conn_id, self.impersonation_chain, self.location),
             self.destination_table,
@@ -83,10 +81,24 @@ class EngagementToBigQueryOperator(EngagementTransfer):
             groupings=job.groupings,
             write_mode=self.write_mode,
             expected_rows=job.plan.max_rows,
-            staging=staging,
+            staging=self._staging(),
             location=self.location,
             labels=job.labels,
         )
+
+    def make_pieces(self, job: Job) -> Pieces | None:
+        """Keep finished requests in the staging bucket, where there is one."""
+        store = self._staging()
+        return job.pieces(store, "engagement-staging") if store else None
+
+    def _staging(self) -> ObjectStore | None:
+        if not self.staging_bucket:
+            return None
+        from airflow_provider_engagement.data.gcs import GcsStore
+        from airflow_provider_engagement.hooks.google import storage_client
+
+        client = storage_client(self.gcp_conn_id, self.impersonation_chain)
+        return GcsStore(client, self.staging_bucket)
 
     def nothing(self, window: dict[str, str]) -> Any:
         """Give what the task returns for an empty collection."""

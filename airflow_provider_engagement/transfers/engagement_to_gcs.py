@@ -10,8 +10,10 @@ from airflow_provider_engagement.transfers.base import EngagementTransfer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_engagement.data.objects import ObjectStore
     from airflow_provider_engagement.data.sink import Sink
     from airflow_provider_engagement.operators.job import Job
+    from airflow_provider_engagement.pull.pieces import Pieces
 
 __all__ = ["EngagementToGCSOperator"]
 
@@ -56,11 +58,8 @@ class EngagementToGCSOperator(EngagementTransfer):
 
     def make_sink(self, job: Job) -> Sink:
         """Give the task's folder."""
-        from airflow_provider_engagement.data.gcs import GcsStore
         from airflow_provider_engagement.data.objects import ObjectSink, folder_name
-        from airflow_provider_engagement.hooks.google import storage_client
 
-        client = storage_client(self.gcp_conn_id, self.impersonation_chain)
         folder = folder_name(
             self.object_prefix,
             self.endpoint,
@@ -69,7 +68,7 @@ class EngagementToGCSOperator(EngagementTransfer):
             job.task_hash,
         )
         return ObjectSink(
-            GcsStore(client, self.bucket),
+            self._store(),
             folder,
             # The same counts in another format are not what is asked for.
             fingerprint=f"{job.fingerprint}-{self.file_format}",
@@ -78,6 +77,18 @@ class EngagementToGCSOperator(EngagementTransfer):
             expected_rows=job.plan.max_rows,
             file_format=self.file_format,
         )
+
+    def make_pieces(self, job: Job) -> Pieces:
+        """Keep finished requests in the bucket, beside the folders."""
+        from airflow_provider_engagement.data.objects import folder_name
+
+        return job.pieces(self._store(), folder_name(self.object_prefix, "_staging"))
+
+    def _store(self) -> ObjectStore:
+        from airflow_provider_engagement.data.gcs import GcsStore
+        from airflow_provider_engagement.hooks.google import storage_client
+
+        return GcsStore(storage_client(self.gcp_conn_id, self.impersonation_chain), self.bucket)
 
     def already(self, job: Job, sink: Sink) -> Any:
         """Keep a snapshot that was taken before."""

@@ -120,6 +120,7 @@ def test_what_a_refusal_or_fault_means(
             {"20", "21", "640026211712786432"},
         ),
         ([{"message": "Forbidden to access tweets: 20,21"}], {"20", "21"}),
+        (["Forbidden to access tweets: of author 18435372: 20, 21"], {"20", "21"}),
         (["Forbidden to access tweets"], set()),
         (["Forbidden to access tweets: 20, twenty, -1, 12345678901234567890, "], {"20"}),
     ],

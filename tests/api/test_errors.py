@@ -59,6 +59,6 @@ def test_the_root_is_not_retryable() -> None:
 def test_an_error_says_what_happened_what_was_said_and_what_to_do() -> None:
     assert str(UsageError("It went wrong.", **FACTS)) == (
         "It went wrong. (HTTP 403) "
-        "The service said: Forbidden to access tweets: 20 | and so on Do this."
+        "The service said: Forbidden to access tweets: 20 | and so on. Do this."
     )
     assert str(UsageError("It went wrong.")) == "It went wrong."

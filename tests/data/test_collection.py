@@ -133,7 +133,16 @@ def test_a_zipped_file_may_have_several_members() -> None:
     assert from_file(gzip.compress(b"20\n") + gzip.compress(b"21\n")) == ["20", "21"]
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", b"tweet_id\n", gzip.compress(b""), b"\xef\xbb\xbf"])
+EMPTY = {
+    "nothing": b"",
+    "blank lines": b"\n\n",
+    "a header": b"tweet_id\n",
+    "nothing, zipped": gzip.compress(b"", mtime=0),
+    "a mark of byte order": b"\xef\xbb\xbf",
+}
+
+
+@pytest.mark.parametrize("data", EMPTY.values(), ids=EMPTY)
 def test_an_empty_file_is_an_empty_collection(data: bytes) -> None:
     assert from_file(data) == []
 
@@ -141,23 +150,23 @@ def test_an_empty_file_is_an_empty_collection(data: bytes) -> None:
 SECRET = "hunter2-password"
 
 
-@pytest.mark.parametrize(
-    ("data", "line"),
-    [
-        (f"20\n21\n{SECRET}\n".encode(), 3),
-        (f"20\n21 {SECRET}\n".encode(), 2),
-        (f"tweet_id\n{SECRET}".encode(), 2),
-        (f"20\ntweet_id\n{SECRET}".encode(), 2),
-        (f"20\n{SECRET * 1000}\n".encode(), 2),
-        (b"20\n21\n" + SECRET.encode() + b"\xff\xfe\n", 0),
-        (gzip.compress(f"20\n{SECRET}".encode() * 999)[:-9], 2),
-        (gzip.compress(b"20\n21\n")[:-6] + b"\0" * 6, None),
-        (b"\x1f\x8b" + SECRET.encode(), 0),
-        (gzip.compress(b"20\n") + SECRET.encode(), None),
-        (f"20\n{SECRET}".encode("utf-16"), 0),
-        (b"PK\x03\x04" + SECRET.encode(), 1),
-    ],
-)
+UNREADABLE: dict[str, tuple[bytes, int | None]] = {
+    "text": (f"20\n21\n{SECRET}\n".encode(), 3),
+    "text beside an id": (f"20\n21 {SECRET}\n".encode(), 2),
+    "text below a header": (f"tweet_id\n{SECRET}".encode(), 2),
+    "a header that comes late": (f"20\ntweet_id\n{SECRET}".encode(), 2),
+    "a long line": (f"20\n{SECRET * 1000}\n".encode(), 2),
+    "no UTF-8": (b"20\n21\n" + SECRET.encode() + b"\xff\xfe\n", 0),
+    "half a zipped file": (gzip.compress(f"20\n{SECRET}".encode() * 999, mtime=0)[:-9], 2),
+    "a wrong checksum": (gzip.compress(b"20\n21\n")[:-6] + b"\0" * 6, None),
+    "no zipped file after all": (b"\x1f\x8b" + SECRET.encode(), 0),
+    "a zipped file with a tail": (gzip.compress(b"20\n") + SECRET.encode(), None),
+    "UTF-16": (f"20\n{SECRET}".encode("utf-16"), 0),
+    "a spreadsheet": (b"PK\x03\x04" + SECRET.encode(), 1),
+}
+
+
+@pytest.mark.parametrize(("data", "line"), UNREADABLE.values(), ids=UNREADABLE)
 def test_a_file_that_cannot_be_read_is_told_by_line_and_never_by_content(
     data: bytes, line: int | None
 ) -> None:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import google.auth
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
+from keys import BOSS, PLATFORM, ROBOT, make_key
 
 from airflow_provider_engagement.api.errors import CredentialsError, EngagementError, UsageError
 from airflow_provider_engagement.hooks.google import bigquery_client, storage_client
@@ -28,26 +27,11 @@ if TYPE_CHECKING:
     Connect = Callable[..., str]
 
 MAKERS = [bigquery_client, storage_client]
-ROBOT = "robot@key-project.iam.gserviceaccount.com"
-PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
 @pytest.fixture(scope="session")
 def key() -> dict[str, str]:
-    """Make a service account key as Google Cloud gives it out."""
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = private.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return {
-        "type": "service_account",
-        "project_id": "key-project",
-        "private_key": pem.decode(),
-        "client_email": ROBOT,
-        "token_uri": "https://oauth2.googleapis.com/token",
-    }
+    return make_key()
 
 
 @pytest.fixture
@@ -150,6 +134,8 @@ def test_scopes_are_honoured(connect: Connect, key: dict[str, str]) -> None:
         ("boss@p", None, "boss@p", []),
         (["deputy@p", "boss@p"], None, "boss@p", ["deputy@p"]),
         (("deputy@p", "boss@p"), None, "boss@p", ["deputy@p"]),
+        ("['deputy@p', 'boss@p']", None, "boss@p", ["deputy@p"]),
+        ("deputy@p, boss@p", None, "boss@p", ["deputy@p"]),
         (None, "deputy@p, boss@p", "boss@p", ["deputy@p"]),
         ("boss@p", "other@p", "boss@p", []),
     ],
@@ -171,6 +157,67 @@ def test_impersonation_is_honoured(
     assert credentials._delegates == delegates  # noqa: SLF001 - there is no public name for it
     assert credentials._source_credentials.service_account_email == ROBOT  # noqa: SLF001 - as above
     assert client.project == "key-project"
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_who_acts_as_another_works_in_the_others_project(
+    connect: Connect, key: dict[str, str], make: Callable[..., Any]
+) -> None:
+    assert make(connect(keyfile_dict=key), BOSS).project == "head-office"
+    assert make(connect(keyfile_dict=key, project="mine"), BOSS).project == "mine"
+    # Such an address is of no project's own domain.
+    compute = "1234-compute@developer.gserviceaccount.com"
+    assert make(connect(keyfile_dict=key), compute).project == "key-project"
+
+
+@pytest.mark.parametrize("chain", [None, BOSS])
+@pytest.mark.parametrize("make", MAKERS)
+def test_another_project_may_pay(
+    connect: Connect, key: dict[str, str], make: Callable[..., Any], chain: str | None
+) -> None:
+    client = make(connect(keyfile_dict=key, quota_project_id="payer"), chain)
+    assert credentials_of(client).quota_project_id == "payer"
+    assert credentials_of(make(connect(keyfile_dict=key), chain)).quota_project_id is None
+
+
+def test_credentials_that_nobody_else_can_pay_for_are_told(
+    connect: Connect, default_credentials: Any
+) -> None:
+    assert not hasattr(default_credentials, "with_quota_project")
+    with pytest.raises(UsageError, match="holds quota_project_id, which AnonymousCredentials"):
+        bigquery_client(connect(project="mine", quota_project_id="payer"))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_machines_own_credentials_are_found(
+    connect: Connect,
+    key: dict[str, str],
+    make: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(key))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    client = make(connect())
+    assert credentials_of(client).service_account_email == ROBOT
+    assert credentials_of(client).scopes
+    assert client.project == "key-project"
+    assert make(connect(project="mine")).project == "mine"
+    assert credentials_of(make(connect(), BOSS)).service_account_email == BOSS
+
+
+def test_a_broken_key_of_the_machine_is_not_shown(
+    connect: Connect, key: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key.json"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    secret = key["private_key"].splitlines()[5]
+    for broken in (key | {"private_key": key["private_key"][:-300]}, [secret], {"a": secret}):
+        path.write_text(json.dumps(broken))
+        with pytest.raises(CredentialsError, match="default credentials") as refused:
+            bigquery_client(connect())
+        assert secret not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -201,7 +248,16 @@ def test_a_connection_that_was_named_has_to_exist() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["key_secret_name", "credential_config_file", "idp_issuer_url", "client_secret"],
+    [
+        "key_secret_name",
+        "key_secret_project_id",
+        "credential_config_file",
+        "idp_issuer_url",
+        "client_id",
+        "client_secret",
+        "idp_extra_parameters",
+        "idp_extra_params",
+    ],
 )
 @pytest.mark.parametrize("prefix", ["", "extra__google_cloud_platform__"])
 @pytest.mark.parametrize("make", MAKERS)
@@ -218,6 +274,9 @@ def test_what_cannot_be_honoured_is_refused_by_name(
 def test_contradictions_are_refused(connect: Connect, key: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="both keyfile_dict and key_path"):
         bigquery_client(connect(keyfile_dict=key, key_path="/key.json"))
+    for name, held in (("keyfile_dict", key), ("key_path", "/key.json")):
+        with pytest.raises(UsageError, match=f"is anonymous, and has {name}"):
+            storage_client(connect(is_anonymous=True, **{name: held}))
     with pytest.raises(UsageError, match="is anonymous, and boss@p is to be impersonated"):
         bigquery_client(connect(is_anonymous=True), "boss@p")
     with pytest.raises(UsageError, match="which project"):
@@ -243,6 +302,23 @@ def test_a_broken_key_is_not_shown(
     shown = "".join(traceback.format_exception(refused.value)) + caplog.text
     assert secret not in shown
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("broken", ["text", "cut", "bytes"])
+def test_a_broken_key_file_is_not_shown(
+    connect: Connect, key: dict[str, str], broken: str, tmp_path: Path
+) -> None:
+    secret = key["private_key"].splitlines()[5]
+    path = tmp_path / "key.json"
+    held = {
+        "text": (json.dumps(key)[:-40] + secret).encode(),
+        "cut": json.dumps(key | {"private_key": key["private_key"][:-300]}).encode(),
+        "bytes": secret.encode() + bytes(range(128, 256)),
+    }
+    path.write_bytes(held[broken])
+    with pytest.raises(CredentialsError, match="key_path of connection 'mine'") as refused:
+        storage_client(connect("mine", key_path=str(path)))
+    assert secret not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_missing_key_file_is_told(connect: Connect, tmp_path: Path) -> None:
@@ -278,7 +354,10 @@ class FakeHook:
     """A hook of the Google provider, as far as we use it."""
 
     options: dict[str, Any]
-    project_id: str = "hooked"
+
+    @property
+    def project_id(self) -> str | None:
+        return None if self.options["gcp_conn_id"] == "homeless" else "hooked"
 
     def get_client(self, **options: Any) -> Any:
         return "bigquery client", self.options, options
@@ -289,7 +368,7 @@ class FakeHook:
 
 @pytest.fixture
 def google_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for the Google provider, which is too large to install for this."""
+    """Stand in for the Google provider; tests/with_google has the real one."""
     hooks = {"bigquery": "BigQueryHook", "gcs": "GCSHook"}
     names = ["", ".cloud", ".cloud.hooks", *(f".cloud.hooks.{name}" for name in hooks)]
     for name in names:
@@ -313,6 +392,17 @@ def test_with_the_google_provider_its_hooks_resolve() -> None:
     )
     made = storage_client("mine", ["boss@p"])
     assert made == ("storage client", asked)
+    made = storage_client("mine", "deputy@p, boss@p")
+    assert made[1]["impersonation_chain"] == ["deputy@p", "boss@p"]
+    made = storage_client("mine", "")
+    assert made[1]["impersonation_chain"] is None
+
+
+@pytest.mark.usefixtures("google_provider")
+def test_with_the_google_provider_too_there_must_be_a_project() -> None:
+    with pytest.raises(UsageError, match="which project .*'homeless' has none"):
+        bigquery_client("homeless")
+    assert storage_client("homeless")
 
 
 def test_importing_the_seam_loads_nothing_of_google() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,33 @@ def test_it_runs_what_finishes_it(workshop: Workshop, tmp_path: Path) -> None:
     assert workshop.python(finished).exists()
 
 
+def test_it_sees_what_it_is_laid_over_and_its_own_first(workshop: Workshop) -> None:
+    finish = """
+import pathlib, sysconfig
+own = pathlib.Path(sysconfig.get_path("purelib"))
+(own / "shared.py").write_text("name = 'base'")
+(own / "overlaid.py").write_text("name = 'base'")
+(own / "elsewhere").mkdir()
+(own / "elsewhere" / "project.py").write_text("name = 'project'")
+(own / "project.pth").write_text("elsewhere")
+"""
+    base = Environment("bare", project=False, finish=finish)
+    (workshop.root / "requirements" / "over.txt").write_text("# no packages\n")
+    finish = """
+import pathlib, sysconfig
+own = pathlib.Path(sysconfig.get_path("purelib"))
+(own / "overlaid.py").write_text("name = 'over'")
+"""
+    over = Environment("over", project=False, base=base, finish=finish)
+    assert workshop.make(over)
+    assert workshop.python(base).exists()
+    assert not workshop.make(over)
+    told = "import shared, overlaid, project; print(shared.name, overlaid.name, project.name)"
+    command = [workshop.python(over), "-c", told]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    assert ran.stdout.split() == ["base", "over", "project"]
+
+
 def test_a_failure_shows_what_was_said(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +165,15 @@ def test_a_lock_names_packages_and_nothing_else(name: str) -> None:
     pin = re.compile(r"[a-z0-9-]+==[0-9][0-9a-z.+]*( ; [^@/]+)?")
     assert packages == sorted(packages, key=lambda line: line.split("==")[0])
     assert [line for line in packages if not pin.fullmatch(line)] == []
+
+
+def test_a_lock_repeats_nothing_of_what_it_is_laid_over() -> None:
+    def names(environment: Environment) -> set[str]:
+        lines = (ROOT / "requirements" / f"{environment.name}.txt").read_text().splitlines()
+        return {line.split("==")[0] for line in lines if not line.startswith("#")}
+
+    laid = {e.name: names(e) & names(e.base) for e in ENVIRONMENTS.values() if e.base}
+    assert laid == {"airflow-3.3-google": set()}
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENTS.keys() - {"pins"}))

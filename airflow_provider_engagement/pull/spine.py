@@ -25,13 +25,15 @@ from airflow_provider_engagement.api.spec import Access, EndpointName, GroupBy
 from airflow_provider_engagement.data.coverage import Coverage, Status
 from airflow_provider_engagement.data.flatten import Origin
 from airflow_provider_engagement.data.sums import sum_rows
-from airflow_provider_engagement.fetch import Fetched, Fetcher
-from airflow_provider_engagement.settle import settle, settle_unasked
+from airflow_provider_engagement.pull.fetch import Fetcher
+from airflow_provider_engagement.pull.settle import settle, settle_unasked
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.data.sink import Landed, Sink
+    from airflow_provider_engagement.pull.fetched import Fetched
+    from airflow_provider_engagement.pull.pieces import Pieces
 
 __all__ = ["Moment", "Outcome", "Tally", "pull"]
 
@@ -64,6 +66,7 @@ class Tally:
     :param requests: requests sent, retries included.
     :param refused: how many of them the service refused for their rate.
     :param retried: how many of them were tries after the first.
+    :param kept: requests that an earlier try of the task had answered.
     :param rows: rows handed to the sink.
     :param incomplete: rows left out since their period was not whole.
     :param strangers: counts of what was never asked for.
@@ -73,6 +76,7 @@ class Tally:
     requests: int = 0
     refused: int = 0
     retried: int = 0
+    kept: int = 0
     rows: int = 0
     incomplete: int = 0
     strangers: int = 0
@@ -102,6 +106,7 @@ class _Pull:
     keep_incomplete: bool
     coverage: Coverage
     tally: Tally
+    pieces: Pieces | None = None
     parts: list[pa.Table] = field(default_factory=list)
 
     def run(self) -> None:
@@ -117,7 +122,7 @@ class _Pull:
             snapshot_at=self.moment.snapshot_at,
             span=self.moment.span,
         )
-        fetcher = Fetcher(self.client, query, origin)
+        fetcher = Fetcher(self.client, query, origin, self.pieces)
         for fetched in fetcher.fetch_all(self.plan.requests, spared=lambda: coverage.gone):
             self._take(fetched)
         second = self._second_look(fetcher)
@@ -136,6 +141,7 @@ class _Pull:
         self.tally.refused += fetched.asked.throttled
         self.tally.retried += fetched.asked.retried
         self.tally.strangers += fetched.strangers
+        self.tally.kept += fetched.kept
         settle(fetched, self.plan, self.coverage)
         self._write(fetched.rows)
         if fetched.parts.num_rows:
@@ -243,6 +249,7 @@ class _Pull:
             "requests": self.tally.requests,
             "requests_refused": self.tally.refused,
             "requests_retried": self.tally.retried,
+            "requests_kept_from_earlier_tries": self.tally.kept,
             "rows": self.tally.rows,
             "rows_incomplete_dropped": self.tally.incomplete,
             "tweets": self.coverage.describe(),
@@ -260,6 +267,7 @@ def pull(
     max_missing_share: float = 1.0,
     keep_incomplete: bool = True,
     tally: Tally | None = None,
+    pieces: Pieces | None = None,
 ) -> Outcome:
     """Send a plan's requests and land their rows: all of them, or none.
 
@@ -271,13 +279,20 @@ def pull(
     :param keep_incomplete: whether to write buckets that had not ended, or were not wholly
         covered, when the service answered.
     :param tally: is kept up while the pull runs, for whoever wants to know after a failure too.
+    :param pieces: where finished requests are kept until the pull has landed, for a retry to take
+        up; None for nowhere.
     :raises MissingCountsError: if more do, or none has one. Nothing is written then.
     :raises EngagementError: if a request stays unanswered. Nothing is written then.
     """
     coverage = Coverage(plan.tweet_ids)
-    under_way = _Pull(client, plan, sink, moment, keep_incomplete, coverage, tally or Tally())
+    under_way = _Pull(
+        client, plan, sink, moment, keep_incomplete, coverage, tally or Tally(), pieces
+    )
     try:
         sink.prepare()
+        found = pieces.find(today=datetime.now(UTC).date()) if pieces else 0
+        if found:
+            log.info("An earlier try has left the answers of %d requests.", found)
         under_way.run()
         under_way.check_missing(max_missing_share)
         under_way.write_sums()
@@ -293,6 +308,8 @@ def pull(
     except BaseException:
         sink.discard()
         raise
+    if pieces:
+        pieces.clear()
     summary["coverage"] = landed.coverage
     summary["landed"] = landed.stats
     return Outcome(landed=landed, summary=summary)

@@ -5,50 +5,28 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from airflow_provider_engagement.api.spec import EndpointName, GroupBy
 from airflow_provider_engagement.data.flatten import Origin, flatten
-from airflow_provider_engagement.data.schema import LONG, arrow_schema
+from airflow_provider_engagement.pull.fetched import NO_ROWS, Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from airflow_provider_engagement.api.client import Asked, EngagementClient
+    from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.plan import PlannedRequest
     from airflow_provider_engagement.api.query import Grouping, Query
+    from airflow_provider_engagement.pull.pieces import Pieces
 
-__all__ = ["Fetched", "Fetcher"]
+__all__ = ["Fetcher"]
 
 log = logging.getLogger(__name__)
 
 _PROGRESS_EVERY: Final = 10.0
-_NO_ROWS: Final = arrow_schema(LONG).empty_table()
-
-
-@dataclass(slots=True)
-class Fetched:
-    """What one request brought.
-
-    :param request: the request.
-    :param asked: what became of its Tweets.
-    :param rows: rows that stand as they are.
-    :param parts: rows that are summed with those of other requests.
-    :param seen: ids that have a count.
-    :param unsupported: by id, the types that the service lists as unsupported.
-    :param strangers: counts that were never asked for.
-    """
-
-    request: PlannedRequest
-    asked: Asked
-    rows: pa.Table = field(default_factory=lambda: _NO_ROWS)
-    parts: pa.Table = field(default_factory=lambda: _NO_ROWS)
-    seen: set[str] = field(default_factory=set)
-    unsupported: dict[str, frozenset[str]] = field(default_factory=dict)
-    strangers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +36,13 @@ class Fetcher:
     :param client: through which connection.
     :param query: what is asked.
     :param origin: what all rows share; each request adds its own part.
+    :param pieces: what earlier tries got, and where to keep what this one gets; None for nowhere.
     """
 
     client: EngagementClient
     query: Query
     origin: Origin
+    pieces: Pieces | None = None
 
     def fetch_all(
         self, requests: Iterable[PlannedRequest], *, spared: Callable[[], Collection[str]]
@@ -82,9 +62,10 @@ class Fetcher:
             try:
                 while waiting or running:
                     while waiting and len(running) < most:
-                        request = _without(waiting.pop(), spared())
+                        planned = waiting.pop()
+                        request = _without(planned, spared())
                         if request.tweet_ids:
-                            running.add(threads.submit(self._fetch, request))
+                            running.add(threads.submit(self._get, planned, request))
                         else:
                             progress.step()
                     done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -96,6 +77,16 @@ class Fetcher:
                 self.client.stop()
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def _get(self, planned: PlannedRequest, request: PlannedRequest) -> Fetched:
+        """Get a request's counts: from an earlier try, or from the service."""
+        kept = self.pieces.load(planned) if self.pieces else None
+        if kept is not None:
+            return kept
+        fetched = self._fetch(request)
+        if self.pieces:
+            self.pieces.save(planned, fetched)
+        return fetched
 
     def _fetch(self, request: PlannedRequest) -> Fetched:
         asked = self.client.ask(self.query, request)
@@ -120,8 +111,8 @@ class Fetcher:
             fetched.unsupported.update(answer.unsupported)
         # The parsed answers are large, and nobody needs them any more.
         asked.answers.clear()
-        fetched.rows = pa.concat_tables([_NO_ROWS, *rows])
-        fetched.parts = pa.concat_tables([_NO_ROWS, *parts])
+        fetched.rows = pa.concat_tables([NO_ROWS, *rows])
+        fetched.parts = pa.concat_tables([NO_ROWS, *parts])
         if not any(GroupBy.TWEET_ID in grouping.group_by for grouping in self.query.groupings):
             gone = asked.forbidden | asked.unavailable | asked.unanswered
             fetched.seen = set(request.tweet_ids) - gone

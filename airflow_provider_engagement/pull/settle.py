@@ -9,7 +9,7 @@ from airflow_provider_engagement.data.coverage import Coverage, Fate, Status
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.api.plan import Plan
-    from airflow_provider_engagement.fetch import Fetched
+    from airflow_provider_engagement.pull.fetched import Fetched
 
 __all__ = ["settle", "settle_unasked"]
 

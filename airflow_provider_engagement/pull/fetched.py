@@ -1,0 +1,42 @@
+"""What one request of a pull brought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_engagement.data.schema import LONG, arrow_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_provider_engagement.api.client import Asked
+    from airflow_provider_engagement.api.plan import PlannedRequest
+
+__all__ = ["NO_ROWS", "Fetched"]
+
+NO_ROWS: Final = arrow_schema(LONG).empty_table()
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What one request brought.
+
+    :param request: the request.
+    :param asked: what became of its Tweets.
+    :param rows: rows that stand as they are.
+    :param parts: rows that are summed with those of other requests.
+    :param seen: ids that have a count.
+    :param unsupported: by id, the types that the service lists as unsupported.
+    :param strangers: counts that were never asked for.
+    :param kept: whether an earlier try of the task got it.
+    """
+
+    request: PlannedRequest
+    asked: Asked
+    rows: pa.Table = field(default_factory=lambda: NO_ROWS)
+    parts: pa.Table = field(default_factory=lambda: NO_ROWS)
+    seen: set[str] = field(default_factory=set)
+    unsupported: dict[str, frozenset[str]] = field(default_factory=dict)
+    strangers: int = 0
+    kept: bool = False

@@ -1,0 +1,72 @@
+"""Chromium for the tests that look at Airflow's user interface: ``python -m tools.browser``.
+
+It is a package of the operating system, so it is installed only where that is nobody else's
+business: as root, on Debian and its kin, which is what CI runs in. Elsewhere the command to run is
+told, here and by the tests, which fail without it. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["ADVICE", "Chromium", "find", "main"]
+
+_PACKAGES: Final = ("chromium", "chromium-driver")
+_APT: Final = ("apt-get", "--quiet=2")
+
+ADVICE: Final = (
+    "Chromium and ChromeDriver were not found, and the tests of Airflow's user interface need "
+    f"them. Install them (Debian: apt-get install {' '.join(_PACKAGES)})."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chromium:
+    """A browser and what drives it, both by their paths."""
+
+    browser: str
+    driver: str
+
+
+def find() -> Chromium | None:
+    """Return the browser that is installed."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
+    return Chromium(browser, driver) if browser and driver else None
+
+
+def main() -> int:
+    """Install the browser where it is missing and may be; 1 if that fails."""
+    if find():
+        return 0
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        print(ADVICE)
+        return 0
+    began = time.monotonic()
+    print("Installing Chromium for the tests of the user interface (once) ...", flush=True)
+    for arguments in (("update",), ("install", "--yes", "--no-install-recommends", *_PACKAGES)):
+        done = subprocess.run(  # noqa: S603 - our own command
+            [*_APT, *arguments],
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            print(f"{done.stdout[-2000:]}\n{ADVICE}", file=sys.stderr)
+            return 1
+    print(f"Installed Chromium in {time.monotonic() - began:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

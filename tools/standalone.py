@@ -1,0 +1,117 @@
+"""A whole Airflow on this machine, with its user interface: ``airflow standalone``."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import requests
+
+from tools.process import Process
+from tools.services import airflow_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Standalone"]
+
+_BIN: Final = Path(sys.executable).parent
+
+# Waits for the end of whoever started it, however that ends, and takes the group down with it.
+_WATCH: Final = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), 9)"
+
+_STARTS_WITHIN: Final = 180
+_ANSWERS_WITHIN: Final = 30
+
+
+class Standalone(Process):
+    """``airflow standalone``, to be entered; everybody who asks is its admin.
+
+    Its scheduler, API server, triggerer and DAG processor all outlive it, so a watch sees to it
+    that the whole group ends when this process does, even if that is killed.
+
+    :param folder: for its home, and its log, which holds what all its parts say.
+    :param dags_folder: the folder of its DAG files.
+    :param environment: set for it, beside what makes it keep to itself.
+    """
+
+    def __init__(self, folder: Path, dags_folder: Path, environment: Mapping[str, str]) -> None:
+        self.home = folder / "airflow"
+        self.port = _free_ports(3)
+        settings = airflow_environment(self.home, dags_folder, self.port)
+        path = {"PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"}  # it starts `airflow` by name
+        command = [_BIN / "airflow", "standalone"]
+        super().__init__(command, folder / "standalone.log", {**settings, **path, **environment})
+        self._watch: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._watch = subprocess.Popen(  # noqa: S603 - our own code
+            [sys.executable, "-I", "-S", "-c", _WATCH, str(self.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._watch:
+            self._watch.kill()
+            self._watch.communicate()
+        super().__exit__(*exception)
+
+    @cached_property
+    def url(self) -> str:
+        """Where it answers. The first look waits until all its parts are well."""
+        self.wait_for(self._is_healthy, _STARTS_WITHIN)
+        return f"http://localhost:{self.port}"
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Call its REST API.
+
+        :param method: the HTTP method.
+        :param path: the path below ``/api/v2/``.
+        :param body: what to send as JSON.
+        :raises requests.HTTPError: if it is refused.
+        """
+        answer = requests.request(
+            method, f"{self.url}/api/v2/{path}", json=body, timeout=_ANSWERS_WITHIN
+        )
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def _is_healthy(self) -> bool | None:
+        """Tell whether the API answers, and the parts behind it have been heard of."""
+        url = f"http://localhost:{self.port}/api/v2/monitor/health"
+        try:
+            parts = requests.get(url, timeout=_ANSWERS_WITHIN).json()
+        except requests.RequestException:  # "Airflow is ready" is said before it listens
+            return None
+        return all(part["status"] == "healthy" for part in parts.values()) or None
+
+
+def _free_ports(count: int) -> int:
+    """Find so many ports in a row that nobody listens on; return the first."""
+    for _ in range(100):
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            first = int(probe.getsockname()[1])
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first
+    raise OSError(f"No {count} free ports in a row were found.")
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
