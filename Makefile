@@ -22,7 +22,7 @@ ENV = $(or $(PYTHON),$(error $(NO_PYTHON))) -m tools.env
 IN_3.3 = .venv/airflow-3.3/bin/
 IN_2.11 = .venv/airflow-2.11/bin/
 IN_GOOGLE = .venv/airflow-3.3-google/bin/
-PYTEST = python -m pytest --quiet --no-header --numprocesses $(WORKERS)
+PYTEST = python -m pytest --quiet --no-header --numprocesses $(WORKERS) --dist loadfile
 
 .PHONY: help
 help: ## list the targets

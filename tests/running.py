@@ -63,16 +63,20 @@ def run(
     dag_id: str = "a_dag",
     run_id: str = "manual__1",
     map_index: int = -1,
+    try_number: int = 1,
+    max_tries: int = 3,
     variables: Mapping[str, Any] | None = None,
 ) -> Ran:
     """Render an operator's templates and execute it, in a run that stands for a moment."""
     moment = at or NOW - timedelta(minutes=5)
-    instance = TaskInstance(dag_id, operator.task_id, run_id, map_index)
+    instance = TaskInstance(dag_id, operator.task_id, run_id, map_index, try_number, max_tries)
     context: dict[str, Any] = {
         "ti": instance,
         "task_instance": instance,
         "task": operator,
-        "dag_run": SimpleNamespace(run_after=moment, partition_key=None, run_id=run_id),
+        "dag_run": SimpleNamespace(
+            run_after=moment, partition_key=None, run_id=run_id, start_date=NOW
+        ),
         "logical_date": moment,
         "data_interval_start": moment - timedelta(days=1),
         "data_interval_end": moment,
@@ -88,6 +92,11 @@ def connect(
 ) -> None:
     """Let Airflow find a connection in the environment."""
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+
+def window(moment: datetime) -> dict[str, str]:
+    """Give what a task tells of the moment that its counts stand for."""
+    return {"snapshot_at": moment.isoformat().replace("+00:00", "Z")}
 
 
 def truth(

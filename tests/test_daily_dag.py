@@ -113,7 +113,7 @@ class Site:
     def airflow(self, *arguments: str, **changes: str) -> tuple[int, str]:
         """Run an Airflow command; give how it ended and all that it said."""
         ran = subprocess.run(  # noqa: S603 - our own command
-            [Path(sys.executable).with_name("airflow"), *arguments],
+            [sys.executable, "-m", "airflow", *arguments],
             env={**os.environ, **self.settings, **changes},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -71,4 +71,4 @@ class BigQuery:
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Return a query's rows, each with its columns' names."""
-        return [dict(row) for row in self.client.query_and_wait(query)]
+        return [dict(row) for row in self.client.query(query).result()]

@@ -46,7 +46,7 @@ class Standalone(Process):
         self.port = _free_ports(3)
         settings = airflow_environment(self.home, dags_folder, self.port)
         path = {"PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"}  # it starts `airflow` by name
-        command = [_BIN / "airflow", "standalone"]
+        command: list[str | Path] = [_BIN / "airflow", "standalone"]
         super().__init__(command, folder / "standalone.log", {**settings, **path, **environment})
         self._watch: subprocess.Popen[bytes] | None = None
 

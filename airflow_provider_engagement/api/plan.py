@@ -82,10 +82,11 @@ class Plan:
         query = self.query
         old = f", {len(self.too_old):,} of them too old for some types" if self.too_old else ""
         young = f", {len(self.too_young):,} of them made later" if self.too_young else ""
-        when = f", {self.window} in {self.windows} windows" if self.window else ""
+        when = f", {self.window} in {_counted(self.windows, 'window')}" if self.window else ""
         return (
-            f"{len(self.requests):,} requests to {query.endpoint.name} for "
-            f"{len(self.tweet_ids):,} Tweets{old}{young}{when}, with {query.access} access: "
+            f"{_counted(len(self.requests), 'request')} to {query.endpoint.name} for "
+            f"{_counted(len(self.tweet_ids), 'Tweet')}{old}{young}{when}, "
+            f"with {query.access} access: "
             f"{', '.join(query.engagement_types)} by "
             f"{' and '.join(grouping.canonical for grouping in query.groupings)}; "
             f"at most {self.max_rows:,} rows."
@@ -105,6 +106,10 @@ class Plan:
             "requests": len(self.requests),
             "rows_at_most": self.max_rows,
         }
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def make_plan(

@@ -123,12 +123,12 @@ def build_query(
 
 
 def _needs_owner(what: str, spec: Endpoint) -> CredentialsError:
-    public = ", ".join(spec.public_types) or "none on this endpoint"
+    public = f", or ask for public types only ({', '.join(spec.public_types)})"
     return CredentialsError(
         f"{what} can be asked for with the Tweets' owner's tokens only, "
         "and the connection holds none.",
-        advice="Set access_token and access_token_secret in the connection's extra, "
-        f"or ask for public types only ({public}).",
+        advice="Set access_token and access_token_secret in the connection's extra"
+        f"{public if spec.public_types else ''}.",
     )
 
 

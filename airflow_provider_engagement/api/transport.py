@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NameResolutionError
+from urllib3.exceptions import (
+    DecodeError,
+    HTTPError,
+    NameResolutionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from airflow_provider_engagement import __version__
 from airflow_provider_engagement.api.answer import Reply
 from airflow_provider_engagement.api.errors import AnswerError, ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from requests.auth import AuthBase
 
@@ -117,7 +123,7 @@ def _is_nameless(error: requests.ConnectionError) -> bool:
 def _read(response: requests.Response, *, deadline: float, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    for chunk in response.iter_content(_CHUNK):
+    for chunk in _as_it_comes(response):
         size += len(chunk)
         if size > max_bytes:
             msg = f"The answer is larger than {max_bytes} bytes, which no legal answer is."
@@ -126,3 +132,21 @@ def _read(response: requests.Response, *, deadline: float, max_bytes: int) -> by
             raise requests.Timeout
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
+    """Give the inflated body in whatever pieces arrive, so that a trickle is noticed.
+
+    ``iter_content`` waits until a piece is full; but for that, this is the same.
+    """
+    try:
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            yield chunk
+    except ReadTimeoutError:
+        raise requests.Timeout from None
+    except DecodeError:
+        raise requests.exceptions.ContentDecodingError from None
+    except SSLError:
+        raise requests.exceptions.SSLError from None
+    except HTTPError:
+        raise requests.exceptions.ChunkedEncodingError from None

@@ -90,12 +90,6 @@ class Coverage:
         """Give the ids of one status."""
         return {tweet_id for tweet_id, fate in self.fates.items() if fate.status is status}
 
-    @property
-    def missing_share(self) -> float:
-        """The share of ids that no count came for."""
-        asked = len(self.tweet_ids)
-        return 1 - self.count(Status.ANSWERED) / asked if asked else 0.0
-
     def describe(self) -> dict[str, object]:
         """Tell it in figures, with some examples of each kind that is not whole.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Final
 
 from google.api_core.exceptions import Forbidden, NotFound
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from google.cloud.storage import Client
 
 __all__ = ["GcsStore"]
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 _NEEDED: Final = (
     "storage.objects.create",
@@ -32,9 +35,15 @@ class GcsStore:
 
     :param client: a storage client.
     :param bucket: the bucket's name, without ``gs://``.
+    :raises UsageError: if it is none.
     """
 
     def __init__(self, client: Client, bucket: str) -> None:
+        if not _NAME.fullmatch(bucket):
+            message = f"bucket is {bucket!r}, which is no bucket's name."
+            raise UsageError(
+                message, advice="Give the name alone, without gs:// and without a path."
+            )
         self._client = client
         self._bucket = client.bucket(bucket)
 

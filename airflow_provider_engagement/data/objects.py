@@ -185,7 +185,6 @@ class ObjectSink:
             self.discard()
         uris = tuple(item["uri"] for item in objects)
         stats = {"objects": len(objects), "bytes": sum(item["bytes"] for item in objects)}
-        log.info("Landed %s in %s", stats, self.uri)
         rows = sum(item["rows"] for item in objects)
         return Landed(rows, None, uris, entry["uri"], {**stats, "manifest": self._manifest_uri})
 

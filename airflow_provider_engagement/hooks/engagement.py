@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_engagement.api.errors import (
     CredentialsError,
@@ -87,12 +87,24 @@ class EngagementHook(BaseHook):
         problem = fields.pop("problem", None)
         if problem:
             raise UsageError(f"Connection {self.engagement_conn_id!r}: {problem}")
+        if fields.pop("missing", False):
+            raise CredentialsError(
+                f"There is no connection {self.engagement_conn_id!r}.",
+                advice="Make one of type engagement, or set engagement_conn_id.",
+            )
         if not any(secrets.values()):
             raise CredentialsError(
                 f"Connection {self.engagement_conn_id!r} is empty.",
                 advice="Set login (API key), password (API secret) and, for private counts, "
                 "access_token and access_token_secret in its extra.",
             )
+        try:
+            return self._settings(secrets, fields)
+        except (CredentialsError, UsageError) as error:
+            message = f"Connection {self.engagement_conn_id!r}: {error.message}"
+            raise type(error)(message, advice=error.advice) from None
+
+    def _settings(self, secrets: dict[str, Secret], fields: dict[str, Any]) -> Settings:
         return Settings(
             credentials=Credentials(**secrets),
             account=str(fields.get("account") or self.engagement_conn_id),
@@ -119,10 +131,11 @@ class EngagementHook(BaseHook):
             settings = self.get_settings()
             reach = probe(settings, on_secret=lambda secret: self._mask([secret]))
         except EngagementError as error:
-            return False, str(error)[:_LONGEST_MESSAGE]
+            # Airflow made the id up for this.
+            text = str(error).replace(f"Connection {self.engagement_conn_id!r}", "The connection")
+            return False, text[:_LONGEST_MESSAGE]
         except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold a secret
             return False, f"The test broke off: {type(error).__name__}."
-        # The id is made up for the test, so it is no account to show.
         named = settings.account != self.engagement_conn_id
         whose = f"Account {settings.account}" if named else "Account named by the connection's id"
         return True, f"{whose}, at {settings.host}. {reach}"[:_LONGEST_MESSAGE]
@@ -143,7 +156,10 @@ class EngagementHook(BaseHook):
         Nothing is raised here: a traceback that shows its frames' variables would show the
         connection, whose repr holds the password.
         """
-        connection = self.get_connection(self.engagement_conn_id)
+        try:
+            connection = self.get_connection(self.engagement_conn_id)
+        except AirflowNotFoundException:
+            return {}, {"missing": True}
         fields: dict[str, Any] = {"host": _base_url(connection)}
         # Not extra_dejson: it takes text that is not JSON for an empty extra.
         try:
@@ -153,6 +169,14 @@ class EngagementHook(BaseHook):
         if not isinstance(extra, dict):
             extra = {}
             fields["problem"] = "its extra is no JSON object."
+        unknown = sorted(map(str, set(extra) - {*_SECRET_EXTRAS, *_PLAIN_EXTRAS}))
+        if unknown:
+            # A misspelt token would otherwise turn the connection into an app-only one, unseen.
+            self.log.warning(
+                "Connection %s has extra fields that mean nothing here: %s.",
+                self.engagement_conn_id,
+                ", ".join(unknown),
+            )
         held = {name: extra.get(name) for name in _SECRET_EXTRAS}
         held |= {"consumer_key": connection.login, "consumer_secret": connection.password}
         secrets = {name: Secret(str(value).strip()) for name, value in held.items() if value}

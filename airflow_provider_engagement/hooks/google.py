@@ -232,12 +232,12 @@ def _by_default(conn_id: str, scopes: list[str]) -> _Access:
     try:
         credentials, project = _load("google.auth").default(scopes=scopes)
     except DefaultCredentialsError as error:
-        message = f"Connection {conn_id!r} holds no key, and this machine has no default one."
+        message = f"Connection {conn_id!r} holds no key, and this machine's default ones cannot be"
         advice = (
             "Give the connection keyfile_dict or key_path, or run where application default "
             "credentials are; against an emulator, set its extra is_anonymous."
         )
-        raise CredentialsError(message, advice=advice) from error
+        raise CredentialsError(f"{message} used: {error}", advice=advice) from error
     return _Access(credentials, project)
 
 

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_engagement.api.errors import EngagementError, UsageError
 from airflow_provider_engagement.api.query import GRANULARITIES, Query, build_query
-from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.api.spec import EndpointName, GroupBy
 from airflow_provider_engagement.operators.job import Job
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ class EngagementPullOperator(BaseOperator):
         covered, when the service answered.
     :param max_missing_share: the share of ids, 0 to 1, that may stay without any count before the
         task fails (templated). It always fails if no id has one.
-    :param max_snapshot_age: totals only (templated): a run whose moment is longer ago is skipped,
-        since the API knows only now. A timedelta, or an ISO 8601 duration.
+    :param max_snapshot_age: for counts to date and of the 28 hours as a whole (templated): a run
+        whose moment is longer ago is skipped, since the API knows only now. A timedelta, or an
+        ISO 8601 duration.
     :param plan_only: log and return the plan, and send nothing (templated).
     :param engagement_conn_id: the connection, which is one owner of Tweets (templated).
     :param retries: tries after the first, as on every Airflow task; here 3 unless the DAG's
@@ -156,6 +157,9 @@ class EngagementPullOperator(BaseOperator):
             plan = self._plan(query, tweet_ids, window, client)
             if plan_only:
                 return plan.describe()
+            if len(plan.too_young) == len(plan.tweet_ids):
+                self.log.warning("All Tweets were made after the range: nothing is asked.")
+                return self.nothing(moment.describe())
             job = Job(context=context, plan=plan, settings=client.settings, moment=moment)
             return self._pull(job, client, max_missing_share)
 
@@ -171,7 +175,7 @@ class EngagementPullOperator(BaseOperator):
         if self.endpoint != EndpointName.HISTORICAL:
             snapshot_at = snapshot_moment(context)
             self.log.info("Counts as of %s.", snapshot_at)
-            if self.endpoint == EndpointName.TOTALS:
+            if any(GroupBy.DAY not in grouping.group_by for grouping in query.groupings):
                 self._skip_if_late(snapshot_at)
             return Moment(snapshot_at), None
         given = run_range(context, start=self.start, end=self.end, lookback=self.lookback)
@@ -230,11 +234,12 @@ class EngagementPullOperator(BaseOperator):
         late = datetime.now(UTC) - snapshot_at
         allowed = as_timedelta(self.max_snapshot_age, name="max_snapshot_age")
         if late > allowed:
-            msg = (
-                f"This run stands for {snapshot_at:%Y-%m-%d %H:%M} UTC, {late} ago, and the API "
-                f"knows counts to date only as they are now. max_snapshot_age is {allowed}."
+            hours, most = (span.total_seconds() / 3600 for span in (late, allowed))
+            raise AirflowSkipException(
+                f"Skipped: this run stands for {snapshot_at:%Y-%m-%d %H:%M} UTC, {hours:.1f} hours "
+                "ago, and the API knows such counts only as they are now. To take them all the "
+                f"same, raise max_snapshot_age, which is {most:.1f} hours."
             )
-            raise AirflowSkipException(msg)
 
     def _pull(self, job: Job, client: EngagementClient, max_missing_share: float) -> Any:
         from airflow_provider_engagement.operators import traces
@@ -263,7 +268,7 @@ class EngagementPullOperator(BaseOperator):
             raise
         finally:
             traces.count(tally, self.endpoint)
-        self.log.info("Done: %s rows by %s requests.", f"{tally.rows:,}", f"{tally.requests:,}")
+        self.log.info("Done: %s", outcome)
         self._leave_traces(job, outcome)
         return self.result(job, outcome.landed, sink)
 

@@ -55,8 +55,8 @@ class Moment:
     def describe(self) -> dict[str, str]:
         """Tell it in words that turn into JSON."""
         if self.span is None:
-            return {"snapshot_at": self.snapshot_at.isoformat()}
-        return {"start": self.span.start.isoformat(), "end": self.span.end.isoformat()}
+            return {"snapshot_at": _text(self.snapshot_at)}
+        return {"start": _text(self.span.start), "end": _text(self.span.end)}
 
 
 @dataclass(slots=True)
@@ -93,6 +93,27 @@ class Outcome:
 
     landed: Landed
     summary: dict[str, object]
+    tally: Tally
+    coverage: Coverage
+
+    def __str__(self) -> str:
+        tally, stats = self.tally, self.landed.stats
+        where = self.landed.table or ", ".join(self.landed.uris[:3]) or "memory"
+        told = [
+            f"{tally.requests:,} requests ({tally.retried:,} retried, {tally.refused:,} refused)"
+        ]
+        told += [f"{tally.kept:,} kept from earlier tries"] * bool(tally.kept)
+        told += [
+            f"{value:,} {name.replace('_', ' ')}"
+            for name, value in stats.items()
+            if isinstance(value, int)
+        ]
+        fates = (f"{n:,} {status}" for status in Status if (n := self.coverage.count(status)))
+        return (
+            f"{tally.rows:,} rows in {where}, by {', '.join(told)}. "
+            f"Of {len(self.coverage.tweet_ids):,} Tweets: {', '.join(fates)}; "
+            "each stands in the coverage."
+        )
 
 
 @dataclass(slots=True)
@@ -226,14 +247,16 @@ class _Pull:
         """Fail if too few Tweets could be counted."""
         coverage = self.coverage
         answered = coverage.count(Status.ANSWERED)
-        if answered and coverage.missing_share <= max_missing_share:
+        # What was made after the range is not missing in it.
+        asked = len(coverage.tweet_ids) - len(self.plan.too_young)
+        if answered and 1 - answered / asked <= max_missing_share:
             return
         told = ", ".join(
             f"{count} {status}"
             for status in Status
             if status is not Status.ANSWERED and (count := coverage.count(status))
         )
-        msg = f"{answered} of {len(coverage.tweet_ids)} Tweets could be counted ({told})."
+        msg = f"{answered} of {asked} Tweets could be counted ({told})."
         raise MissingCountsError(
             msg,
             advice="Nothing was written. Check that tweet_ids belong to the connection's account; "
@@ -312,7 +335,11 @@ def pull(
         pieces.clear()
     summary["coverage"] = landed.coverage
     summary["landed"] = landed.stats
-    return Outcome(landed=landed, summary=summary)
+    return Outcome(landed, summary, under_way.tally, coverage)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _is_in(ids: pa.ChunkedArray, listed: list[str]) -> pa.ChunkedArray:

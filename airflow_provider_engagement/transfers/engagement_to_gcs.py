@@ -70,8 +70,8 @@ class EngagementToGCSOperator(EngagementTransfer):
         return ObjectSink(
             self._store(),
             folder,
-            # The same counts in another format are not what is asked for.
-            fingerprint=f"{job.fingerprint}-{self.file_format}",
+            # The same counts in another form are not what is asked for.
+            fingerprint=f"{job.fingerprint}-{self.layout}-{self.file_format}",
             layout=self.layout,
             groupings=job.groupings,
             expected_rows=job.plan.max_rows,
@@ -94,7 +94,10 @@ class EngagementToGCSOperator(EngagementTransfer):
         """Keep a snapshot that was taken before."""
         from airflow_provider_engagement.data.objects import ObjectSink
 
-        manifest = sink.already() if isinstance(sink, ObjectSink) else None
+        # A range is asked for anew each time: the service corrects what it has given.
+        if job.moment.span is not None or not isinstance(sink, ObjectSink):
+            return None
+        manifest = sink.already()
         if manifest is None:
             return None
         self.log.info("The snapshot of %s was taken before and stands.", job.folder_part)

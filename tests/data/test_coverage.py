@@ -5,7 +5,6 @@ from collections import Counter
 from datetime import UTC, date, datetime
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,16 +44,6 @@ def test_every_id_is_counted_once(given: list[Fate]) -> None:
     )
     reasons = {note["reason"]: note["tweets"] for note in told["reasons"]}
     assert reasons == Counter(fate.reason for fate in given if fate.reason)
-
-
-@given(st.lists(fates, min_size=1, max_size=50))
-def test_the_missing_share_is_that_of_ids_without_any_count(given: list[Fate]) -> None:
-    answered = sum(fate.status is Status.ANSWERED for fate in given)
-    assert coverage_of(given).missing_share == pytest.approx(1 - answered / len(given))
-
-
-def test_of_no_ids_none_is_missing() -> None:
-    assert Coverage([]).missing_share == 0.0
 
 
 def test_a_later_word_stands_over_an_earlier_one() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, redact
+from airflow.providers.common.compat.sdk import redact
 
 from airflow_provider_engagement.api import auth as auth_module
 from airflow_provider_engagement.api.errors import (
@@ -276,7 +276,7 @@ def test_an_extra_that_is_no_object_is_an_error_that_does_not_show_it(
 
 def test_a_connection_that_does_not_exist() -> None:
     hook = EngagementHook("engagement_nowhere")
-    with pytest.raises(AirflowNotFoundException, match="engagement_nowhere"):
+    with pytest.raises(CredentialsError, match="no connection 'engagement_nowhere'"):
         hook.get_settings()
 
 

@@ -213,9 +213,10 @@ def test_a_broken_key_of_the_machine_is_not_shown(
     path = tmp_path / "key.json"
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
     secret = key["private_key"].splitlines()[5]
-    for broken in (key | {"private_key": key["private_key"][:-300]}, [secret], {"a": secret}):
-        path.write_text(json.dumps(broken))
-        with pytest.raises(CredentialsError, match="default credentials") as refused:
+    cut = key | {"private_key": key["private_key"][:-300]}
+    for broken in (json.dumps(cut), json.dumps(key)[:-40] + secret, json.dumps({"a": secret})):
+        path.write_text(broken)
+        with pytest.raises(CredentialsError, match=r"default ones .*key\.json") as refused:
             bigquery_client(connect())
         assert secret not in "".join(traceback.format_exception(refused.value))
 
@@ -328,10 +329,11 @@ def test_a_missing_key_file_is_told(connect: Connect, tmp_path: Path) -> None:
 
 def test_no_credentials_at_all_is_told(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     def default(scopes: list[str]) -> None:
-        raise DefaultCredentialsError(str(scopes))
+        del scopes
+        raise DefaultCredentialsError("There are none.")
 
     monkeypatch.setattr(google.auth, "default", default)
-    with pytest.raises(CredentialsError, match="this machine has no default one"):
+    with pytest.raises(CredentialsError, match=r"default ones .*: There are none\. Give the conn"):
         bigquery_client(connect())
 
 
@@ -400,7 +402,7 @@ def test_with_the_google_provider_its_hooks_resolve() -> None:
 
 @pytest.mark.usefixtures("google_provider")
 def test_with_the_google_provider_too_there_must_be_a_project() -> None:
-    with pytest.raises(UsageError, match="which project .*'homeless' has none"):
+    with pytest.raises(UsageError, match=r"which project .*'homeless' has none"):
         bigquery_client("homeless")
     assert storage_client("homeless")
 

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
 )
-from running import CONN_ID, NOW, connect, counts, run, truth
+from running import CONN_ID, NOW, connect, counts, run, truth, window
 
 from airflow_provider_engagement.api.client import EngagementClient, Retry
 from airflow_provider_engagement.api.errors import (
@@ -107,7 +107,7 @@ def test_the_rows_are_returned(world: World, ids: list[str]) -> None:
     collected = datetime.fromisoformat(row["collected_at"])
     assert NOW <= collected <= datetime.now(UTC)
     assert ran.summary["rows"] == len(ids) * 7
-    assert ran.summary["window"] == {"snapshot_at": snapshot.isoformat()}
+    assert ran.summary["window"] == window(snapshot)
     assert ran.summary["requests"] == 1
 
 
@@ -266,7 +266,7 @@ def test_the_rows_are_written_to_one_file_and_their_coverage_beside_it(
     assert ran.value == {
         "uris": [path],
         "rows": 75,
-        "window": {"snapshot_at": (NOW - timedelta(minutes=5)).isoformat()},
+        "window": window(NOW - timedelta(minutes=5)),
     }
     held = files()
     assert set(held) == {f"counts#1 2026.{ending}", f"counts#1 2026.coverage.{ending}"}
@@ -350,7 +350,9 @@ def test_a_mapped_task_may_be_handed_an_empty_collection(
 
 
 def test_a_run_of_long_ago_is_skipped_with_the_reason(ids: list[str], simulator: Simulator) -> None:
-    message = r"knows counts to date only as they are now.*max_snapshot_age is 1 day, 0:00:00"
+    message = (
+        r"knows such counts only as they are now.*raise max_snapshot_age, which is 24\.0 hours"
+    )
     with pytest.raises(AirflowSkipException, match=message):
         run(totals(ids), at=NOW - timedelta(hours=24, minutes=1))
     assert simulator.requests == []

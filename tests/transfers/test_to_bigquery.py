@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from running import CONN_ID, NOW, connect, counts, run, truth
+from running import CONN_ID, NOW, connect, counts, run, truth, window
 
 from airflow_provider_engagement.api.errors import UsageError
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -113,7 +113,7 @@ def test_counts_and_coverage_land_in_tables(
     assert ran.value == {
         "table": f"test.{table}",
         "rows": len(rows),
-        "window": {"snapshot_at": SNAPSHOT.isoformat()},
+        "window": window(SNAPSHOT),
     }
     assert len(json.dumps(ran.xcoms)) < 10_000
     assert ran.summary["coverage"] == f"test.{table}_coverage"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from running import CONN_ID, NOW, connect, counts, run, truth
+from running import CONN_ID, NOW, connect, counts, run, truth, window
 
 from airflow_provider_engagement.api.errors import UsageError
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -116,7 +116,7 @@ def test_counts_coverage_and_a_manifest_lie_in_the_tasks_folder(
     assert ran.value == {
         "uris": [f"gs://{bucket.name}/{folder}/part-00000.{ending}"],
         "rows": len(rows),
-        "window": {"snapshot_at": SNAPSHOT.isoformat()},
+        "window": window(SNAPSHOT),
     }
     assert len(json.dumps(ran.xcoms)) < 10_000
     assert len(simulator.requests) == ran.summary["requests"]
@@ -142,6 +142,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "other types": {"engagement_types": ["favorites"]},
     "another grouping": {"groupings": {"by-tweet": {"group_by": ["tweet.id"]}}},
     "another format": {"file_format": "jsonl"},
+    "another layout": {"layout": "wide"},
 }
 
 

@@ -30,7 +30,7 @@ from airflow_provider_engagement.data.bigquery.tables import (
     ensure_table,
     location_of,
 )
-from airflow_provider_engagement.data.layout import WIDE_LAYOUT, layout_of
+from airflow_provider_engagement.data.layout import LAYOUTS, WIDE_LAYOUT, Layout, layout_of
 from airflow_provider_engagement.data.schema import COVERAGE
 from airflow_provider_engagement.data.sink import Landed
 from airflow_provider_engagement.data.wide import refuse_nameless
@@ -116,6 +116,7 @@ class BigQuerySink:
             self._layout.columns,
             description=self._layout.description,
             cluster=self._layout.cluster,
+            foreign=_columns_of_other_layouts(self._layout),
         )
         ensure_table(
             self._client,
@@ -164,7 +165,6 @@ class BigQuerySink:
             stats = {"load_jobs": staging.loads, **self._land(batch)}
         finally:
             self.discard()
-        log.info("Landed %d rows in %s: %s", self._rows, self.table, stats)
         return Landed(self._rows, str(self.table), (), str(self.table.coverage), stats)
 
     def discard(self) -> None:
@@ -238,3 +238,9 @@ def _spanning(span: tuple[date, date] | None, table: pa.Table) -> tuple[date, da
     seen = pc.min_max(table.column("date")).as_py()
     first, last = span or (seen["min"], seen["min"])
     return min(first, seen["min"]), max(last, seen["max"])
+
+
+def _columns_of_other_layouts(layout: Layout) -> frozenset[str]:
+    own = {column.name for column in layout.columns}
+    others = (other for other in LAYOUTS.values() if other is not layout)
+    return frozenset(column.name for other in others for column in other.columns) - own

@@ -12,7 +12,7 @@ from airflow_provider_engagement.api.errors import AccessError, UsageError
 from airflow_provider_engagement.data.schema import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from airflow_provider_engagement.data.bigquery.names import TableName
 
@@ -79,6 +79,7 @@ def ensure_table(
     *,
     description: str,
     cluster: Sequence[str] = (),
+    foreign: Collection[str] = (),
 ) -> None:
     """Make a table if it is missing, and see that it has room for every column.
 
@@ -90,6 +91,7 @@ def ensure_table(
     :param description: what a new table is said to be.
     :param cluster: what a new table is clustered by; where there is any, it is partitioned by
         ``date`` as well.
+    :param foreign: columns that tell that a table which exists is of another layout.
     :raises UsageError: if it is no table, or a column of it cannot take what we write.
     :raises AccessError: if we may not make or change it.
     """
@@ -101,6 +103,7 @@ def ensure_table(
             # If another task made it meanwhile, then it made just this one.
             existing = client.create_table(table, exists_ok=True)
         _check_kind(existing, name)
+        _check_layout(existing, name, columns, foreign)
         _add_missing(client, existing, name, columns)
     except Forbidden as error:
         raise _not_allowed(f"make or change table {name}", "roles/bigquery.dataEditor") from error
@@ -128,6 +131,22 @@ def _check_kind(table: bigquery.Table, name: TableName) -> None:
     if (table.table_type or "TABLE") != "TABLE":
         message = f"destination_table: {name} is a {table.table_type}."
         raise UsageError(message, advice="Only a native table can be written to.")
+
+
+def _check_layout(
+    table: bigquery.Table, name: TableName, columns: Sequence[Column], foreign: Collection[str]
+) -> None:
+    """Refuse to make two tables of one."""
+    there = {field.name for field in table.schema}
+    required = {column.name for column in columns if column.required} - {"value"}
+    others = sorted(there.intersection(foreign))
+    lacking = sorted({column.name for column in columns} - there)
+    if others and lacking and required <= there:
+        raise UsageError(
+            f"layout: table {name} has another layout: it has the columns {', '.join(others[:3])}, "
+            f"and lacks {', '.join(lacking[:3])}.",
+            advice="Use the layout that the table was made with, or another table.",
+        )
 
 
 def _add_missing(

@@ -1,0 +1,208 @@
+"""Airflow 3's user interface as a person uses it: looked at, clicked and typed into in Chromium."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import quote
+
+from selenium import webdriver
+from selenium.common.exceptions import ElementNotInteractableException, NoSuchElementException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from selenium.webdriver.remote.webelement import WebElement
+
+    from tools.browser import Chromium
+
+__all__ = ["Form", "Ui"]
+
+_PATIENCE: Final = 20.0
+_WIDTH: Final = 1280
+
+# Whatever else a browser does of its own accord, it does over the network.
+_FLAGS: Final = (
+    *("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
+    *("--force-prefers-reduced-motion", "--hide-scrollbars"),
+)
+
+_TOAST: Final = "[data-scope=toast][data-part=root]"
+
+
+class Ui:
+    """A browser window on one Airflow, to be entered.
+
+    :param chromium: the browser.
+    :param url: Airflow's.
+    :param folder: for the browser's profile.
+    """
+
+    def __init__(self, chromium: Chromium, url: str, folder: Path) -> None:
+        self._url = url
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium.browser
+        for flag in (*_FLAGS, f"--user-data-dir={folder}"):
+            options.add_argument(flag)
+        if os.geteuid() == 0:
+            options.add_argument("--no-sandbox")  # root has none
+        self.driver = webdriver.Chrome(options, webdriver.ChromeService(chromium.driver))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.driver.quit()
+
+    def open(self, path: str, height: int = 800) -> None:
+        """Open a page, in a window that is so high."""
+        if self.driver.current_url.startswith(self._url):
+            self.driver.execute_script("localStorage.clear()")  # how pages were left last time
+        self.driver.set_window_size(_WIDTH, height)
+        self.driver.get(self._url + path)
+
+    def wait(self, what: str, look: Callable[[], WebElement | None]) -> WebElement:
+        """Wait until something is to be seen.
+
+        :param what: what to say if it is not.
+        :param look: finds it.
+        """
+
+        def see(_: object) -> WebElement | None:
+            found = look()
+            return found if found is not None and found.is_displayed() else None
+
+        found = WebDriverWait(self.driver, _PATIENCE).until(see, f"There is no {what}")
+        assert found is not None  # noqa: S101 - for the type checker: it has been waited for
+        return found
+
+    def find(self, css: str, text: str = "") -> WebElement:
+        """Wait for the first element of a kind, with this text in it if one is given."""
+
+        def look() -> WebElement | None:
+            for element in self.driver.find_elements(By.CSS_SELECTOR, css):
+                if element.is_displayed() and text in element.text:
+                    return element
+            return None
+
+        return self.wait(f"{css} with {text!r}", look)
+
+    def press(self, label: str) -> None:
+        """Press the button whose text or label begins so."""
+        path = (
+            f"//button[starts-with(normalize-space(), '{label}')"
+            f" or starts-with(@aria-label, '{label}')]"
+        )
+
+        def see_and_press(_: object) -> bool:
+            self.driver.find_element(By.XPATH, path).click()
+            return True
+
+        unready = (NoSuchElementException, ElementNotInteractableException)
+        waiting = WebDriverWait(self.driver, _PATIENCE, ignored_exceptions=unready)
+        waiting.until(see_and_press, f"There is no button {label!r}")
+
+    def picture(self, file: Path, element: WebElement | None = None) -> None:
+        """Take a picture of the window, or of one thing in it, once nothing moves any more.
+
+        :param file: the PNG file to write.
+        :param element: what to take; None for all that the window shows.
+        """
+        before = b""
+        for _ in range(20):
+            png = element.screenshot_as_png if element else self.driver.get_screenshot_as_png()
+            if png == before:
+                break
+            before = png
+            time.sleep(0.1)
+        file.write_bytes(before)
+
+    def new_connection(self, connection_type: str) -> Form:
+        """Open the form for a new connection of a type."""
+        self.open("/connections", height=2000)
+        self.press("Add Connection")
+        form = Form(self, self.find("[role=dialog]"))
+        form.choose(connection_type)
+        return form
+
+    def test_connection(self, conn_id: str) -> tuple[bool, str]:
+        """Press Test in a connection's row; return whether it is well, and what is said of it."""
+        self.open("/connections", height=640)
+        row = self.find("tbody tr", conn_id)
+        row.find_element(By.CSS_SELECTOR, "button[aria-label='Test Connection']").click()
+        toast = self.find(_TOAST, "Test Connection")
+        text = toast.find_element(By.CSS_SELECTOR, "[data-part=description]").text
+        return "Successful" in toast.text, text
+
+    def open_graph(self, dag_id: str, run_id: str) -> None:
+        """Open the graph of a DAG's run, as large as it gets."""
+        self.open(f"/dags/{dag_id}/runs/{quote(run_id, safe='')}", height=640)
+        self.press("Show Graph")
+        self.press("Collapse Details Panel")
+        self.find(".react-flow__node", "success")
+        self.press("Fit View")
+
+    def open_log(self, dag_id: str, run_id: str, task_id: str, last_line: str) -> None:
+        """Open a task's log with nothing around it, its long lines wrapped."""
+        path = f"/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/{task_id}"
+        self.open(path, height=500)
+        self.press("Log Settings")
+        self.find("[role=menuitem]", "Wrap").click()
+        self.press("Press f for fullscreen")
+        self.find("[role=dialog]", last_line)
+
+
+class Form:
+    """The form of a connection.
+
+    :param ui: the window that it is in.
+    :param dialog: its element.
+    """
+
+    def __init__(self, ui: Ui, dialog: WebElement) -> None:
+        self._ui = ui
+        self.dialog = dialog
+
+    def choose(self, connection_type: str) -> None:
+        """Choose the connection's type by the name that it is shown with."""
+        self._ui.find("[role=dialog] input[name=connection_id]")
+        box = self.dialog.find_element(By.CSS_SELECTOR, "input[role=combobox]")
+        box.send_keys(connection_type)
+        self._ui.find("[role=option]", connection_type)
+        box.send_keys(Keys.ENTER)
+        self._ui.find("[role=dialog] input[name=host]")
+
+    def unfold(self, title: str, name: str) -> None:
+        """Open a group of fields, and wait for one of them."""
+        self._ui.press(title)
+        self.field(name)
+
+    def field(self, name: str) -> WebElement:
+        """Find a field by the name that the page gives it; Airflow hides its own checkboxes."""
+        return self._ui.find(f"[role=dialog] [name='{name}']")
+
+    def kind(self, name: str) -> str | None:
+        """Return what kind of input a field is; a switch's own is hidden."""
+        return self.dialog.find_element(By.NAME, name).get_attribute("type")
+
+    def fill(self, values: Mapping[str, str]) -> None:
+        """Paste into fields of the group that is open: of typed letters, the form loses some."""
+        for name, value in values.items():
+            self.field(name).click()
+            self._ui.driver.execute_cdp_cmd("Input.insertText", {"text": value})
+
+    def switch(self, name: str) -> None:
+        """Turn a switch."""
+        box = self.dialog.find_element(By.NAME, name)
+        box.find_element(By.XPATH, "..").click()
+
+    def save(self) -> None:
+        """Save, and wait until Airflow says that it did."""
+        self._ui.press("Save")
+        self._ui.find(_TOAST, "successfully created")
