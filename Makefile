@@ -41,7 +41,7 @@ simulator: airflow-3.3 ## run the stand-in for the Engagement API (ARGS="--help"
 test: lint types $(TESTED_ON:%=test-%) test-google ## check everything: lint, types and tests
 
 .PHONY: test-3.3
-test-3.3: airflow-3.3+emulators ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
+test-3.3: airflow-3.3+emulators chromium ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
 	@$(IN_3.3)$(PYTEST) $(ARGS)
 
 .PHONY: test-2.11
@@ -49,12 +49,16 @@ test-2.11: airflow-2.11+emulators ## run the tests on Airflow 2.11
 	@$(IN_2.11)$(PYTEST) $(ARGS)
 
 .PHONY: test-google
-test-google: airflow-3.3-google+emulators ## run the tests of what needs the Google provider
-	@$(IN_GOOGLE)$(PYTEST) -m google tests/with_google $(ARGS)
+test-google: airflow-3.3-google+emulators ## run what lands in Google Cloud, with Airflow's Google provider
+	@$(IN_GOOGLE)$(PYTEST) -m "not long" tests/with_google tests/transfers $(ARGS)
 
 .PHONY: test-long
 test-long: airflow-3.3+emulators ## run the tests that take too long for every day
 	@$(IN_3.3)$(PYTEST) -m long $(ARGS)
+
+.PHONY: pictures
+pictures: airflow-3.3+emulators chromium ## take the pictures in docs/images anew
+	@PICTURES=docs/images $(IN_3.3)python -m pytest --quiet --no-header tests/ui
 
 .PHONY: lint
 lint: airflow-3.3 ## check style and layout
@@ -82,6 +86,10 @@ pins: ## resolve requirements/*.in to new lock files
 .PHONY: clean
 clean: ## remove the environments and what tools left
 	@rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+.PHONY: chromium
+chromium:
+	@$(or $(PYTHON),$(error $(NO_PYTHON))) -m tools.browser
 
 # What a target needs: its environments, made side by side where there are two.
 .PHONY: airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators airflow-3.3-google+emulators

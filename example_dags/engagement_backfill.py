@@ -7,7 +7,7 @@ One run is one interval of 28 days, which is what the service gives for one requ
 Start it in the UI (Trigger, Backfill) or, with the moment after the last day as its end::
 
     airflow backfill create --dag-id engagement_backfill \
-        --from-date 2026-01-01 --to-date 2026-11-18T23:59:59
+        --from-date 2025-11-01 --to-date 2026-11-18T23:59:59
 
 Airflow 2.11 says ``airflow dags backfill engagement_backfill --start-date ... --end-date ...``.
 
@@ -30,7 +30,7 @@ with DAG(
     dag_id="engagement_backfill",
     description="Daily counts of a Tweet collection, 28 days a run, into BigQuery",
     schedule=DeltaDataIntervalTimetable(timedelta(days=28)),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    start_date=datetime(2025, 11, 1, tzinfo=UTC),
     catchup=False,  # a backfill says which runs it wants
     max_active_runs=4,
     default_args={"pool": "engagement_api", "retry_delay": timedelta(minutes=5)},

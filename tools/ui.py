@@ -133,7 +133,7 @@ class Ui:
 
     def test_connection(self, conn_id: str) -> tuple[bool, str]:
         """Press Test in a connection's row; return whether it is well, and what is said of it."""
-        self.open("/connections", height=640)
+        self.open("/connections", height=740)
         row = self.find("tbody tr", conn_id)
         row.find_element(By.CSS_SELECTOR, "button[aria-label='Test Connection']").click()
         toast = self.find(_TOAST, "Test Connection")
@@ -151,7 +151,7 @@ class Ui:
     def open_log(self, dag_id: str, run_id: str, task_id: str, last_line: str) -> None:
         """Open a task's log with nothing around it, its long lines wrapped."""
         path = f"/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/{task_id}"
-        self.open(path, height=500)
+        self.open(path, height=580)
         self.press("Log Settings")
         self.find("[role=menuitem]", "Wrap").click()
         self.press("Press f for fullscreen")

@@ -99,7 +99,7 @@ class Settings:
     account: str
     host: str = DEFAULT_HOST
     oauth2_endpoint: str = DEFAULT_OAUTH2_ENDPOINT
-    requests_per_minute: Mapping[EndpointName, float] = field(default_factory=dict)
+    requests_per_minute: Mapping[EndpointName, float] = field(default_factory=dict, hash=False)
     max_concurrency: int = 8
     timeout: float = 60.0
     strict_range: bool = False

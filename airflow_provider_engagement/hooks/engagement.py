@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -74,7 +75,7 @@ class EngagementHook(BaseHook):
         """
         from airflow_provider_engagement.api.client import EngagementClient
 
-        return EngagementClient(self.get_settings(), on_secret=lambda secret: self._mask([secret]))
+        return EngagementClient(self.get_settings(), on_secret=self.mask)
 
     def get_settings(self) -> Settings:
         """Read the connection.
@@ -82,7 +83,29 @@ class EngagementHook(BaseHook):
         :raises CredentialsError: if it does not hold what it must.
         :raises UsageError: if one of its fields makes no sense.
         """
-        secrets, fields = self._fields()
+        return self._read(self._connection())
+
+    async def aget_settings(self) -> Settings:
+        """Read the connection without holding up an event loop, such as the triggerer's.
+
+        :raises CredentialsError: if it does not hold what it must.
+        :raises UsageError: if one of its fields makes no sense.
+        """
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        try:
+            connection = await get_async_connection(self.engagement_conn_id)
+        except AirflowNotFoundException:
+            connection = None
+        # In a thread, since masking asks the triggerer's other process.
+        return await asyncio.to_thread(self._read, connection)
+
+    def mask(self, secret: Secret) -> None:
+        """Let Airflow's logs show a secret that was received no more, in any form of it."""
+        self._mask([secret])
+
+    def _read(self, connection: Any) -> Settings:
+        secrets, fields = self._fields(connection)
         self._mask(secrets.values())
         problem = fields.pop("problem", None)
         if problem:
@@ -150,15 +173,19 @@ class EngagementHook(BaseHook):
         """Give Airflow 2 the form's own fields. Airflow 3 reads the provider's metadata."""
         return form.widgets()
 
-    def _fields(self) -> tuple[dict[str, Secret], dict[str, Any]]:
+    def _connection(self) -> Any:
+        try:
+            return self.get_connection(self.engagement_conn_id)
+        except AirflowNotFoundException:
+            return None
+
+    def _fields(self, connection: Any) -> tuple[dict[str, Secret], dict[str, Any]]:
         """Take the connection apart, by named key.
 
         Nothing is raised here: a traceback that shows its frames' variables would show the
         connection, whose repr holds the password.
         """
-        try:
-            connection = self.get_connection(self.engagement_conn_id)
-        except AirflowNotFoundException:
+        if connection is None:
             return {}, {"missing": True}
         fields: dict[str, Any] = {"host": _base_url(connection)}
         # Not extra_dejson: it takes text that is not JSON for an empty extra.

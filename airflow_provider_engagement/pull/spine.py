@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.pull.fetched import Fetched
     from airflow_provider_engagement.pull.pieces import Pieces
 
-__all__ = ["Moment", "Outcome", "Tally", "pull"]
+__all__ = ["Moment", "Outcome", "Tally", "pull", "survey"]
 
 log = logging.getLogger(__name__)
 
@@ -336,6 +336,21 @@ def pull(
     summary["coverage"] = landed.coverage
     summary["landed"] = landed.stats
     return Outcome(landed, summary, under_way.tally, coverage)
+
+
+def survey(client: EngagementClient, plan: Plan, sink: Sink, *, moment: Moment) -> Coverage:
+    """Send a plan's requests and hand on what they bring, however little; land nothing.
+
+    :param client: the connection to ask through.
+    :param plan: what to ask.
+    :param sink: what takes the rows; only its ``write`` is called.
+    :param moment: what the counts are of.
+    :returns: what became of each Tweet.
+    :raises EngagementError: if a request stays unanswered.
+    """
+    coverage = Coverage(plan.tweet_ids)
+    _Pull(client, plan, sink, moment, keep_incomplete=True, coverage=coverage, tally=Tally()).run()
+    return coverage
 
 
 def _text(moment: datetime) -> str:

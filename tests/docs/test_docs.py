@@ -255,11 +255,11 @@ def test_commands_work(
 
 
 def connections_in(script: str) -> Iterator[dict[str, Any]]:
-    """Give the connections that a script adds or exports."""
+    """Give the connections to the service that a script adds or exports."""
     for command in script.replace("\\\n", " ").split("\nairflow "):
         words = shlex.split(command)
         options = dict(pairwise(words))
-        if "--conn-extra" in options:
+        if options.get("--conn-type") == "engagement":
             yield {
                 "conn_type": options["--conn-type"],
                 "login": options["--conn-login"],

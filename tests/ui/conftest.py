@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 ACCOUNT = "acme"
 BUCKET = "acme-engagement"
 DATASET = "reporting"
+LIMITS = {"totals": 300, "28hr": 60, "historical": 300}
 IDS = f"gs://{BUCKET}/tweet_ids.txt"
 
 WORLD = (
-    *("--account", ACCOUNT, "--tweets", "300", "--requests-per-minute", "300"),
+    *("--account", ACCOUNT, "--tweets", "300", "--requests-per-minute", json.dumps(LIMITS)),
     *("--foreign-share", "0.03", "--deleted-share", "0.04", "--protected-share", "0.02"),
 )
 
@@ -43,6 +45,7 @@ class Stage:
 
     airflow: Standalone
     api: Simulator
+    limits: dict[str, int]
 
     @property
     def connection(self) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def stage(emulated: Path) -> Iterator[Stage]:
         ids.upload_from_filename(emulated / "ids.txt")
         pool = {"name": "engagement_api", "slots": 4, "include_deferred": True}
         airflow.call("POST", "pools", pool)
-        yield Stage(airflow, api)
+        yield Stage(airflow, api, LIMITS)
 
 
 @pytest.fixture(scope="session")

@@ -28,14 +28,11 @@ if TYPE_CHECKING:
 
     from tools.ui import Ui
 
-pytestmark = pytest.mark.xdist_group("ui")
-
 CONN_ID, BARE = "engagement_default", "engagement_bare"
 DAG_ID, TASK_ID = "engagement_daily", "totals_to_bigquery"
 FORM = get_provider_info()["connection-types"][0]
 FIELDS: dict[str, Any] = FORM["conn-fields"]
 SECRETS = ("access_token", "access_token_secret", "bearer_token")
-LIMITS = {"totals": 300, "28hr": 60, "historical": 300}
 
 SERVER = {"_AIRFLOW_PROCESS_CONTEXT": "server"}
 
@@ -94,7 +91,11 @@ def seen(stage: Stage, ui: Ui, pictures: Path) -> Seen:
     form.fill(standard_fields(stage, CONN_ID) | {"description": "Tweets of acme"})
     form.unfold("Extra Fields", "element_account")
     form.fill({f"element_{name}": text for name, text in stage.connection["extra"].items()})
-    numbers = {"requests_per_minute": json.dumps(LIMITS), "max_concurrency": "4", "timeout": "12.5"}
+    numbers = {
+        "requests_per_minute": json.dumps(stage.limits),
+        "max_concurrency": "4",
+        "timeout": "12.5",
+    }
     form.fill({f"element_{name}": text for name, text in numbers.items()})
     form.switch("element_strict_range")
     kinds = {name: form.kind(f"element_{name}") for name in FIELDS}
@@ -200,7 +201,7 @@ def test_rest_gives_back_what_was_typed_but_for_secrets(stage: Stage, seen: Seen
         **dict.fromkeys(SECRETS, "***"),
         "account": "acme",
         "oauth2_endpoint": stage.connection["extra"]["oauth2_endpoint"],
-        "requests_per_minute": LIMITS,
+        "requests_per_minute": stage.limits,
         "max_concurrency": 4,
         "timeout": 12.5,
         "strict_range": True,
@@ -223,7 +224,7 @@ def test_hook_reads_what_the_form_saved(stage: Stage, seen: Seen, bare: str) -> 
     assert full == {
         **keys,
         **stage.connection["extra"],
-        "requests_per_minute": LIMITS,
+        "requests_per_minute": stage.limits,
         "max_concurrency": 4,
         "timeout": 12.5,
         "strict_range": True,
@@ -245,7 +246,7 @@ def test_button_tells_account_reach_and_limits(stage: Stage, pressed: tuple[bool
     assert well, message
     assert message.startswith(f"Account acme, at {stage.connection['host']}.")
     assert "totals, 28hr, historical" in message
-    assert "totals 300, 28hr 300, historical 300" in message
+    assert "totals 300, 28hr 60, historical 300" in message
 
 
 def test_each_fault_is_told_apart(faults: dict[str, str]) -> None:

@@ -1,0 +1,1 @@
+"""What waits for a threshold in Airflow's triggerer."""

@@ -1,0 +1,296 @@
+"""The triggers that users see: one for the sensor, one for an ``AssetWatcher``."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.providers.common.compat.triggers import BaseEventTrigger
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_engagement.api.errors import EngagementError, UsageError
+from airflow_provider_engagement.api.thresholds import as_plain
+from airflow_provider_engagement.data.crossings import judge, make_rule
+from airflow_provider_engagement.data.marks import Marks, make_event
+from airflow_provider_engagement.triggers.watch import Watch, plain_tweet_ids
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+
+    from airflow_provider_engagement.data.crossings import Rule
+    from airflow_provider_engagement.triggers.stream import Poll, PollingProducer
+
+__all__ = ["EngagementThresholdEventTrigger", "EngagementThresholdTrigger"]
+
+_MODULE: Final = "airflow_provider_engagement.triggers.engagement"
+
+# In the asset's state store: what has been told of, and the event that is on its way.
+_MARKS: Final = "engagement_marks"
+_OUTBOX: Final = "engagement_outbox"
+
+
+class EngagementThresholdTrigger(BaseTrigger):
+    """Waits in the triggerer until Tweets have crossed thresholds, for the sensor.
+
+    Its one event is ``{"status": "met", "result": {...}}``, or ``{"status": "failed", "message"}``
+    where it can no longer come to that, or no retry can mend what went wrong.
+
+    :param tweet_ids: ids, or the URI of a file of them, which is read again at each poll.
+    :param thresholds: by metric, a number for at least that, or text such as ``"< 5"``.
+    :param match: ``"any"`` or ``"all"`` of the thresholds.
+    :param require: how many Tweets: ``"any"``, ``"all"``, a number, or ``"sum"`` of them.
+    :param endpoint: ``"totals"`` or ``"28hr"``.
+    :param engagement_conn_id: the connection, which is read in the triggerer.
+    :param poke_interval: seconds between two polls.
+    """
+
+    def __init__(
+        self,
+        *,
+        tweet_ids: Any,
+        thresholds: Any,
+        match: str = "any",
+        require: str | int = "any",
+        endpoint: str = "totals",
+        engagement_conn_id: str = "engagement_default",
+        poke_interval: float = 60.0,
+    ) -> None:
+        super().__init__()
+        self.rule = make_rule(thresholds, match=match, require=require, endpoint=endpoint)
+        self.match = match
+        self.watch = Watch(
+            engagement_conn_id,
+            endpoint,
+            self.rule.types,
+            plain_tweet_ids(tweet_ids),
+            float(poke_interval),
+        )
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class and the arguments that make this trigger again."""
+        watch = self.watch
+        return f"{_MODULE}.{type(self).__name__}", {
+            "tweet_ids": watch.tweet_ids,
+            "thresholds": _thresholds_of(self),
+            "match": self.match,
+            "require": self.rule.require,
+            "endpoint": str(watch.endpoint),
+            "engagement_conn_id": watch.engagement_conn_id,
+            "poke_interval": watch.interval,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and give one event."""
+        try:
+            async for seen in self.watch.looks(patient=False):
+                verdict = judge(self.rule, seen.look, seen.tweet_ids)
+                if verdict.met:
+                    yield TriggerEvent({"status": "met", "result": verdict.describe()})
+                    return
+                if verdict.hopeless:
+                    yield _failed(verdict.hopeless)
+                    return
+        except EngagementError as error:
+            yield _failed(str(error))
+        except Exception as error:
+            # The sensor raises what it is told: a trigger that raises loses its words on the way.
+            self.log.exception("The trigger broke off.")
+            yield _failed(f"The trigger broke off: {type(error).__name__}. Its log tells more.")
+
+
+class EngagementThresholdEventTrigger(BaseEventTrigger):
+    """Starts DAGs when Tweets cross thresholds, as the trigger of an ``AssetWatcher``.
+
+    All crossings seen in one poll travel in one event, ``{"event_id", "crossings": [{"tweet_id",
+    "threshold", "value", "seen_at"}, ...]}``. Each is told of once; after a crash an event may
+    come again, with the same ``event_id``, and none is lost. Needs Airflow 3.3.
+
+    :param asset_name: the name of the asset that is watched; Airflow keeps the watcher's state
+        with it.
+    :param tweet_ids: ids, or the URI of a file of them, which is read again at each poll.
+    :param thresholds: by metric, a number for at least that, or text such as ``"< 5"``.
+    :param match: whether any of the thresholds is told of by itself, or all together.
+    :param require: tell of Tweets once ``"any"``, ``"all"`` or a number of them are beyond a
+        threshold; or of the ``"sum"`` of them.
+    :param endpoint: ``"totals"`` or ``"28hr"``.
+    :param engagement_conn_id: the connection, which is read in the triggerer.
+    :param fire_existing: tell also of Tweets that are first seen beyond a threshold.
+    :param poll_interval: seconds between two polls.
+    """
+
+    def __init__(
+        self,
+        *,
+        asset_name: str,
+        tweet_ids: Any,
+        thresholds: Any,
+        match: str = "any",
+        require: str | int = "any",
+        endpoint: str = "totals",
+        engagement_conn_id: str = "engagement_default",
+        fire_existing: bool = False,
+        poll_interval: float = 60.0,
+    ) -> None:
+        _check_airflow()
+        super().__init__()
+        self.asset_name = asset_name
+        self.rule = make_rule(thresholds, match=match, require=require, endpoint=endpoint)
+        self.match = match
+        self.fire_existing = fire_existing
+        self.watch = Watch(
+            engagement_conn_id,
+            endpoint,
+            self.rule.types,
+            plain_tweet_ids(tweet_ids),
+            float(poll_interval),
+        )
+        if not self.watch.tweet_ids:
+            msg = "tweet_ids is an empty list: this watcher would have nothing to ask for."
+            raise UsageError(msg)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class and the arguments that make this trigger again."""
+        watch = self.watch
+        return f"{_MODULE}.{type(self).__name__}", {
+            "asset_name": self.asset_name,
+            "tweet_ids": watch.tweet_ids,
+            "thresholds": _thresholds_of(self),
+            "match": self.match,
+            "require": self.rule.require,
+            "endpoint": str(watch.endpoint),
+            "engagement_conn_id": watch.engagement_conn_id,
+            "fire_existing": self.fire_existing,
+            "poll_interval": watch.interval,
+        }
+
+    def shared_stream_key(self) -> Hashable:
+        """Tell whose polling this watcher can share: those who ask for the same counts."""
+        watch = self.watch
+        ids = watch.tweet_ids
+        whose = ids if isinstance(ids, str) else tuple(ids)
+        return (
+            _MODULE,
+            watch.engagement_conn_id,
+            watch.endpoint,
+            watch.types,
+            watch.interval,
+            whose,
+        )
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> PollingProducer:
+        """Make what polls for all watchers of a stream."""
+        from airflow_provider_engagement.triggers.stream import PollingProducer
+
+        return PollingProducer(cls(**kwargs).watch)
+
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[Poll]
+    ) -> AsyncIterator[TriggerEvent]:
+        """Give one event for each poll that has brought crossings."""
+        memory = _Memory(self._store(), self.rule, fire_existing=self.fire_existing)
+        events = await memory.recall()
+        async for poll in shared_stream:
+            crossings = memory.marks.update(poll.seen.look, poll.seen.tweet_ids)
+            if crossings:
+                events.append(make_event(crossings, source=self.asset_name))
+            if events:
+                await memory.intend(events)
+            if memory.is_news:
+                poll.when_stored.append(memory.put_down(events))
+            for event in events:
+                yield TriggerEvent(event)
+            events = []
+
+    def _store(self) -> Any:
+        from airflow.providers.common.compat.sdk import Asset
+
+        try:
+            if self.asset_state_store is not None:
+                return self.asset_state_store[Asset.ref(name=self.asset_name)]
+        except KeyError:
+            pass
+        msg = (
+            f"asset_name is {self.asset_name!r}, and no asset of that name has this watcher. "
+            "It must be the name of the asset whose watchers it is in."
+        )
+        raise UsageError(msg)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Refuse to run alone: Airflow 3.3 runs event triggers by their shared stream."""
+        _check_airflow()
+        msg = "EngagementThresholdEventTrigger is for an AssetWatcher; to wait, use the sensor."
+        raise UsageError(msg)
+        yield  # what makes it a generator
+
+
+class _Memory:
+    """What a watcher keeps in its asset's state store.
+
+    What has been told of is written only once the event that tells of it is in Airflow's
+    database. The event itself is written before it is sent, so that it comes again as it was if
+    the triggerer ends in between.
+
+    :param store: the asset's state store.
+    :param rule: what is watched for.
+    :param fire_existing: tell also of Tweets that are first seen beyond a threshold.
+    """
+
+    def __init__(self, store: Any, rule: Rule, *, fire_existing: bool) -> None:
+        self.marks = Marks(rule, fire_existing=fire_existing)
+        self._store = store
+        self._stored: Any = None
+        self._on_their_way: list[dict[str, Any]] = []
+
+    async def recall(self) -> list[dict[str, Any]]:
+        """Take up what is stored.
+
+        :returns: the events that were on their way, and of which not all is known to be told.
+        """
+        self._stored = await self._store.aget(_MARKS)
+        self.marks.load(self._stored)
+        sent = await self._store.aget(_OUTBOX) or []
+        return [event for event in sent if self.marks.settle(event["crossings"])]
+
+    @property
+    def is_news(self) -> bool:
+        """Whether there is anything to put down."""
+        return bool(self._on_their_way) or self.marks.dump() != self._stored
+
+    async def intend(self, events: list[dict[str, Any]]) -> None:
+        """Note events that are about to be sent."""
+        self._on_their_way += events
+        await self._store.aset(_OUTBOX, self._on_their_way)
+
+    def put_down(self, events: list[dict[str, Any]]) -> Callable[[], Awaitable[None]]:
+        """Give what notes, later, that events are stored, and what had been seen by now."""
+        return partial(self._put_down, self.marks.dump(), events)
+
+    async def _put_down(self, marks: dict[str, Any], events: list[dict[str, Any]]) -> None:
+        if marks != self._stored:
+            await self._store.aset(_MARKS, marks)
+            self._stored = marks
+        if events:
+            self._on_their_way = [one for one in self._on_their_way if one not in events]
+            await self._store.aset(_OUTBOX, self._on_their_way)
+
+
+def _thresholds_of(trigger: EngagementThresholdTrigger | EngagementThresholdEventTrigger) -> Any:
+    return as_plain(one for condition in trigger.rule.conditions for one in condition.thresholds)
+
+
+def _failed(message: str) -> TriggerEvent:
+    return TriggerEvent({"status": "failed", "message": message})
+
+
+def _check_airflow() -> None:
+    """Refuse an Airflow whose event triggers cannot tell when their events are stored."""
+    if hasattr(BaseEventTrigger, "create_shared_stream_producer"):
+        return
+    from airflow import __version__
+
+    msg = (
+        f"EngagementThresholdEventTrigger needs Airflow 3.3 or later; this is {__version__}. "
+        "On earlier ones wait with EngagementThresholdSensor."
+    )
+    raise UsageError(msg)

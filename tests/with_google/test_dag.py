@@ -1,0 +1,68 @@
+"""The example DAG runs unchanged where Airflow's Google provider is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from running import NOW, connect, counts, truth
+
+from airflow_provider_engagement.api.spec import ENDPOINTS
+from airflow_provider_engagement.simulator import Simulator, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tools.clients import BigQuery, Gcs
+
+pytestmark = pytest.mark.google
+
+# So that a run in the last minutes of a day is not of a day that is over when it ends.
+DATE = NOW + timedelta(minutes=10)
+SNAPSHOT = DATE.replace(hour=0, minute=0, second=0)
+
+# What the plain clients refuse, so that it is the hooks which resolve it.
+CONNECTION = {
+    "conn_type": "google_cloud_platform",
+    "extra": {"is_anonymous": True, "project": "test", "client_id": "nobody"},
+}
+
+
+def test_the_example_dag_lands_its_counts(
+    airflow_home: Path,
+    bigquery: BigQuery,
+    dataset: str,
+    gcs: Gcs,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert airflow_home.exists()
+    world = World(seed=9, accounts=("acme",), now=NOW)
+    ids = world.tweets("acme", 20, since=SNAPSHOT - timedelta(days=80), until=SNAPSHOT)
+    bucket = gcs.make_bucket()
+    bucket.blob("ids.txt").upload_from_string("\n".join(ids))
+    connect(monkeypatch, CONNECTION, "google_cloud_default")
+    variables = {
+        "AIRFLOW_VAR_ENGAGEMENT_BUCKET": bucket.name,
+        "AIRFLOW_VAR_ENGAGEMENT_TABLE": f"{dataset}.totals",
+        "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": f"gs://{bucket.name}/ids.txt",
+    }
+    with Simulator(world) as service:
+        connect(monkeypatch, service.connection("acme"), "engagement_default")
+        ran = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "airflow", "dags", "test", "engagement_daily", DATE.isoformat()],
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stdout[-6000:]
+    rows = bigquery.rows(f"SELECT * FROM {dataset}.totals WHERE snapshot_at IS NOT NULL")  # noqa: S608 - a table of ours
+    assert counts(rows) == truth(world, ids, ENDPOINTS["totals"].engagement_types)
+    written = {blob.name.rpartition("/")[2] for blob in bucket.list_blobs(prefix="engagement/")}
+    assert "manifest.json" in written
