@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the user's settings, before any test imports Airflow, which reads them once."""
+    # The source tree stands behind an installed wheel, which is what is to be tested then.
+    sys.path[:] = [*(entry for entry in sys.path if entry != str(ROOT)), str(ROOT)]
     home = Path(tempfile.mkdtemp(prefix="airflow-home-"))
     patch = pytest.MonkeyPatch()
     kept = clean_environment()

@@ -11,6 +11,7 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -309,9 +310,12 @@ def test_the_canary_would_be_seen(site: Site) -> None:
     assert len(found_in(connection)) >= 5
 
 
-# At DEBUG `airflow dags test` itself prints each thing that it is told to mask, the connection's
-# extra that it has read before us: it is its own supervisor (InProcessSupervisorComms.send). A
-# worker does not.
+AIRFLOW_3 = version("apache-airflow").startswith("3.")
+DEBUG = "[debug " if AIRFLOW_3 else " DEBUG - "
+
+# At DEBUG `airflow dags test` of 3.3.2 itself prints each thing that it is told to mask, the
+# connection's extra that it has read before us: it is its own supervisor
+# (InProcessSupervisorComms.send). A worker does not.
 MASKED = re.compile(r".*\[debug +\] Sending request .* msg=MaskSecret\(.*")
 
 
@@ -319,10 +323,10 @@ def test_no_credential_is_in_what_airflow_says(runs: Runs) -> None:
     at_debug, at_info, failed_at_debug = runs.said
     for said in (at_debug, failed_at_debug):
         lines = said.splitlines()
-        assert any("[debug " in line for line in lines)
-        assert any(MASKED.fullmatch(line) for line in lines)
+        assert any(DEBUG in line for line in lines)
+        assert any(MASKED.fullmatch(line) for line in lines) is AIRFLOW_3
         assert found_in("\n".join(line for line in lines if not MASKED.fullmatch(line))) == []
-    assert "[debug " not in at_info
+    assert DEBUG not in at_info
     assert found_in(at_info) == []
 
 
@@ -339,7 +343,8 @@ def test_no_credential_is_in_airflows_logs_and_database(site: Site, runs: Runs) 
                 assert found_in(" ".join(map(_text, row))) == [], table
                 if table in seen:
                     seen[table] += 1
-    assert all(seen.values()), seen
+    # `dags test` of 2.11 keeps no XComs.
+    assert all(seen[table] for table in seen if AIRFLOW_3 or table != "xcom"), seen
 
 
 def _text(value: object) -> str:

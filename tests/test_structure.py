@@ -376,3 +376,12 @@ def test_an_operator_says_what_its_parameters_mean(name: str) -> None:
         for parameter in re.findall(r":param (\w+):", base.__doc__ or "")
     }
     assert parameters_of(kind) <= documented
+
+
+def test_what_is_installed_is_what_is_tested() -> None:
+    told = importlib.metadata.distribution("airflow-provider-engagement").read_text(
+        "direct_url.json"
+    )
+    editable = json.loads(told or "{}").get("dir_info", {}).get("editable", False)
+    lies_here = airflow_provider_engagement.__file__ == str(FOLDER / "__init__.py")
+    assert lies_here is editable

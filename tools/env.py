@@ -61,7 +61,8 @@ class Environment:
     """What one environment holds.
 
     :param name: its folder below ``.venv``, and its lock file below ``requirements``.
-    :param project: whether the project itself is installed into it, editable.
+    :param project: how the project itself is installed into it: ``editable``, as a ``wheel`` that
+        is built of it and anew after each change, or not at all.
     :param base: the environment that it is laid over, whose packages and project it sees behind
         its own: its lock file names only what that one lacks.
     :param newest_python: the newest Python that its packages run on; None where all do.
@@ -69,7 +70,7 @@ class Environment:
     """
 
     name: str
-    project: bool = True
+    project: str = "editable"
     base: Environment | None = None
     newest_python: tuple[int, int] | None = None
     finish: str = ""
@@ -84,10 +85,11 @@ ENVIRONMENTS: Final = {
     environment.name: environment
     for environment in (
         _AIRFLOW,
-        Environment("airflow-3.3-google", project=False, base=_AIRFLOW),
-        Environment("airflow-2.11", newest_python=(3, 12)),
-        Environment("emulators", project=False, finish=_IMPORT_SPATIAL),
-        Environment("pins", project=False),
+        Environment("airflow-3.3-google", project="", base=_AIRFLOW),
+        # What users install, not what lies here, is tested there.
+        Environment("airflow-2.11", project="wheel", newest_python=(3, 12)),
+        Environment("emulators", project="", finish=_IMPORT_SPATIAL),
+        Environment("pins", project=""),
     )
 }
 
@@ -156,18 +158,24 @@ class Workshop:
         return True
 
     def _install_project(self, environment: Environment, lock: int) -> bool:
-        """Install the project editable; False where that has been done, or is not wanted."""
+        """Install the project; False where that has been done, or is not wanted."""
         if not environment.project:
             return False
         settings = tomllib.loads((self.root / "pyproject.toml").read_text())
         packaging = json.dumps([settings["build-system"], settings["project"]], sort_keys=True)
+        wheel = environment.project == "wheel"
+        sources = [path.read_bytes() for path in self._sources()] if wheel else []
         stamp = _Stamp(self.folder(environment) / ".installed")
-        fingerprint = _fingerprint(packaging)
+        fingerprint = _fingerprint(environment.project, packaging, *sources)
         if stamp.says(fingerprint):
             return False
-        self._pip(environment, lock, "--no-build-isolation", "--editable", self.root)
+        how = ("--force-reinstall",) if wheel else ("--editable",)
+        self._pip(environment, lock, "--no-build-isolation", *how, self.root)
         stamp.write(fingerprint)
         return True
+
+    def _sources(self) -> list[Path]:
+        return sorted((self.root / "airflow_provider_engagement").rglob("*.py"))
 
     def _pip(self, environment: Environment, lock: int, *arguments: str | Path) -> None:
         """Install without a look at dependencies: a lock file names them all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -15,9 +15,6 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_engagement.api.errors import EngagementError, UsageError
-from airflow_provider_engagement.api.query import build_query
-from airflow_provider_engagement.api.thresholds import WATCHED
-from airflow_provider_engagement.data.crossings import MATCHES, judge, make_rule
 from airflow_provider_engagement.operators.base import one_of
 
 if TYPE_CHECKING:
@@ -80,6 +77,9 @@ class EngagementThresholdSensor(BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
+        from airflow_provider_engagement.api.thresholds import WATCHED
+        from airflow_provider_engagement.data.crossings import MATCHES
+
         super().__init__(**kwargs)
         # A mapped task is made when its collection is known, which may be empty like any other.
         mapped = getattr(self, "_BaseOperator__from_mapped", False)
@@ -101,8 +101,11 @@ class EngagementThresholdSensor(BaseSensorOperator):
 
         :returns: which Tweets have crossed which threshold, with the counts seen.
         """
-        if not self.deferrable:
-            return super().execute(context)
+        if self.deferrable:
+            self._defer()
+        return super().execute(context)
+
+    def _defer(self) -> NoReturn:
         from airflow_provider_engagement.triggers.engagement import EngagementThresholdTrigger
 
         try:
@@ -153,6 +156,8 @@ class EngagementThresholdSensor(BaseSensorOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def _look(self) -> Verdict:
+        from airflow_provider_engagement.api.query import build_query
+        from airflow_provider_engagement.data.crossings import judge, make_rule
         from airflow_provider_engagement.hooks.engagement import EngagementHook
         from airflow_provider_engagement.pull.look import ask_now
         from airflow_provider_engagement.triggers.watch import plain_tweet_ids, read_tweet_ids

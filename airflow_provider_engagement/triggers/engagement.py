@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_engagement.api.errors import EngagementError, UsageError
-from airflow_provider_engagement.api.thresholds import as_plain
-from airflow_provider_engagement.data.crossings import judge, make_rule
-from airflow_provider_engagement.data.marks import Marks, make_event
-from airflow_provider_engagement.triggers.watch import Watch, plain_tweet_ids
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+    from collections.abc import AsyncIterator, Hashable
 
     from airflow_provider_engagement.data.crossings import Rule
     from airflow_provider_engagement.triggers.stream import Poll, PollingProducer
@@ -23,10 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["EngagementThresholdEventTrigger", "EngagementThresholdTrigger"]
 
 _MODULE: Final = "airflow_provider_engagement.triggers.engagement"
-
-# In the asset's state store: what has been told of, and the event that is on its way.
-_MARKS: Final = "engagement_marks"
-_OUTBOX: Final = "engagement_outbox"
 
 
 class EngagementThresholdTrigger(BaseTrigger):
@@ -55,7 +46,10 @@ class EngagementThresholdTrigger(BaseTrigger):
         engagement_conn_id: str = "engagement_default",
         poke_interval: float = 60.0,
     ) -> None:
-        super().__init__()
+        from airflow_provider_engagement.data.crossings import make_rule
+        from airflow_provider_engagement.triggers.watch import Watch, plain_tweet_ids
+
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         self.rule = make_rule(thresholds, match=match, require=require, endpoint=endpoint)
         self.match = match
         self.watch = Watch(
@@ -71,7 +65,7 @@ class EngagementThresholdTrigger(BaseTrigger):
         watch = self.watch
         return f"{_MODULE}.{type(self).__name__}", {
             "tweet_ids": watch.tweet_ids,
-            "thresholds": _thresholds_of(self),
+            "thresholds": _plain(self.rule),
             "match": self.match,
             "require": self.rule.require,
             "endpoint": str(watch.endpoint),
@@ -81,11 +75,13 @@ class EngagementThresholdTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and give one event."""
+        from airflow_provider_engagement.data.crossings import judge
+
         try:
             async for seen in self.watch.looks(patient=False):
                 verdict = judge(self.rule, seen.look, seen.tweet_ids)
                 if verdict.met:
-                    yield TriggerEvent({"status": "met", "result": verdict.describe()})
+                    yield _event({"status": "met", "result": verdict.describe()})
                     return
                 if verdict.hopeless:
                     yield _failed(verdict.hopeless)
@@ -131,8 +127,11 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         fire_existing: bool = False,
         poll_interval: float = 60.0,
     ) -> None:
+        from airflow_provider_engagement.data.crossings import make_rule
+        from airflow_provider_engagement.triggers.watch import Watch, plain_tweet_ids
+
         _check_airflow()
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         self.asset_name = asset_name
         self.rule = make_rule(thresholds, match=match, require=require, endpoint=endpoint)
         self.match = match
@@ -154,7 +153,7 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         return f"{_MODULE}.{type(self).__name__}", {
             "asset_name": self.asset_name,
             "tweet_ids": watch.tweet_ids,
-            "thresholds": _thresholds_of(self),
+            "thresholds": _plain(self.rule),
             "match": self.match,
             "require": self.rule.require,
             "endpoint": str(watch.endpoint),
@@ -188,7 +187,10 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         self, shared_stream: AsyncIterator[Poll]
     ) -> AsyncIterator[TriggerEvent]:
         """Give one event for each poll that has brought crossings."""
-        memory = _Memory(self._store(), self.rule, fire_existing=self.fire_existing)
+        from airflow_provider_engagement.data.marks import make_event
+        from airflow_provider_engagement.triggers.memory import Memory
+
+        memory = Memory(self._store(), self.rule, fire_existing=self.fire_existing)
         events = await memory.recall()
         async for poll in shared_stream:
             crossings = memory.marks.update(poll.seen.look, poll.seen.tweet_ids)
@@ -199,7 +201,7 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
             if memory.is_news:
                 poll.when_stored.append(memory.put_down(events))
             for event in events:
-                yield TriggerEvent(event)
+                yield _event(event)
             events = []
 
     def _store(self) -> Any:
@@ -221,66 +223,21 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         _check_airflow()
         msg = "EngagementThresholdEventTrigger is for an AssetWatcher; to wait, use the sensor."
         raise UsageError(msg)
-        yield  # what makes it a generator
+        yield  # type: ignore[unreachable]  # what makes it a generator
 
 
-class _Memory:
-    """What a watcher keeps in its asset's state store.
+def _plain(rule: Rule) -> dict[str, str]:
+    from airflow_provider_engagement.api.thresholds import as_plain
 
-    What has been told of is written only once the event that tells of it is in Airflow's
-    database. The event itself is written before it is sent, so that it comes again as it was if
-    the triggerer ends in between.
-
-    :param store: the asset's state store.
-    :param rule: what is watched for.
-    :param fire_existing: tell also of Tweets that are first seen beyond a threshold.
-    """
-
-    def __init__(self, store: Any, rule: Rule, *, fire_existing: bool) -> None:
-        self.marks = Marks(rule, fire_existing=fire_existing)
-        self._store = store
-        self._stored: Any = None
-        self._on_their_way: list[dict[str, Any]] = []
-
-    async def recall(self) -> list[dict[str, Any]]:
-        """Take up what is stored.
-
-        :returns: the events that were on their way, and of which not all is known to be told.
-        """
-        self._stored = await self._store.aget(_MARKS)
-        self.marks.load(self._stored)
-        sent = await self._store.aget(_OUTBOX) or []
-        return [event for event in sent if self.marks.settle(event["crossings"])]
-
-    @property
-    def is_news(self) -> bool:
-        """Whether there is anything to put down."""
-        return bool(self._on_their_way) or self.marks.dump() != self._stored
-
-    async def intend(self, events: list[dict[str, Any]]) -> None:
-        """Note events that are about to be sent."""
-        self._on_their_way += events
-        await self._store.aset(_OUTBOX, self._on_their_way)
-
-    def put_down(self, events: list[dict[str, Any]]) -> Callable[[], Awaitable[None]]:
-        """Give what notes, later, that events are stored, and what had been seen by now."""
-        return partial(self._put_down, self.marks.dump(), events)
-
-    async def _put_down(self, marks: dict[str, Any], events: list[dict[str, Any]]) -> None:
-        if marks != self._stored:
-            await self._store.aset(_MARKS, marks)
-            self._stored = marks
-        if events:
-            self._on_their_way = [one for one in self._on_their_way if one not in events]
-            await self._store.aset(_OUTBOX, self._on_their_way)
+    return as_plain(one for condition in rule.conditions for one in condition.thresholds)
 
 
-def _thresholds_of(trigger: EngagementThresholdTrigger | EngagementThresholdEventTrigger) -> Any:
-    return as_plain(one for condition in trigger.rule.conditions for one in condition.thresholds)
+def _event(payload: dict[str, Any]) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's own
 
 
 def _failed(message: str) -> TriggerEvent:
-    return TriggerEvent({"status": "failed", "message": message})
+    return _event({"status": "failed", "message": message})
 
 
 def _check_airflow() -> None:
