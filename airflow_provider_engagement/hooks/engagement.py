@@ -152,7 +152,7 @@ class EngagementHook(BaseHook):
 
         try:
             settings = self.get_settings()
-            reach = probe(settings, on_secret=lambda secret: self._mask([secret]))
+            reach = probe(settings, on_secret=self.mask)
         except EngagementError as error:
             # Airflow made the id up for this.
             text = str(error).replace(f"Connection {self.engagement_conn_id!r}", "The connection")

@@ -174,7 +174,7 @@ class EngagementPullOperator(BaseOperator):
 
         if self.endpoint != EndpointName.HISTORICAL:
             snapshot_at = snapshot_moment(context)
-            self.log.info("Counts as of %s.", snapshot_at)
+            self.log.info("Counts as of %s UTC.", f"{snapshot_at:%Y-%m-%d %H:%M}")
             if any(GroupBy.DAY not in grouping.group_by for grouping in query.groupings):
                 self._skip_if_late(snapshot_at)
             return Moment(snapshot_at), None
@@ -225,7 +225,7 @@ class EngagementPullOperator(BaseOperator):
         self.log.info("Plan: %s", plan)
         minutes = plan.minutes(client.settings.requests_per_minute.get(query.endpoint.name))
         if minutes is not None:
-            self.log.info("At the contract's pace that takes %.1f minutes.", minutes)
+            self.log.info("At the contract's pace that takes %.0f s.", minutes * 60)
         return plan
 
     def _skip_if_late(self, snapshot_at: datetime) -> None:

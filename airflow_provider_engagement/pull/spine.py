@@ -104,7 +104,7 @@ class Outcome:
         ]
         told += [f"{tally.kept:,} kept from earlier tries"] * bool(tally.kept)
         told += [
-            f"{value:,} {name.replace('_', ' ')}"
+            f"{name.replace('_', ' ')}: {value:,}"
             for name, value in stats.items()
             if isinstance(value, int)
         ]
@@ -210,7 +210,7 @@ class _Pull:
             if names
             for batch in batches(ids, query.endpoint.max_tweet_ids)
         ]
-        log.info("Asking app-only for %d foreign Tweets: %d requests.", len(foreign), len(requests))
+        log.info("Asking app-only for the public counts of %d foreign Tweets.", len(foreign))
         return replace(fetcher, query=replace(query, groupings=groupings)), requests
 
     def write_sums(self) -> None:

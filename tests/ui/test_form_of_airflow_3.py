@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tools.ui import Ui
 
 CONN_ID, BARE = "engagement_default", "engagement_bare"
+ACCOUNT = "acme_corp"
 DAG_ID, TASK_ID = "engagement_daily", "totals_to_bigquery"
 FORM = get_provider_info()["connection-types"][0]
 FIELDS: dict[str, Any] = FORM["conn-fields"]
@@ -88,7 +89,7 @@ def seen(stage: Stage, ui: Ui, pictures: Path) -> Seen:
     standard = form.dialog.text
     names = ("host", "port", "login", "password")
     placeholders = {name: form.field(name).get_attribute("placeholder") for name in names}
-    form.fill(standard_fields(stage, CONN_ID) | {"description": "Tweets of acme"})
+    form.fill(standard_fields(stage, CONN_ID) | {"description": "Tweets of Acme"})
     form.unfold("Extra Fields", "element_account")
     form.fill({f"element_{name}": text for name, text in stage.connection["extra"].items()})
     numbers = {
@@ -194,12 +195,12 @@ def test_rest_gives_back_what_was_typed_but_for_secrets(stage: Stage, seen: Seen
     assert seen
     saved = stage.airflow.call("GET", f"connections/{CONN_ID}")
     assert saved["conn_type"] == "engagement"
-    assert saved["description"] == "Tweets of acme"
+    assert saved["description"] == "Tweets of Acme"
     assert saved["password"] == "***"
     extra = json.loads(saved["extra"])
     assert extra == {
         **dict.fromkeys(SECRETS, "***"),
-        "account": "acme",
+        "account": ACCOUNT,
         "oauth2_endpoint": stage.connection["extra"]["oauth2_endpoint"],
         "requests_per_minute": stage.limits,
         "max_concurrency": 4,
@@ -244,7 +245,7 @@ def test_hook_reads_what_the_form_saved(stage: Stage, seen: Seen, bare: str) -> 
 def test_button_tells_account_reach_and_limits(stage: Stage, pressed: tuple[bool, str]) -> None:
     well, message = pressed
     assert well, message
-    assert message.startswith(f"Account acme, at {stage.connection['host']}.")
+    assert message.startswith(f"Account {ACCOUNT}, at {stage.connection['host']}.")
     assert "totals, 28hr, historical" in message
     assert "totals 300, 28hr 60, historical 300" in message
 

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from blockbuster import blockbuster_ctx
+from running import CONN_ID, connect
+
+from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.simulator import Faults, Simulator, World
+from airflow_provider_engagement.triggers import engagement
+from airflow_provider_engagement.triggers.engagement import (
+    EngagementThresholdEventTrigger,
+    EngagementThresholdTrigger,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+NOW = datetime.now(UTC)
+HAS_WATCHERS = hasattr(engagement.BaseEventTrigger, "create_shared_stream_producer")
+needs_watchers = pytest.mark.skipif(not HAS_WATCHERS, reason="Airflow 3.3 has asset watchers")
+
+
+@pytest.fixture
+def world() -> World:
+    return World(now=NOW)
+
+
+@pytest.fixture
+def api(
+    world: World, monkeypatch: pytest.MonkeyPatch, pace: None
+) -> Iterator[Simulator]:
+    with Simulator(world) as simulator:
+        connect(monkeypatch, simulator.connection("acme"))
+        yield simulator
+
+
+@pytest.fixture
+def pace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the slot books of one test from those of another."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("slots")))
+
+
+def ids(world: World, number: int) -> list[str]:
+    made = world.tweets("acme", number, since=NOW - timedelta(hours=3), until=NOW)
+    return [str(item) for item in made]
+
+
+def waiting(tweet_ids: Any, thresholds: Any = None, **given: Any) -> EngagementThresholdTrigger:
+    given = {"engagement_conn_id": CONN_ID, "poke_interval": 0.3, **given}
+    return EngagementThresholdTrigger(
+        tweet_ids=tweet_ids, thresholds=thresholds or {"favorites": 10**9}, **given
+    )
+
+
+async def event_of(trigger: Any) -> dict[str, Any]:
+    async for event in trigger.run():
+        payload: dict[str, Any] = event.payload
+        return payload
+    raise AssertionError("no event")
+
+
+def unblocked(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run work in an event loop in which a call that blocks fails the test."""
+
+    async def watched() -> None:
+        # Warm: what is imported and read once may block once.
+        with blockbuster_ctx("airflow_provider_engagement"):
+            await work()
+
+    asyncio.run(watched())
+    gc.collect()
+
+
+def triggers() -> list[Any]:
+    given: dict[str, Any] = {
+        "tweet_ids": [1, "20"],
+        "thresholds": {"favorites": 100, "engagements/impressions": "> 0.5"},
+        "match": "all",
+        "require": 3,
+        "endpoint": "28hr",
+        "engagement_conn_id": "another",
+    }
+    made: list[Any] = [
+        EngagementThresholdTrigger(**given, poke_interval=5),
+        EngagementThresholdTrigger(**{**given, "tweet_ids": "gs://b/ids.txt", "require": "sum"}),
+    ]
+    if HAS_WATCHERS:
+        event = {**given, "asset_name": "popular", "fire_existing": True, "poll_interval": 7}
+        made.append(EngagementThresholdEventTrigger(**event))
+    return made
+
+
+@pytest.mark.parametrize("trigger", triggers(), ids=lambda one: type(one).__name__)
+def test_a_trigger_survives_serialisation(trigger: Any) -> None:
+    path, kwargs = trigger.serialize()
+    module, _, name = path.rpartition(".")
+    again = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
+    assert type(again) is type(trigger)
+    assert again.serialize() == (path, kwargs)
+    assert repr(again) == repr(trigger)
+
+
+@needs_watchers
+@pytest.mark.parametrize("trigger", triggers(), ids=lambda one: type(one).__name__)
+def test_airflow_keeps_what_a_trigger_is_made_of(trigger: Any) -> None:
+    from airflow.models.trigger import Trigger
+    from airflow.serialization.decoders import smart_decode_trigger_kwargs
+    from airflow.serialization.encoders import encode_trigger
+
+    encoded = encode_trigger(trigger)
+    stored = Trigger(encoded["classpath"], encoded["kwargs"]).encrypted_kwargs
+    kwargs = {
+        name: smart_decode_trigger_kwargs(value)
+        for name, value in Trigger._decrypt_kwargs(stored).items()
+    }
+    assert type(trigger)(**kwargs).serialize() == trigger.serialize()
+
+
+def test_no_secret_is_carried(world: World, api: Simulator) -> None:
+    shown = [repr(one) + json.dumps(one.serialize()) for one in triggers()]
+    for secret in world.credentials("acme").values():
+        assert not [text for text in shown if str(secret) in text]
+
+
+def test_the_loop_is_never_blocked(world: World, api: Simulator) -> None:
+    tweets = ids(world, 300)
+    api.latency = 0.3
+    longest = 0.0
+
+    async def work() -> None:
+        nonlocal longest
+        first = asyncio.create_task(event_of(waiting(tweets, {"favorites": 0})))
+        last = time.monotonic()
+        while not first.done():
+            await asyncio.sleep(0.01)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        assert (await first)["status"] == "met"
+
+    unblocked(work)
+    assert longest < 0.25
+
+
+def test_a_blocking_call_would_be_noticed() -> None:
+    async def work() -> None:
+        time.sleep(0.01)  # noqa: ASYNC251 - what is not to be done
+
+    with pytest.raises(Exception, match="Blocking call to time.sleep"):
+        asyncio.run(_with_blockbuster(work))
+
+
+async def _with_blockbuster(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with blockbuster_ctx():
+        await work()
+
+
+def test_a_thousand_tweets_cost_four_requests_a_poll(world: World, api: Simulator) -> None:
+    async def work() -> None:
+        task = asyncio.create_task(event_of(waiting(ids(world, 1000), poke_interval=0.6)))
+        while len(api.requests) < 4:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert len(api.requests) == 4
+        while len(api.requests) < 8:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert len(api.requests) == 8
+        task.cancel()
+
+    asyncio.run(work())
+
+
+def test_fifty_sensors_on_one_app_stay_within_the_contract(
+    world: World, monkeypatch: pytest.MonkeyPatch, pace: None
+) -> None:
+    """In a contract of 120 a minute, counted by ten seconds: 20 requests in each."""
+    tweets = ids(world, 1000)
+    limit = 120
+    with Simulator(world, requests_per_minute=limit // 6, minute=10) as api:
+        extra = {"requests_per_minute": limit}
+        connection = api.connection("acme")
+        connect(monkeypatch, {**connection, "extra": {**connection["extra"], **extra}})
+
+        async def work() -> None:
+            # Each has 40 Tweets, half of which the next one has too.
+            some = [waiting(tweets[at * 19 : at * 19 + 40], poke_interval=1) for at in range(50)]
+            tasks = [asyncio.create_task(event_of(one)) for one in some]
+            await asyncio.sleep(12)
+            assert not [task for task in tasks if task.done()]
+            for task in tasks:
+                task.cancel()
+
+        asyncio.run(work())
+        refused = [one for one in api.requests if one.status == 429]
+        times = [one.at for one in api.requests]
+        rate = (len(times) - 1) / (times[-1] - times[0]) * 60
+        print(
+            f"50 sensors, {len(times)} requests in {times[-1] - times[0]:.1f} s: "
+            f"{rate:.0f} a minute of {limit}, {len(refused)} refused"
+        )
+    assert not refused
+    assert rate <= limit
+    assert len(times) >= 8
+
+
+def test_sensors_share_their_rounds(world: World, api: Simulator) -> None:
+    tweets = ids(world, 100)
+
+    async def work() -> None:
+        tasks = [asyncio.create_task(event_of(waiting(tweets, poke_interval=1))) for _ in range(50)]
+        await asyncio.sleep(2.5)
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(work())
+    assert 2 <= len(api.requests) <= 3
+
+
+def test_it_waits_until_a_tweet_crosses(world: World, api: Simulator) -> None:
+    tweets = ids(world, 20)
+    most = max(world.count(item, "favorites") for item in tweets)
+
+    async def work() -> None:
+        task = asyncio.create_task(event_of(waiting(tweets, {"favorites": most + 1})))
+        await asyncio.sleep(1)
+        assert not task.done()
+        world.freeze(NOW + timedelta(days=5))
+        event = await asyncio.wait_for(task, 5)
+        (first, *_) = event["result"]["crossings"]
+        assert first["value"] == world.count(first["tweet_id"], "favorites") > most
+
+    unblocked(work)
+
+
+def test_passing_faults_are_waited_out(world: World, api: Simulator) -> None:
+    api.faults = Faults(share=0.5, kinds=("500", "torn", "html"))
+    event = asyncio.run(event_of(waiting(ids(world, 20), {"favorites": 0})))
+    assert event["status"] == "met"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"engagement_conn_id": "nowhere"}, "no connection 'nowhere'"),
+        ({"tweet_ids": "file:///nowhere/ids.txt"}, "tweet_ids: file:///nowhere/ids.txt does not"),
+        ({"require": 4}, "of 3 Tweets only 3 still can"),
+    ],
+)
+def test_what_cannot_come_is_told(
+    world: World, api: Simulator, given: dict[str, Any], words: str
+) -> None:
+    given = {"tweet_ids": ids(world, 3), **given}
+    event = asyncio.run(event_of(waiting(given.pop("tweet_ids"), **given)))
+    assert event["status"] == "failed"
+    assert words in event["message"]
+
+
+def test_one_that_may_not_ask_spoils_nothing_for_the_others(
+    world: World, api: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tweets = ids(world, 3)
+    connect(monkeypatch, api.connection("acme", user_tokens=False), "public")
+
+    async def work() -> None:
+        private = waiting(tweets, {"impressions": 0}, engagement_conn_id="public")
+        public = waiting(tweets, {"favorites": 0}, engagement_conn_id="public")
+        refused, met = await asyncio.gather(event_of(private), event_of(public))
+        assert "impressions" in refused["message"]
+        assert met["status"] == "met"
+
+    asyncio.run(work())
+
+
+@pytest.mark.skipif(HAS_WATCHERS, reason="this Airflow has asset watchers")
+def test_an_older_airflow_is_told_to_be_too_old() -> None:
+    with pytest.raises(UsageError, match=r"needs Airflow 3.3 or later; this is 2\.11"):
+        EngagementThresholdEventTrigger(
+            asset_name="popular", tweet_ids=["1"], thresholds={"favorites": 1}
+        )
