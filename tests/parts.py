@@ -49,6 +49,7 @@ class Airflow:
 
     def __init__(self, folder: Path, dags_folder: Path, settings: Mapping[str, str]) -> None:
         self._folder = folder
+        self.database = folder / "airflow" / "airflow.db"
         self._port = free_ports()
         path = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         own = airflow_environment(folder / "airflow", dags_folder, self._port)

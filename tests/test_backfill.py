@@ -129,7 +129,7 @@ def create(airflow: Standalone, backfill: dict[str, Any]) -> Any:
         try:
             return airflow.call("POST", "backfills", backfill)
         except requests.HTTPError as error:
-            if error.response.status_code != 503:
+            if error.response.status_code < 500:
                 raise
             time.sleep(1)
     raise AssertionError("Airflow's database stays locked")

@@ -134,7 +134,11 @@ def bound_in(module: str) -> Iterator[tuple[str, bool]]:
         match statement:
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 yield from ((alias.asname or alias.name, True) for alias in names)
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
                 yield name, False
             case ast.Assign(targets=[target]) | ast.AnnAssign(target=target) if statement in body:
                 nodes = (node for node in ast.walk(target) if isinstance(node, ast.Name))

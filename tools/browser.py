@@ -17,7 +17,7 @@ from typing import Final
 
 __all__ = ["ADVICE", "Chromium", "find", "main"]
 
-_PACKAGES: Final = ("chromium", "chromium-driver")
+_PACKAGES: Final = ("chromium", "chromium-driver", "fonts-dejavu-core")
 _APT: Final = ("apt-get", "--quiet=2")
 
 ADVICE: Final = (

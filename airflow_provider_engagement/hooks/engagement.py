@@ -83,7 +83,7 @@ class EngagementHook(BaseHook):
         :raises CredentialsError: if it does not hold what it must.
         :raises UsageError: if one of its fields makes no sense.
         """
-        return self._read(self._connection())
+        return self._read(*self._fields(self._connection()))
 
     async def aget_settings(self) -> Settings:
         """Read the connection without holding up an event loop, such as the triggerer's.
@@ -91,21 +91,15 @@ class EngagementHook(BaseHook):
         :raises CredentialsError: if it does not hold what it must.
         :raises UsageError: if one of its fields makes no sense.
         """
-        from airflow.providers.common.compat.connection import get_async_connection
-
-        try:
-            connection = await get_async_connection(self.engagement_conn_id)
-        except AirflowNotFoundException:
-            connection = None
+        secrets, fields = self._fields(await self._aconnection())
         # In a thread, since masking asks the triggerer's other process.
-        return await asyncio.to_thread(self._read, connection)
+        return await asyncio.to_thread(self._read, secrets, fields)
 
     def mask(self, secret: Secret) -> None:
         """Let Airflow's logs show a secret that was received no more, in any form of it."""
         self._mask([secret])
 
-    def _read(self, connection: Any) -> Settings:
-        secrets, fields = self._fields(connection)
+    def _read(self, secrets: dict[str, Secret], fields: dict[str, Any]) -> Settings:
         self._mask(secrets.values())
         problem = fields.pop("problem", None)
         if problem:
@@ -144,7 +138,7 @@ class EngagementHook(BaseHook):
 
         Airflow runs this where "Test" is pressed, which is its API server, and shows the text.
         Nothing there masks secrets, and an exception's text would be shown as it is: so nothing
-        is logged here, and nothing raised.
+        is raised, and no secret is logged.
 
         :returns: whether they do, and what they reach or what is wrong with them.
         """
@@ -179,11 +173,19 @@ class EngagementHook(BaseHook):
         except AirflowNotFoundException:
             return None
 
+    async def _aconnection(self) -> Any:
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        try:
+            return await get_async_connection(self.engagement_conn_id)
+        except AirflowNotFoundException:
+            return None
+
     def _fields(self, connection: Any) -> tuple[dict[str, Secret], dict[str, Any]]:
         """Take the connection apart, by named key.
 
-        Nothing is raised here: a traceback that shows its frames' variables would show the
-        connection, whose repr holds the password.
+        Nothing is raised here, nor in any frame that holds the connection: a traceback that shows
+        its frames' variables would show it, and its repr holds the password.
         """
         if connection is None:
             return {}, {"missing": True}
@@ -240,7 +242,7 @@ def _limits(value: object) -> dict[EndpointName, float]:
     if value is None or value == "":
         return {}
     if isinstance(value, str):
-        value = _read(value)
+        value = _parsed(value)
     if isinstance(value, Mapping):
         unknown = sorted(str(name) for name in value if name not in list(EndpointName))
         if unknown:
@@ -262,7 +264,7 @@ def _limits(value: object) -> dict[EndpointName, float]:
     raise UsageError(msg)
 
 
-def _read(text: str) -> object:
+def _parsed(text: str) -> object:
     """Read JSON, or Python: so Airflow 2's form shows an object, and saves what it showed."""
     for read in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):

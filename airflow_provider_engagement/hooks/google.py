@@ -173,7 +173,7 @@ def _anonymous(conn_id: str, extra: Mapping[str, Any], chain: list[str]) -> _Acc
 def _extra(conn_id: str) -> Mapping[str, Any]:
     """Read a connection's extra, where there is one.
 
-    Not by ``extra_dejson``: that masks all of its values in the logs, the project's name too.
+    Not by ``extra_dejson``: it takes text that is not JSON for an empty extra.
     """
     from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 

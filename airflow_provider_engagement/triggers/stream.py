@@ -10,13 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
+
     from airflow_provider_engagement.triggers.poller import Seen
     from airflow_provider_engagement.triggers.watch import Watch
+
+    _Producer = SharedStreamProducer
+else:
+    try:
+        from airflow.triggers.shared_stream import SharedStreamProducer as _Producer
+    except ModuleNotFoundError:
+        # Before Airflow 3.3, where nothing makes one; docs and tests import all modules alike.
+        _Producer = object
 
 __all__ = ["Poll", "PollingProducer"]
 
@@ -33,7 +41,7 @@ class Poll:
     when_stored: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
-class PollingProducer(SharedStreamProducer):
+class PollingProducer(_Producer):
     """Polls for all watchers of a stream.
 
     :param watch: what to look at.

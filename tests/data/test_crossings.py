@@ -179,5 +179,5 @@ def test_an_event_is_known_by_what_it_tells_and_who_tells_it() -> None:
 def test_a_thousand_tweets_are_remembered_within_what_airflow_keeps() -> None:
     ids = [str(10**18 + place) for place in range(3000)]
     marks = Marks(rule())
-    marks.update(look(dict.fromkeys(ids, {"favorites": 1})), ids)
+    marks.update(look({item: {"favorites": 1} for item in ids}), ids)
     assert len(json.dumps(marks.dump())) < 65_535
