@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# A whole Airflow on SQLite, on which scheduler and workers wait for each other.
+pytestmark = pytest.mark.long
+
 DAG_ID = "engagement_backfill"
 START = datetime(2025, 11, 1, tzinfo=UTC)  # the DAG's
 MONTH = timedelta(days=28)
@@ -63,7 +66,7 @@ class Case:
 @pytest.fixture(
     params=[
         pytest.param(Case(tweets=40, first=9, intervals=3), id="a quarter"),
-        pytest.param(Case(tweets=300, first=0, intervals=13), id="a year", marks=pytest.mark.long),
+        pytest.param(Case(tweets=300, first=0, intervals=13), id="a year"),
     ]
 )
 def case(request: pytest.FixtureRequest) -> Case:
