@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import (
@@ -38,7 +39,8 @@ _UNAVAILABLE: Final = "tweet id(s) are unavailable"
 _MOST_WORDS: Final = 5
 _LONGEST_WORD: Final = 300
 _DIGITS: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
-_OK: Final = 200
+_OK: Final = HTTPStatus.OK
+_REDIRECTION: Final = 3  # the hundreds of a status
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +171,9 @@ def _refusal(
     words: tuple[str, ...],
 ) -> EngagementError:
     status, said = reply.status, " ".join(errors).lower()
-    if status == 429 or "rate limit" in said:  # noqa: PLR2004 - HTTP statuses read best as such
+    if status == HTTPStatus.TOO_MANY_REQUESTS or "rate limit" in said:
         return ThrottledError("The service refused a request for its rate.", status=status)
-    if status >= 500:  # noqa: PLR2004
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServiceError("The service failed.", status=status, words=words)
     if _FORBIDDEN in said or _UNAVAILABLE in said:
         return _tweets_refused(reply, document, errors, words)
@@ -182,7 +184,7 @@ def _refusal(
             words=words,
             advice="Ask X's account manager to enable the app's id.",
         )
-    if status == 401 or "could not be authenticated" in said:  # noqa: PLR2004
+    if status == HTTPStatus.UNAUTHORIZED or "could not be authenticated" in said:
         return CredentialsError(
             "The service did not accept the credentials.",
             status=status,
@@ -190,7 +192,7 @@ def _refusal(
             advice="Check the connection's keys and tokens, and this machine's clock; "
             "the owner may have revoked the app.",
         )
-    if status == 403:  # noqa: PLR2004
+    if status == HTTPStatus.FORBIDDEN:
         return AccessError("The service refused access.", status=status, words=words)
     if status == _OK:
         return AnswerError(
@@ -200,14 +202,14 @@ def _refusal(
 
 
 def _other_refusal(status: int, words: tuple[str, ...]) -> EngagementError:
-    if status == 404 or 300 <= status < 400:  # noqa: PLR2004
+    if status == HTTPStatus.NOT_FOUND or status // 100 == _REDIRECTION:
         return UsageError(
             "There is no such endpoint at this host.",
             status=status,
             words=words,
             advice="Check the connection's host; redirects are not followed.",
         )
-    if status == 406:  # noqa: PLR2004
+    if status == HTTPStatus.NOT_ACCEPTABLE:
         return ServiceError(
             "The service wants gzip, and was not told that we take it.",
             status=status,

@@ -19,6 +19,7 @@ import threading
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -153,7 +154,7 @@ class Pace:
         :returns: the Unix second until which the service has us wait, None if it does not.
         """
         now = self._clock()
-        refused = status == 429  # noqa: PLR2004 - an HTTP status
+        refused = status == HTTPStatus.TOO_MANY_REQUESTS
         told = told_to_wait(headers, now=now, refused=refused)
         limit = _number(headers.get("x-per-minute-limit"))
         with self._book.open() as page:
