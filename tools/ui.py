@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
 from selenium import webdriver
-from selenium.common.exceptions import ElementNotInteractableException, NoSuchElementException
+from selenium.common.exceptions import (
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
@@ -31,6 +35,12 @@ _FLAGS: Final = (
     *("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
     *("--force-prefers-reduced-motion", "--hide-scrollbars"),
+)
+
+_UNREADY: Final = (
+    NoSuchElementException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
 )
 
 _TOAST: Final = "[data-scope=toast][data-part=root]"
@@ -99,14 +109,25 @@ class Ui:
             f"//button[starts-with(normalize-space(), '{label}')"
             f" or starts-with(@aria-label, '{label}')]"
         )
+        self.do(f"button {label!r}", lambda: self.driver.find_element(By.XPATH, path).click())
 
-        def see_and_press(_: object) -> bool:
-            self.driver.find_element(By.XPATH, path).click()
+    def click(self, css: str, text: str = "") -> None:
+        """Click the first element of a kind, with this text in it if one is given."""
+        self.do(f"{css} with {text!r}", lambda: self.find(css, text).click())
+
+    def do(self, what: str, act: Callable[[], None]) -> None:
+        """Do something as soon as the page is ready for it: what is there may not take input yet.
+
+        :param what: what to say if it never is.
+        :param act: does it, or raises that something is not there or takes no input.
+        """
+
+        def done(_: object) -> bool:
+            act()
             return True
 
-        unready = (NoSuchElementException, ElementNotInteractableException)
-        waiting = WebDriverWait(self.driver, _PATIENCE, ignored_exceptions=unready)
-        waiting.until(see_and_press, f"There is no button {label!r}")
+        waiting = WebDriverWait(self.driver, _PATIENCE, ignored_exceptions=_UNREADY)
+        waiting.until(done, f"There is no {what}")
 
     def picture(self, file: Path, element: WebElement | None = None) -> None:
         """Take a picture of the window, or of one thing in it, once nothing moves any more.
@@ -134,8 +155,12 @@ class Ui:
     def test_connection(self, conn_id: str) -> tuple[bool, str]:
         """Press Test in a connection's row; return whether it is well, and what is said of it."""
         self.open("/connections", height=740)
-        row = self.find("tbody tr", conn_id)
-        row.find_element(By.CSS_SELECTOR, "button[aria-label='Test Connection']").click()
+        button = "button[aria-label='Test Connection']"
+
+        def press() -> None:
+            self.find("tbody tr", conn_id).find_element(By.CSS_SELECTOR, button).click()
+
+        self.do(f"button to test {conn_id}", press)
         toast = self.find(_TOAST, "Test Connection")
         text = toast.find_element(By.CSS_SELECTOR, "[data-part=description]").text
         return "Successful" in toast.text, text
@@ -153,7 +178,7 @@ class Ui:
         path = f"/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/{task_id}"
         self.open(path, height=580)
         self.press("Log Settings")
-        self.find("[role=menuitem]", "Wrap").click()
+        self.click("[role=menuitem]", "Wrap")
         self.press("Press f for fullscreen")
         self.find("[role=dialog]", last_line)
 
@@ -172,10 +197,13 @@ class Form:
     def choose(self, connection_type: str) -> None:
         """Choose the connection's type by the name that it is shown with."""
         self._ui.find("[role=dialog] input[name=connection_id]")
-        box = self.dialog.find_element(By.CSS_SELECTOR, "input[role=combobox]")
-        box.send_keys(connection_type)
+
+        def box() -> WebElement:  # takes no input until Airflow has told what types there are
+            return self.dialog.find_element(By.CSS_SELECTOR, "input[role=combobox]")
+
+        self._ui.do("list of types", lambda: box().send_keys(connection_type))
         self._ui.find("[role=option]", connection_type)
-        box.send_keys(Keys.ENTER)
+        box().send_keys(Keys.ENTER)
         self._ui.find("[role=dialog] input[name=host]")
 
     def unfold(self, title: str, name: str) -> None:
@@ -194,13 +222,13 @@ class Form:
     def fill(self, values: Mapping[str, str]) -> None:
         """Paste into fields of the group that is open: of typed letters, the form loses some."""
         for name, value in values.items():
-            self.field(name).click()
+            self._ui.click(f"[role=dialog] [name='{name}']")
             self._ui.driver.execute_cdp_cmd("Input.insertText", {"text": value})
 
     def switch(self, name: str) -> None:
         """Turn a switch."""
         box = self.dialog.find_element(By.NAME, name)
-        box.find_element(By.XPATH, "..").click()
+        self._ui.do(f"switch {name!r}", lambda: box.find_element(By.XPATH, "..").click())
 
     def save(self) -> None:
         """Save, and wait until Airflow says that it did."""
