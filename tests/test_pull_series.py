@@ -171,12 +171,15 @@ def test_hours_without_days_are_a_profile_of_the_day(
     }
 
 
-def test_the_last_28_hours_have_two_edges_that_are_parts(
-    served: tuple[World, Simulator, list[str]], tmp_path: Path
-) -> None:
-    world, simulator, ids = served
-    old = [item for item in ids if (created_at(item) or NOW) < NOW - timedelta(days=3)]
-    _, rows = pull_series(simulator, old, tmp_path, endpoint="28hr")
+def test_the_last_28_hours_have_two_edges_that_are_parts(tmp_path: Path) -> None:
+    # On the real clock: frozen, the last hour would be over once it is on the client's.
+    world = World(seed=11, accounts=("acme",))
+    old = world.tweets("acme", 60, since=NOW - 120 * DAY, until=NOW - 3 * DAY)
+    with Simulator(world, requests_per_minute=1_000_000) as simulator:
+        _, rows = pull_series(simulator, old, tmp_path, endpoint="28hr")
+        outcome, whole = pull_series(
+            simulator, old, tmp_path, endpoint="28hr", keep_incomplete=False
+        )
     starts = sorted({parsed(row) for row in rows})
     assert len(starts) in {28, 29}
     parts = {parsed(row) for row in rows if not row["complete"]}
@@ -188,7 +191,6 @@ def test_the_last_28_hours_have_two_edges_that_are_parts(
                 row["tweet_id"], row["engagement_type"], start, start + HOUR
             )
             assert row["value"] == expected
-    outcome, whole = pull_series(simulator, old, tmp_path, endpoint="28hr", keep_incomplete=False)
     assert len(whole) == len(rows) * (len(starts) - 2) // len(starts)
     assert outcome.summary["rows_incomplete_dropped"] == len(rows) - len(whole)
 
