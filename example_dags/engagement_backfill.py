@@ -2,12 +2,12 @@ r"""A stretch of history, day by day, filled in by Airflow's own backfill.
 
 One run is one interval of 28 days, which is what the service gives for one request: a year costs
 14 windows for every 25 Tweets, where a run a day would cost 365. The intervals are counted from
-``start_date``. The last one, which has not ended, is left to the daily DAG.
+the first day of the range. The last one, which has not ended, is left to the daily DAG.
 
-Start it in the UI (Trigger, Backfill) or, with the moment after the last day as its end::
+Start it in the UI (Trigger, Backfill) or, with a date that means its midnight as the end::
 
     airflow backfill create --dag-id engagement_backfill \
-        --from-date 2025-11-01 --to-date 2026-11-18T23:59:59
+        --from-date 2025-11-01 --to-date 2026-11-18
 
 Airflow 2.11 says ``airflow dags backfill engagement_backfill --start-date ... --end-date ...``.
 

@@ -175,7 +175,8 @@ class Workshop:
         return True
 
     def _sources(self) -> list[Path]:
-        return sorted((self.root / "airflow_provider_engagement").rglob("*.py"))
+        files = (self.root / "airflow_provider_engagement").rglob("*")
+        return sorted(path for path in files if path.is_file() and path.suffix != ".pyc")
 
     def _pip(self, environment: Environment, lock: int, *arguments: str | Path) -> None:
         """Install without a look at dependencies: a lock file names them all."""

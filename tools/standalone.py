@@ -23,6 +23,8 @@ __all__ = ["Standalone"]
 
 _BIN: Final = Path(sys.executable).parent
 
+_SETTINGS: Final = Path(__file__).with_name("sqlite")
+
 # Waits for the end of whoever started it, however that ends, and takes the group down with it.
 _WATCH: Final = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), 9)"
 
@@ -45,7 +47,10 @@ class Standalone(Process):
         self.home = folder / "airflow"
         self.port = _free_ports(3)
         settings = airflow_environment(self.home, dags_folder, self.port)
-        path = {"PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"}  # it starts `airflow` by name
+        path = {
+            "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}",  # it starts `airflow` by name
+            "PYTHONPATH": str(_SETTINGS),  # it imports `airflow_local_settings`
+        }
         command: list[str | Path] = [_BIN / "airflow", "standalone"]
         super().__init__(command, folder / "standalone.log", {**settings, **path, **environment})
         self._watch: subprocess.Popen[bytes] | None = None

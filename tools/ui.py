@@ -19,13 +19,14 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from selenium.webdriver.remote.webelement import WebElement
 
     from tools.browser import Chromium
 
-__all__ = ["Form", "Ui"]
+__all__ = ["BackfillForm", "Form", "Ui"]
 
 _PATIENCE: Final = 20.0
 _WIDTH: Final = 1280
@@ -44,6 +45,7 @@ _UNREADY: Final = (
 )
 
 _TOAST: Final = "[data-scope=toast][data-part=root]"
+_CALENDAR: Final = "[data-scope=popover][data-part=content][data-state=open]"
 
 
 class Ui:
@@ -70,11 +72,11 @@ class Ui:
     def __exit__(self, *_: object) -> None:
         self.driver.quit()
 
-    def open(self, path: str, height: int = 800) -> None:
-        """Open a page, in a window that is so high."""
+    def open(self, path: str, height: int = 800, width: int = _WIDTH) -> None:
+        """Open a page, in a window that is so high and wide."""
         if self.driver.current_url.startswith(self._url):
             self.driver.execute_script("localStorage.clear()")  # how pages were left last time
-        self.driver.set_window_size(_WIDTH, height)
+        self.driver.set_window_size(width, height)
         self.driver.get(self._url + path)
 
     def wait(self, what: str, look: Callable[[], WebElement | None]) -> WebElement:
@@ -129,6 +131,10 @@ class Ui:
         waiting = WebDriverWait(self.driver, _PATIENCE, ignored_exceptions=_UNREADY)
         waiting.until(done, f"There is no {what}")
 
+    def paste(self, text: str) -> None:
+        """Paste into the field that was clicked: of typed letters, a form may lose some."""
+        self.driver.execute_cdp_cmd("Input.insertText", {"text": text})
+
     def picture(self, file: Path, element: WebElement | None = None) -> None:
         """Take a picture of the window, or of one thing in it, once nothing moves any more.
 
@@ -152,6 +158,13 @@ class Ui:
         form.choose(connection_type)
         return form
 
+    def new_backfill(self, dag_id: str) -> BackfillForm:
+        """Open the form for a backfill of a DAG."""
+        self.open(f"/dags/{dag_id}", height=1150)
+        self.press("Trigger")
+        self.click("[role=dialog] label", "Backfill")
+        return BackfillForm(self, self.find("[role=dialog]"))
+
     def test_connection(self, conn_id: str) -> tuple[bool, str]:
         """Press Test in a connection's row; return whether it is well, and what is said of it."""
         self.open("/connections", height=740)
@@ -172,6 +185,11 @@ class Ui:
         self.press("Collapse Details Panel")
         self.find(".react-flow__node", "success")
         self.press("Fit View")
+
+    def open_grid(self, dag_id: str) -> None:
+        """Open the grid of a DAG's runs with nothing beside it."""
+        self.open(f"/dags/{dag_id}", height=506, width=820)
+        self.press("Collapse Details Panel")
 
     def open_log(self, dag_id: str, run_id: str, task_id: str, last_line: str) -> None:
         """Open a task's log with nothing around it, its long lines wrapped."""
@@ -220,10 +238,10 @@ class Form:
         return self.dialog.find_element(By.NAME, name).get_attribute("type")
 
     def fill(self, values: Mapping[str, str]) -> None:
-        """Paste into fields of the group that is open: of typed letters, the form loses some."""
+        """Fill in fields of the group that is open."""
         for name, value in values.items():
             self._ui.click(f"[role=dialog] [name='{name}']")
-            self._ui.driver.execute_cdp_cmd("Input.insertText", {"text": value})
+            self._ui.paste(value)
 
     def switch(self, name: str) -> None:
         """Turn a switch."""
@@ -234,3 +252,43 @@ class Form:
         """Save, and wait until Airflow says that it did."""
         self._ui.press("Save")
         self._ui.find(_TOAST, "successfully created")
+
+
+class BackfillForm:
+    """The form of a backfill.
+
+    :param ui: the window that it is in.
+    :param dialog: its element.
+    """
+
+    def __init__(self, ui: Ui, dialog: WebElement) -> None:
+        self._ui = ui
+        self.dialog = dialog
+
+    def fill(self, first: datetime, last: datetime, at_once: int) -> str:
+        """Fill in the range, by its days alone, and how many runs go side by side.
+
+        :returns: what the form says to that.
+        """
+        for place, day in enumerate((first, last)):
+            self._dates()[place].click()
+            self._ui.click(f"{_CALENDAR} input[placeholder='YYYY/MM/DD']")
+            self._ui.paste(f"{day:%Y/%m/%d}")
+            self._ui.find(_CALENDAR).send_keys(Keys.ESCAPE)
+            self._ui.wait("closed calendar", self._closed)
+        runs = self._ui.find("[role=dialog] input[name=max_active_runs]")
+        runs.send_keys(Keys.CONTROL, "a")
+        self._ui.paste(str(at_once))
+        return self._ui.find("[role=dialog] p", "triggered").text
+
+    def run(self) -> None:
+        """Start it, and wait until Airflow says that it did."""
+        self._ui.press("Run Backfill")
+        self._ui.find(_TOAST, "Backfill generated")
+
+    def _dates(self) -> list[WebElement]:
+        return self.dialog.find_elements(By.CSS_SELECTOR, "[data-testid=datetime-input]")
+
+    def _closed(self) -> WebElement | None:
+        is_open = self._ui.driver.find_elements(By.CSS_SELECTOR, _CALENDAR)
+        return None if is_open else self.dialog
