@@ -21,6 +21,8 @@ from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_ANSWER_BYTES
 from airflow_provider_engagement.data import schema
 from airflow_provider_engagement.data.bigquery.loads import LoadBudget
+from tools.hostile.cases import CASES
+from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -199,6 +201,32 @@ def _figures() -> str:
     return _table(("what", "figure"), rows)
 
 
+def _faults() -> str:
+    rows = [(fault.name, _error(fault)) for fault in FAULTS]
+    *others, last = (f"{share:.0%}" for share in SHARES)
+    shares = f"Tried at {', '.join(others)} and {last} of all answers, each kind and all together."
+    return _table(("what comes", "the error, if it goes on"), rows) + f"\n\n{shares}"
+
+
+def _error(one: Case | Fault) -> str:
+    """Tell an error, with dots where its words are but a part of what it says."""
+    before = "" if one.says[0].isupper() else "… "
+    after = "" if one.says.endswith((".", ")")) else " …"
+    return f"`{one.error}`: {before}{one.says}{after}"
+
+
+def _hostile() -> str:
+    parts = []
+    for gives in Gives:
+        cases = [case for case in CASES if case.gives is gives]
+        told = "\n".join(f"- {_sentence(case.name)}" for case in cases)
+        if all(case.error for case in cases):
+            error = "the error, if it goes on" if gives is Gives.AGAIN else "the error"
+            told = _table(("what comes", error), [(case.name, _error(case)) for case in cases])
+        parts.append(f"### {_sentence(gives)}\n\n{told}")
+    return "\n\n".join(parts)
+
+
 def faces() -> dict[str, type]:
     """Give every class that a DAG's author imports, and the bases that explain them, by name."""
     found: dict[str, type] = {}
@@ -222,7 +250,8 @@ def parameters(face: type) -> dict[str, inspect.Parameter]:
     """Give every parameter of ours that a class takes, its bases' included."""
     found: dict[str, inspect.Parameter] = {}
     for base in face.__mro__:
-        if not base.__module__.startswith(airflow_provider_engagement.__name__):
+        ours = base.__module__.startswith(airflow_provider_engagement.__name__)
+        if not ours or "__init__" not in vars(base):
             continue
         for name, parameter in inspect.signature(base.__init__).parameters.items():  # type: ignore[misc] # of a class, not of an instance
             if name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
@@ -304,6 +333,8 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "errors": _errors,
     "answers": _answers,
     "figures": _figures,
+    "faults": _faults,
+    "hostile": _hostile,
     "operators": _operators,
 }
 """The parts that a page can name."""

@@ -12,9 +12,11 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests_oauthlib import OAuth1
 
-from airflow_provider_engagement.api.errors import CredentialsError, ServiceError
+from airflow_provider_engagement.api.errors import AnswerError, CredentialsError, ServiceError
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.spec import Access
+from airflow_provider_engagement.api.transport import read_body
+from airflow_provider_engagement.api.watch import watched
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.api.settings import Credentials, Settings
@@ -37,15 +39,26 @@ class BearerAuth(AuthBase):
     """Sends an app-only token, verbatim: its percent escapes are part of it.
 
     :param token: the token.
+    :raises CredentialsError: if it is none that a header can hold.
     """
 
     def __init__(self, token: Secret) -> None:
+        if not _is_sendable(token.reveal()):
+            msg = "The bearer token holds characters that no token has."
+            raise CredentialsError(
+                msg, advice="Copy it anew into bearer_token, in the connection's extra."
+            )
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header."""
         request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
         return request
+
+
+def _is_sendable(token: str) -> bool:
+    """Tell whether a token is of characters that a header may hold, and ends nothing in it."""
+    return token.isascii() and token.isprintable() and " " not in token
 
 
 def owner_auth(credentials: Credentials) -> AuthBase:
@@ -96,16 +109,23 @@ def _ask_for_token(
     settings: Settings, session: requests.Session, key: Secret, secret: Secret
 ) -> Secret:
     try:
-        with session.post(
-            settings.oauth2_endpoint,
-            data={"grant_type": "client_credentials"},
-            auth=_basic(key, secret),
-            timeout=settings.timeout,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
+        with (
+            watched(settings.timeout) as watch,
+            session.post(
+                settings.oauth2_endpoint,
+                data={"grant_type": "client_credentials"},
+                auth=_basic(key, secret),
+                timeout=settings.timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
             status = response.status_code
-            body = _start_of(response)
+            body = read_body(response, max_bytes=_LONGEST_TOKEN_ANSWER)
+            if watch.is_up:
+                raise requests.Timeout  # an answer that was cut may look whole
+    except AnswerError:
+        body = b""
     except requests.RequestException as error:
         reason = type(error).__name__
         msg = f"The token endpoint could not be reached ({reason})."
@@ -122,16 +142,6 @@ def _ask_for_token(
     return token
 
 
-def _start_of(response: requests.Response) -> bytes:
-    """Read as much as the answer with a token may have."""
-    body = b""
-    for chunk in response.iter_content(_LONGEST_TOKEN_ANSWER):
-        body += chunk
-        if len(body) >= _LONGEST_TOKEN_ANSWER:
-            break
-    return body
-
-
 def _basic(key: Secret, secret: Secret) -> HTTPBasicAuth:
     """Give Basic auth of the percent-encoded pair, as X documents it."""
     quoted = (quote(part.reveal(), safe="") for part in (key, secret))
@@ -146,4 +156,4 @@ def _bearer_in(body: bytes) -> Secret | None:
     if not isinstance(document, dict) or str(document.get("token_type")).lower() != "bearer":
         return None
     token = document.get("access_token")
-    return Secret(token) if isinstance(token, str) and token else None
+    return Secret(token) if isinstance(token, str) and token and _is_sendable(token) else None

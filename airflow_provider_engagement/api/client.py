@@ -6,6 +6,7 @@ import logging
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import tenacity
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 # Halving 250 ids down to one takes 16 requests; a refusal with many culprits is not narrowed down
 # for ever.
 _MOST_REFUSALS: Final = 40
+
+_TOO_MANY: Final = HTTPStatus.TOO_MANY_REQUESTS
 
 
 class PullStoppedError(EngagementError):
@@ -157,7 +160,13 @@ class EngagementClient:
             wait=self._wait,
         )
 
-    def ask(self, query: Query, request: PlannedRequest) -> Asked:
+    def ask(
+        self,
+        query: Query,
+        request: PlannedRequest,
+        *,
+        take: Callable[[Answer, tuple[str, ...]], object] | None = None,
+    ) -> Asked:
         """Send a planned request, without the Tweets that sink it, until the rest is answered.
 
         With the owner's tokens one foreign or protected Tweet makes the service refuse a whole
@@ -166,15 +175,18 @@ class EngagementClient:
 
         :param query: what is asked.
         :param request: of which Tweets; its access must be prepared.
+        :param take: takes each answer as it comes, with the ids that it was asked for, instead
+            of their being gathered. If it raises AnswerError, the answer is asked for again.
         :raises EngagementError: if it stays unanswered.
         """
         asked = Asked()
+        take = take or (lambda answer, _: asked.answers.append(answer))
         waiting = [request.tweet_ids]
         refusals = 0
         while waiting:
             ids = waiting.pop()
             try:
-                answer = self._send(query, request, ids, asked)
+                answer = self._send(query, request, ids, asked, take)
             except TweetsRefusedError as refusal:
                 refusals += 1
                 if refusals > _MOST_REFUSALS:
@@ -182,13 +194,17 @@ class EngagementClient:
                     break
                 waiting += _after_refusal(ids, refusal, asked)
             else:
-                asked.answers.append(answer)
                 asked.unavailable |= answer.unavailable.intersection(ids)
                 asked.forbidden |= answer.forbidden.intersection(ids)
         return asked
 
     def _send(
-        self, query: Query, request: PlannedRequest, tweet_ids: tuple[str, ...], asked: Asked
+        self,
+        query: Query,
+        request: PlannedRequest,
+        tweet_ids: tuple[str, ...],
+        asked: Asked,
+        take: Callable[[Answer, tuple[str, ...]], object],
     ) -> Answer:
         body = query.body(tweet_ids, request.engagement_types)
         if request.window is not None:
@@ -198,10 +214,12 @@ class EngagementClient:
                 asked.sent += 1
                 asked.retried += attempt.retry_state.attempt_number > 1
                 try:
-                    return self._exchange(query, request.access, body)
+                    answer = self._exchange(query, request.access, body)
                 except ThrottledError:
                     asked.throttled += 1
                     raise
+                take(answer, tweet_ids)
+                return answer
         raise AssertionError  # tenacity returns or raises
 
     def _exchange(self, query: Query, access: Access, body: dict[str, object]) -> Answer:
@@ -228,9 +246,11 @@ class EngagementClient:
         )
 
         def wait(state: tenacity.RetryCallState) -> float:
-            # The pace itself holds everybody back after a 429: no need to wait twice.
-            throttled = isinstance(_failure(state), ThrottledError)
-            return 0.0 if throttled else float(backoff(state))
+            # After a 429 the pace itself holds everybody back, and may say so with no status: no
+            # need to wait twice. It has not heard of a refusal in other words.
+            failure = _failure(state)
+            paced = isinstance(failure, ThrottledError) and failure.status in {None, _TOO_MANY}
+            return 0.0 if paced else float(backoff(state))
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(

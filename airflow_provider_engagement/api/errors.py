@@ -9,6 +9,7 @@
     ├── MissingCountsError  too few of the Tweets could be counted
     ├── ThrottledError      the minute's allowance is used up        retryable
     ├── ServiceError        5xx, a timeout, a torn connection        retryable
+    ├── OutOfTimeError      the task's execution_timeout is near     retryable
     └── AnswerError         an answer that cannot be understood      retryable
 
 Each says what was given, what is allowed and what to do; each pickles, since Airflow carries
@@ -25,6 +26,7 @@ __all__ = [
     "CredentialsError",
     "EngagementError",
     "MissingCountsError",
+    "OutOfTimeError",
     "ServiceError",
     "ThrottledError",
     "UsageError",
@@ -100,6 +102,12 @@ class ThrottledError(EngagementError):
 
 class ServiceError(EngagementError):
     """The service failed, or could not be reached."""
+
+    retryable = True
+
+
+class OutOfTimeError(EngagementError):
+    """The task's ``execution_timeout`` is near. What was answered is kept for the next try."""
 
     retryable = True
 

@@ -156,7 +156,7 @@ class Pace:
         now = self._clock()
         refused = status == HTTPStatus.TOO_MANY_REQUESTS
         told = told_to_wait(headers, now=now, refused=refused)
-        limit = _number(headers.get("x-per-minute-limit"))
+        limit = _limit(headers.get("x-per-minute-limit"))
         with self._book.open() as page:
             page.limit = limit or page.limit
             # Requests in flight together are refused together: that is one refusal, not many.
@@ -270,6 +270,12 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number < 1e15 else None  # noqa: PLR2004 - and no nan, no infinity
+
+
+def _limit(text: str | None) -> float | None:
+    """Read the contract's limit. No contract is of less than one request a minute."""
+    limit = _number(text)
+    return limit if limit is not None and limit >= 1 else None
 
 
 def _too_long(seconds: float, until: float) -> ThrottledError:

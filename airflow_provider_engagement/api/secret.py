@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
@@ -15,6 +16,8 @@ MASK: Final = "***"
 
 # A shorter value is no secret worth the name, and replacing it would garble ordinary text.
 _SHORTEST: Final = 5
+
+_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 class Secret:
@@ -38,8 +41,11 @@ class Secret:
         Forms that are too short to be told from ordinary text are left out.
         """
         value = self._value
+        forms = {value, quote(value, safe=""), quote(value), unquote(value)}
+        # Escapes are of either case, and base64 goes with and without its padding.
+        forms |= {_ESCAPE.sub(lambda escape: escape[0].lower(), form) for form in forms}
         encoded = base64.b64encode(value.encode()).decode()
-        forms = {value, quote(value, safe=""), quote(value), unquote(value), encoded}
+        forms |= {encoded, encoded.rstrip("=")}
         return {form for form in forms if len(form) >= _SHORTEST}
 
     def __bool__(self) -> bool:

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import json
-import time
+import zlib
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import (
-    DecodeError,
-    HTTPError,
-    NameResolutionError,
-    ReadTimeoutError,
-    SSLError,
-)
+from urllib3.exceptions import HTTPError, NameResolutionError, ReadTimeoutError, SSLError
 
 from airflow_provider_engagement import __version__
 from airflow_provider_engagement.api.answer import Reply
 from airflow_provider_engagement.api.errors import AnswerError, ServiceError
+from airflow_provider_engagement.api.watch import WatchedAdapter, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from requests.auth import AuthBase
 
-__all__ = ["MAX_ANSWER_BYTES", "new_session", "post"]
+__all__ = ["MAX_ANSWER_BYTES", "new_session", "post", "read_body"]
 
-# The largest legal answer, 25 Tweets x 17 types x 672 hours, is about 5 MB inflated.
-MAX_ANSWER_BYTES: Final = 64 * 2**20
+# The largest legal answer, 25 Tweets x 17 types x 672 hours, is about 5 MB inflated. Parsed, an
+# answer may take 30 times the memory, if it is made for that.
+MAX_ANSWER_BYTES: Final = 16 * 2**20
 
+_TOO_LONG: Final = "it took too long"
 _CHUNK: Final = 2**16
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - requests' own
+        """Lead nowhere: even where it is not to follow, requests would read the whole body."""
+        return
 
 
 def new_session(connections: int) -> requests.Session:
@@ -40,8 +43,8 @@ def new_session(connections: int) -> requests.Session:
 
     :param connections: how many requests may be in flight at once.
     """
-    session = requests.Session()
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections)
+    session = _Session()
+    adapter = WatchedAdapter(pool_connections=2, pool_maxsize=connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -72,35 +75,37 @@ def post(
     :raises ServiceError: if it did not come, or not whole, in time.
     :raises AnswerError: if it is too large.
     """
-    deadline = time.monotonic() + timeout
-    try:
-        with session.post(
-            url,
-            data=json.dumps(body, separators=(",", ":")).encode(),
-            headers={"Content-Type": "application/json"},
-            auth=auth,
-            timeout=timeout,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            content = _read(response, deadline=deadline, max_bytes=max_bytes)
-            return Reply(
-                status=response.status_code,
-                headers={name.lower(): value for name, value in response.headers.items()},
-                body=content,
-                received_at=datetime.now(UTC),
-            )
-    except requests.RequestException as error:
-        # Its text holds the URL and may hold more, and its frames hold the signed header: neither
-        # is to reach a log.
-        fault = _fault(error)
+    with watched(timeout) as watch:
+        try:
+            with session.post(
+                url,
+                data=json.dumps(body, separators=(",", ":")).encode(),
+                headers={"Content-Type": "application/json"},
+                auth=auth,
+                timeout=timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = read_body(response, max_bytes=max_bytes)
+                if watch.is_up:
+                    raise requests.Timeout  # a body without a length looks whole when cut
+                return Reply(
+                    status=response.status_code,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body=content,
+                    received_at=datetime.now(UTC),
+                )
+        except requests.RequestException as error:
+            # Its text holds the URL and may hold more, and its frames hold the signed header:
+            # neither is to reach a log.
+            fault = _TOO_LONG if watch.is_up else _fault(error)
     msg = f"No whole answer came: {fault}."
     raise ServiceError(msg, advice="The request can be sent again: it only reads.")
 
 
 def _fault(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
-        return "it took too long"
+        return _TOO_LONG
     if isinstance(error, requests.exceptions.SSLError):
         return "the TLS connection failed"
     if isinstance(error, requests.exceptions.ContentDecodingError):
@@ -120,33 +125,70 @@ def _is_nameless(error: requests.ConnectionError) -> bool:
     return isinstance(getattr(cause, "reason", None), NameResolutionError)
 
 
-def _read(response: requests.Response, *, deadline: float, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    for chunk in _as_it_comes(response):
-        size += len(chunk)
-        if size > max_bytes:
-            msg = f"The answer is larger than {max_bytes} bytes, which no legal answer is."
-            raise AnswerError(msg, status=response.status_code)
-        if time.monotonic() > deadline:
-            raise requests.Timeout
-        chunks.append(chunk)
-    return b"".join(chunks)
+def read_body(response: requests.Response, *, max_bytes: int) -> bytes:
+    """Read a body to its end, inflated.
 
-
-def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
-    """Give the inflated body in whatever pieces arrive, so that a trickle is noticed.
-
-    ``iter_content`` waits until a piece is full; but for that, this is the same.
+    :param response: the response, of which nothing has been read.
+    :param max_bytes: how large it may be, on the wire and inflated.
+    :raises requests.RequestException: if it does not come, or not whole.
+    :raises AnswerError: if it is too large, or compressed in a way that was not asked for.
     """
+    return b"".join(_bounded(_inflated(response, _bounded(_raw(response), max_bytes)), max_bytes))
+
+
+def _bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            msg = f"The answer is larger than {most} bytes, which no legal answer is."
+            raise AnswerError(msg)
+        yield chunk
+
+
+def _raw(response: requests.Response) -> Iterator[bytes]:
+    """Give the body as it is sent, in whatever pieces arrive."""
     try:
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        while chunk := response.raw.read1(_CHUNK, decode_content=False):
             yield chunk
     except ReadTimeoutError:
         raise requests.Timeout from None
-    except DecodeError:
-        raise requests.exceptions.ContentDecodingError from None
     except SSLError:
         raise requests.exceptions.SSLError from None
     except HTTPError:
         raise requests.exceptions.ChunkedEncodingError from None
+
+
+def _inflated(response: requests.Response, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Inflate a body as its header says.
+
+    Not by urllib3, which inflates as long as nothing comes of it: for ever, if that is how the
+    body was made.
+    """
+    coding = response.headers.get("content-encoding", "").strip().lower()
+    if coding in {"", "identity"}:
+        yield from chunks
+    elif coding in {"gzip", "x-gzip"}:
+        yield from _gunzipped(chunks)
+    else:
+        msg = "The answer is compressed in another way than the one that was asked for, gzip."
+        raise AnswerError(msg, status=response.status_code)
+
+
+def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Inflate one gzip stream after another, in pieces of a bounded size."""
+    inflater = None
+    try:
+        for chunk in chunks:
+            rest = chunk
+            while rest:
+                if inflater is None or inflater.eof:
+                    inflater = zlib.decompressobj(_GZIP)
+                yield inflater.decompress(rest, _CHUNK)
+                rest = inflater.unconsumed_tail or inflater.unused_data
+        if inflater is not None:
+            yield inflater.flush()
+    except zlib.error:
+        raise requests.exceptions.ContentDecodingError from None
+    if inflater is not None and not inflater.eof:
+        raise requests.exceptions.ContentDecodingError

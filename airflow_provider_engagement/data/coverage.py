@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -44,12 +44,28 @@ class Fate:
     :param reason: why something is missing; None where nothing is.
     :param access: with whose eyes it was counted; None where it was not.
     :param missing_types: types that were asked for and not given.
+    :param lacking_types: those of them that the answer just did not speak of: a later one may.
     """
 
     status: Status
     reason: str | None = None
     access: Access | None = None
     missing_types: tuple[str, ...] = ()
+    lacking_types: tuple[str, ...] = ()
+
+
+def _both(one: Fate, other: Fate) -> Fate:
+    """Give what is missing in either of two fates of the same status."""
+    return replace(
+        one,
+        reason=one.reason or other.reason,
+        missing_types=_union(one.missing_types, other.missing_types),
+        lacking_types=_union(one.lacking_types, other.lacking_types),
+    )
+
+
+def _union(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*some, *others)))
 
 
 @dataclass(slots=True)
@@ -71,10 +87,12 @@ class Coverage:
         """Say what one request gave of an id; over several requests the worst stands."""
         known = self.fates.setdefault(tweet_id, fate)
         if known is not fate and known != fate:
-            if _BADNESS[fate.status] > _BADNESS[known.status]:
-                self.fates[tweet_id] = fate
-            if fate.status is not known.status:
+            if fate.status is known.status:
+                self.fates[tweet_id] = _both(known, fate)
+            else:
                 self.torn.add(tweet_id)
+                if _BADNESS[fate.status] > _BADNESS[known.status]:
+                    self.fates[tweet_id] = fate
         if fate.status in {Status.UNAVAILABLE, Status.FORBIDDEN}:
             self.gone.add(tweet_id)
 

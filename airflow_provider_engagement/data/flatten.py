@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,15 @@ from airflow_provider_engagement.api.tweet_id import (
     FIRST_SNOWFLAKE_MS,
     LAST_SEQUENTIAL_ID,
     TIMESTAMP_SHIFT,
+)
+from airflow_provider_engagement.data.buckets import (
+    DAY_US,
+    HOUR_US,
+    check_28_hours,
+    hours_of,
+    in_time,
+    microseconds,
+    starts_of,
 )
 from airflow_provider_engagement.data.nested import Counts, read_counts
 from airflow_provider_engagement.data.schema import LONG, arrow_schema
@@ -33,10 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Flattened", "Origin", "created_at", "flatten"]
 
 _SCHEMA: Final = arrow_schema(LONG)
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_HOUR: Final = re.compile(r"[01]?\d|2[0-3]", re.ASCII)
-_HOUR_US: Final = 3_600_000_000
-_DAY_US: Final = 24 * _HOUR_US
 _NEVER: Final = np.iinfo(np.int64).min
 
 
@@ -65,14 +69,22 @@ class Origin:
 class Flattened:
     """The rows of one answer, and what was set aside on the way.
 
-    :param table: the rows, in the long layout.
+    :param tables: the rows of each grouping, in the long layout.
     :param seen: ids that have at least one count, where a grouping tells Tweets apart.
     :param strangers: counts of ids, types or times that were never asked for.
+    :param lacking: by id, the types that were asked for and that the answer does not speak of;
+        under None those of sums over all Tweets.
     """
 
-    table: pa.Table
+    tables: list[pa.Table] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     strangers: int = 0
+    lacking: dict[str | None, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def table(self) -> pa.Table:
+        """All rows."""
+        return pa.concat_tables(self.tables)
 
 
 def flatten(
@@ -93,22 +105,38 @@ def flatten(
     :param tweet_ids: ids that it may speak of.
     :param engagement_types: types that it may speak of.
     :param origin: what all of its rows share.
-    :raises AnswerError: if a count is no whole number of 64 bits, or stands at the wrong level.
+    :raises AnswerError: if a count is no whole number of 64 bits, or stands at the wrong level,
+        or the same count stands there twice.
     """
-    flat = Flattened(table=_SCHEMA.empty_table())
-    tables: list[pa.Table] = []
+    flat = Flattened()
+    if origin.endpoint is EndpointName.LAST_28_HOURS:
+        check_28_hours(answer)
+    members = 0
     for grouping in groupings:
-        counts = read_counts(answer.groupings.get(grouping.name, {}), grouping)
+        counts = _read(answer, grouping)
+        members += counts.members
         asked = _asked_for(counts, tweet_ids=tweet_ids, engagement_types=engagement_types)
-        served = _served(asked, answer)
+        timely = in_time(asked, answer, origin.asked)
+        served = _served(timely, answer)
         if GroupBy.TWEET_ID in served.levels:
-            level = served.levels[GroupBy.TWEET_ID]
-            flat.seen.update(level.keys[code] for code in np.unique(level.codes))
-        rows, outside = _Rows(served, grouping, answer, origin).table()
-        flat.strangers += len(counts) - len(asked) + outside
-        tables.append(rows)
-    flat.table = pa.concat_tables(tables)
+            flat.seen.update(served.levels[GroupBy.TWEET_ID].used())
+        for whom, types in _lacking(served, answer, tweet_ids, engagement_types).items():
+            flat.lacking[whom] = flat.lacking.get(whom, frozenset()) | types
+        rows, unborn = _Rows(served, grouping, answer, origin).table()
+        flat.strangers += len(counts) - len(timely) + unborn
+        flat.tables.append(rows)
+    if answer.members not in {None, members}:
+        msg = "An answer has names that stand in it twice, or are none of what can be counted."
+        raise AnswerError(msg)
     return flat
+
+
+def _read(answer: Answer, grouping: Grouping) -> Counts:
+    """Read a grouping's counts. An answer has none at all where all Tweets are gone."""
+    if answer.groupings and grouping.name not in answer.groupings:
+        msg = f"An answer lacks {grouping.name!r}, one of the groupings asked for."
+        raise AnswerError(msg)
+    return read_counts(answer.groupings.get(grouping.name, {}), grouping)
 
 
 def _asked_for(
@@ -144,6 +172,35 @@ def _served(counts: Counts, answer: Answer) -> Counts:
     return counts
 
 
+def _lacking(
+    counts: Counts, answer: Answer, tweet_ids: Collection[str], engagement_types: Collection[str]
+) -> dict[str | None, frozenset[str]]:
+    """Tell which types the answer does not speak of, though they were asked for."""
+    types = counts.levels.get(GroupBy.ENGAGEMENT_TYPE)
+    if types is None:
+        return {}
+    wanted = frozenset(engagement_types)
+    ids = counts.levels.get(GroupBy.TWEET_ID)
+    if ids is None:
+        lacking = wanted.difference(types.keys)
+        return {None: lacking} if lacking else {}
+    there = np.zeros((len(ids.keys), len(types.keys)), dtype=np.bool_)
+    there[ids.codes, types.codes] = True
+    found: dict[str | None, frozenset[str]] = {}
+    places = {item: place for place, item in enumerate(ids.keys)}
+    for tweet_id in tweet_ids:
+        if tweet_id in answer.unavailable or tweet_id in answer.forbidden:
+            continue
+        row = there[places[tweet_id]] if tweet_id in places else ()
+        if len(row) == len(wanted) and np.all(row):
+            continue
+        known = {name for name, is_there in zip(types.keys, row, strict=False) if is_there}
+        lacking = wanted - known - answer.unsupported.get(tweet_id, frozenset())
+        if lacking:
+            found[tweet_id] = lacking
+    return found
+
+
 class _Rows:
     """Builds the rows of one grouping.
 
@@ -160,7 +217,7 @@ class _Rows:
         self._origin = origin
 
     def table(self) -> tuple[pa.Table, int]:
-        """Give the rows, and how many counts were of a time that was not asked for."""
+        """Give the rows, and how many counts, zeros aside, are of a time before their Tweet."""
         origin = self._origin
         granularity = self._granularity()
         self._known: dict[str, Any] = {
@@ -173,13 +230,13 @@ class _Rows:
             "complete": True,
         }
         self._columns: dict[str, pa.Array] = {"value": self._counts.values}
-        outside = 0
+        unborn = 0
         if granularity in {"day", "hour"}:
-            outside = self._add_buckets(_HOUR_US if granularity == "hour" else _DAY_US)
+            unborn = self._add_buckets(HOUR_US if granularity == "hour" else DAY_US)
         else:
             self._add_whole(granularity)
         self._add_tweets()
-        return self._assembled(), outside
+        return self._assembled(), unborn
 
     def _granularity(self) -> str:
         levels = self._grouping.group_by
@@ -200,57 +257,54 @@ class _Rows:
         else:
             start, end = answer.start or origin.snapshot_at, answer.end or origin.snapshot_at
         self._known |= {"period_start": start, "period_end": end, "date": start.date()}
-        self._known["complete"] = end <= answer.received_at
+        self._known["complete"] = end <= answer.received_at and self._is_covered()
         if granularity == "hour_of_day":
-            hours = self._numbers(GroupBy.HOUR, _hour)
-            self._columns["hour_of_day"] = pa.array(hours, type=pa.int64())
+            self._columns["hour_of_day"] = pa.array(hours_of(self._counts), type=pa.int64())
         elif origin.span is None:
             self._known |= {"snapshot_at": origin.snapshot_at, "date": origin.snapshot_at.date()}
 
+    def _is_covered(self) -> bool:
+        """Tell whether the answer speaks of all of the time that it was asked for."""
+        asked, answer = self._origin.asked, self._answer
+        return asked is None or (
+            (answer.start is None or answer.start <= asked.start)
+            and (answer.end is None or answer.end >= asked.end)
+        )
+
     def _add_buckets(self, length: int) -> int:
         """Date counts of days or hours, and leave out those of a time when there was no Tweet."""
-        starts = self._numbers(GroupBy.DAY, _day)
-        if length == _HOUR_US:
-            starts = starts + self._numbers(GroupBy.HOUR, _hour) * _HOUR_US
-        inside = self._inside(starts)
-        alive = inside & (starts + length > self._made())
+        starts = starts_of(self._counts)
+        alive = starts + length > self._made()
+        unborn = 0
+        if not alive.all():
+            unborn = int(np.count_nonzero(self._counts.keep(~alive).values))
         self._counts = self._counts.keep(alive)
         self._columns["value"] = self._counts.values
         starts = starts[alive]
         ends = starts + length
         self._columns["period_start"] = pa.array(starts).cast(_type("period_start"))
         self._columns["period_end"] = pa.array(ends).cast(_type("period_end"))
-        days = (starts // _DAY_US).astype(np.int32)
+        days = (starts // DAY_US).astype(np.int32)
         self._columns["date"] = pa.array(days, type=pa.int32()).cast(_type("date"))
         self._columns["complete"] = pa.array(self._whole(starts, ends))
-        return int(len(inside) - np.count_nonzero(inside))
-
-    def _inside(self, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        asked = self._origin.asked
-        if asked is None:
-            return np.ones(len(starts), dtype=np.bool_)
-        # A day that has only begun is asked for by hours.
-        first = _microseconds(asked.start) // _DAY_US * _DAY_US
-        if GroupBy.HOUR in self._grouping.group_by:
-            first = _microseconds(asked.start)
-        return (starts >= first) & (starts < _microseconds(asked.end))
+        return unborn
 
     def _whole(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which buckets had ended, and were wholly covered, when the service answered."""
         answer, asked = self._answer, self._origin.asked
-        whole = ends <= _microseconds(answer.received_at)
+        whole = ends <= microseconds(answer.received_at)
         covered = [(answer.start, answer.end)]
         if asked is not None:
             covered.append((asked.start, asked.end))
         for start, end in covered:
             if start is not None:
-                whole &= starts >= _microseconds(start)
+                whole &= starts >= microseconds(start)
             if end is not None:
-                whole &= ends <= _microseconds(end)
+                whole &= ends <= microseconds(end)
         if asked is None and len(starts):
             # The 28 hours are counted back from the moment of the call, so that the first of the
             # 29 buckets is a part, whatever its name says.
-            first = starts.min() if answer.start is None else _microseconds(answer.start)
+            first = starts.min() if answer.start is None else microseconds(answer.start)
             whole &= starts > first
         return whole
 
@@ -270,12 +324,6 @@ class _Rows:
             level = levels[GroupBy.TWEET_ID]
             self._columns["tweet_id"] = level.strings()
             self._columns["tweet_created_at"] = created_at(level.keys).take(pa.array(level.codes))
-
-    def _numbers(self, name: GroupBy, read: Any) -> NDArray[np.int64]:
-        level = self._counts.levels[name]
-        numbers = np.fromiter(map(read, level.keys), dtype=np.int64, count=len(level.keys))
-        result: NDArray[np.int64] = numbers[level.codes]
-        return result
 
     def _assembled(self) -> pa.Table:
         rows = len(self._counts)
@@ -310,27 +358,6 @@ def _made_at(tweet_ids: list[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]
     ids = np.array([int(item) for item in tweet_ids], dtype=np.int64)
     made = ((ids >> TIMESTAMP_SHIFT) + FIRST_SNOWFLAKE_MS) * 1000
     return made, ids > LAST_SEQUENTIAL_ID
-
-
-def _day(key: str) -> int:
-    if _DATE.fullmatch(key):
-        try:
-            return int(np.datetime64(key, "us").astype(np.int64))
-        except ValueError:
-            pass
-    msg = "An answer has something else than a date where days were asked for."
-    raise AnswerError(msg)
-
-
-def _hour(key: str) -> int:
-    if _HOUR.fullmatch(key):
-        return int(key)
-    msg = "An answer has something else than an hour where hours were asked for."
-    raise AnswerError(msg)
-
-
-def _microseconds(moment: datetime) -> int:
-    return int(np.datetime64(moment.replace(tzinfo=None), "us").astype(np.int64))
 
 
 def _type(name: str) -> pa.DataType:

@@ -7,6 +7,7 @@ short list of distinct names, and the codes of the levels above are repeated to 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -47,10 +48,18 @@ class Level:
     def keep(self, mask: NDArray[np.bool_]) -> Level:
         """Give the counts for which the mask is true, and the keys that they still need."""
         codes = self.codes[mask]
-        used = np.zeros(len(self.keys), dtype=np.bool_)
-        used[codes] = True
+        used = self._flags(codes)
         renumbered = np.cumsum(used, dtype=np.int32) - 1
         return Level([self.keys[code] for code in np.flatnonzero(used)], renumbered[codes])
+
+    def used(self) -> list[str]:
+        """Give the keys that some count stands under."""
+        return [self.keys[code] for code in np.flatnonzero(self._flags(self.codes))]
+
+    def _flags(self, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+        flags = np.zeros(len(self.keys), dtype=np.bool_)
+        flags[codes] = True
+        return flags
 
 
 @dataclass(slots=True)
@@ -59,24 +68,28 @@ class Counts:
 
     :param levels: by level, the keys that each count stands under.
     :param values: the counts.
+    :param members: how many names the objects have that they were read from.
     """
 
     levels: dict[GroupBy, Level]
     values: pa.Array
+    members: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
 
     def where(self, name: GroupBy, wanted: Callable[[str], bool]) -> Counts:
-        """Give the counts whose key at a level is wanted."""
+        """Give the counts whose key at a level is wanted, and no other keys."""
         level = self.levels[name]
         by_key = np.fromiter(map(wanted, level.keys), dtype=np.bool_, count=len(level.keys))
-        return self if by_key.all() else self.keep(by_key[level.codes])
+        # A key that is not wanted goes even where no count stands under it.
+        return self if by_key.all() else self._only(by_key[level.codes])
 
     def keep(self, mask: NDArray[np.bool_]) -> Counts:
         """Give the counts for which the mask is true."""
-        if mask.all():
-            return self
+        return self if mask.all() else self._only(mask)
+
+    def _only(self, mask: NDArray[np.bool_]) -> Counts:
         return Counts(
             {name: level.keep(mask) for name, level in self.levels.items()},
             self.values.filter(pa.array(mask)),
@@ -95,6 +108,7 @@ def read_counts(nested: object, grouping: Grouping) -> Counts:
     """
     objects: list[Any] = [nested]
     levels: dict[GroupBy, Level] = {}
+    members = 0
     names = list(grouping.group_by)
     while names:
         name = names.pop(0)
@@ -108,7 +122,8 @@ def read_counts(nested: object, grouping: Grouping) -> Counts:
         for above in levels.values():
             above.codes = np.repeat(above.codes, lengths)
         levels[name] = level
-    return Counts(levels, _values(objects))
+        members += len(objects)
+    return Counts(levels, _values(objects), members)
 
 
 def _check_objects(objects: Sequence[Any], *, depth: int) -> None:
@@ -138,22 +153,28 @@ def _one_level(objects: list[dict[str, Any]]) -> tuple[Level, NDArray[np.int64],
 
 def _values(values: list[Any]) -> pa.Array:
     """Read counts: text of decimal digits by the documentation, bare numbers in one sample."""
-    try:
-        texts = pa.array(values, type=pa.string())
-    except (pa.ArrowTypeError, pa.ArrowInvalid):
-        texts = pa.array([_as_text(value) for value in values], type=pa.string())
+    texts = _texts(values)
     # Arrow reads text as strictly as we want, but that it takes "0x1f" and null too. Anything
     # with a letter in it has a byte beyond the digits.
-    letters = texts.buffers()[2]
+    letters = None if texts is None else texts.buffers()[2]
     beyond = letters is not None and np.frombuffer(letters, np.uint8).max(initial=0) > ord("9")
-    if texts.null_count or beyond:
+    if texts is None or texts.null_count or beyond:
         msg = "An answer has a count that is no whole number."
         raise AnswerError(msg)
-    try:
+    # Arrow's error holds the text, which is not to be a part of ours, be it as its context.
+    with suppress(pa.ArrowInvalid):
         return texts.cast(pa.int64())
-    except pa.ArrowInvalid:
-        msg = "An answer has a count that is no whole number of 64 bits."
-        raise AnswerError(msg) from None
+    msg = "An answer has a count that is no whole number of 64 bits."
+    raise AnswerError(msg)
+
+
+def _texts(values: list[Any]) -> pa.Array | None:
+    """Give counts as text, null where one is something else; None if some text is none."""
+    with suppress(pa.ArrowTypeError, pa.ArrowInvalid, UnicodeEncodeError):
+        return pa.array(values, type=pa.string())
+    with suppress(UnicodeEncodeError):
+        return pa.array([_as_text(value) for value in values], type=pa.string())
+    return None
 
 
 def _as_text(value: object) -> str | None:

@@ -13,6 +13,7 @@ from airflow_provider_engagement.data.schema import LONG_KEY
 __all__ = ["sum_rows"]
 
 _KEY: Final = [*LONG_KEY, "access", "tweet_created_at"]
+_BEYOND: Final = 2**63
 
 
 def sum_rows(rows: pa.Table, *, parts: int | None = None) -> pa.Table:
@@ -39,6 +40,16 @@ def sum_rows(rows: pa.Table, *, parts: int | None = None) -> pa.Table:
 
 
 def _too_large(rows: pa.Table) -> bool:
-    """Tell whether any sum may overflow: Arrow's grouped sum would wrap round unseen."""
-    largest = max(abs(value.as_py()) for value in pc.min_max(rows["value"]).values())
-    return bool(largest * rows.num_rows >= 2**63)
+    """Tell whether any sum overflows: Arrow's grouped sum would wrap round unseen."""
+    least, most = _ends(rows["value"])
+    if max(abs(least), abs(most)) * rows.num_rows < _BEYOND:
+        return False
+    place = rows.column_names.index("value")
+    exact = rows.set_column(place, "value", rows["value"].cast(pa.decimal128(38)))
+    least, most = _ends(exact.group_by(_KEY).aggregate([("value", "sum")])["value_sum"])
+    return least < -_BEYOND or most >= _BEYOND
+
+
+def _ends(values: pa.ChunkedArray) -> tuple[int, int]:
+    ends = pc.min_max(values)
+    return int(ends["min"].as_py()), int(ends["max"].as_py())

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from airflow_provider_engagement.api.client import Asked
 from airflow_provider_engagement.api.spec import EndpointName, GroupBy
 from airflow_provider_engagement.data.flatten import Origin, flatten
 from airflow_provider_engagement.pull.fetched import NO_ROWS, Fetched
+from airflow_provider_engagement.pull.progress import Course, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from airflow_provider_engagement.api.answer import Answer
     from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.plan import PlannedRequest
     from airflow_provider_engagement.api.query import Grouping, Query
     from airflow_provider_engagement.pull.pieces import Pieces
 
 __all__ = ["Fetcher"]
-
-log = logging.getLogger(__name__)
-
-_PROGRESS_EVERY: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +34,14 @@ class Fetcher:
     :param query: what is asked.
     :param origin: what all rows share; each request adds its own part.
     :param pieces: what earlier tries got, and where to keep what this one gets; None for nowhere.
+    :param course: until when it may go on, and who is told how far it has come.
     """
 
     client: EngagementClient
     query: Query
     origin: Origin
     pieces: Pieces | None = None
+    course: Course = field(default_factory=Course)
 
     def fetch_all(
         self, requests: Iterable[PlannedRequest], *, spared: Callable[[], Collection[str]]
@@ -52,15 +51,17 @@ class Fetcher:
         :param requests: the requests, in the order to send them.
         :param spared: tells which ids are known by now to give nothing; they are left out.
         :raises EngagementError: if one of them stays unanswered; the others are given up.
+        :raises OutOfTimeError: if the time is up. What is in flight is still kept.
         """
         waiting = list(requests)
-        progress = _Progress(len(waiting))
+        progress = Progress(len(waiting), self.course)
         waiting.reverse()
         most = self.client.settings.max_concurrency
         running: set[Future[Fetched]] = set()
         with ThreadPoolExecutor(most, thread_name_prefix="engagement") as threads:
             try:
                 while waiting or running:
+                    left = progress.time_left()
                     while waiting and len(running) < most:
                         planned = waiting.pop()
                         request = _without(planned, spared())
@@ -68,7 +69,7 @@ class Fetcher:
                             running.add(threads.submit(self._get, planned, request))
                         else:
                             progress.step()
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    done, running = wait(running, timeout=left, return_when=FIRST_COMPLETED)
                     for future in done:
                         progress.step()
                         yield future.result()
@@ -89,30 +90,27 @@ class Fetcher:
         return fetched
 
     def _fetch(self, request: PlannedRequest) -> Fetched:
-        asked = self.client.ask(self.query, request)
-        fetched = Fetched(request, asked)
+        fetched = Fetched(request, Asked())
         origin = replace(self.origin, access=request.access, asked=request.window)
-        rows: list[pa.Table] = []
-        parts: list[pa.Table] = []
-        for answer in asked.answers:
-            for grouping in self.query.groupings:
-                flat = flatten(
-                    answer,
-                    groupings=(grouping,),
-                    tweet_ids=request.tweet_ids,
-                    engagement_types=request.engagement_types,
-                    origin=origin,
-                )
-                (parts if _is_summed(grouping, self.query.endpoint.name) else rows).append(
-                    flat.table
-                )
-                fetched.seen |= flat.seen
-                fetched.strangers += flat.strangers
-            fetched.unsupported.update(answer.unsupported)
-        # The parsed answers are large, and nobody needs them any more.
-        asked.answers.clear()
-        fetched.rows = pa.concat_tables([NO_ROWS, *rows])
-        fetched.parts = pa.concat_tables([NO_ROWS, *parts])
+        rows, parts = [NO_ROWS], [NO_ROWS]
+
+        def take(answer: Answer, tweet_ids: tuple[str, ...]) -> None:
+            flat = flatten(
+                answer,
+                groupings=self.query.groupings,
+                tweet_ids=tweet_ids,
+                engagement_types=request.engagement_types,
+                origin=origin,
+            )
+            for grouping, table in zip(self.query.groupings, flat.tables, strict=True):
+                summed = _is_summed(grouping, self.query.endpoint.name)
+                (parts if summed else rows).append(table)
+            fetched.add(flat, answer)
+
+        # Read as they come: one that makes no sense is asked for again, like one that is torn.
+        asked = fetched.asked = self.client.ask(self.query, request, take=take)
+        fetched.rows = pa.concat_tables(rows)
+        fetched.parts = pa.concat_tables(parts)
         if not any(GroupBy.TWEET_ID in grouping.group_by for grouping in self.query.groupings):
             gone = asked.forbidden | asked.unavailable | asked.unanswered
             fetched.seen = set(request.tweet_ids) - gone
@@ -135,26 +133,3 @@ def _without(request: PlannedRequest, spared: Collection[str]) -> PlannedRequest
     if not spared:
         return request
     return replace(request, tweet_ids=tuple(i for i in request.tweet_ids if i not in spared))
-
-
-class _Progress:
-    """Says from time to time how far a pull has come.
-
-    :param total: requests to send.
-    """
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._began = self._said = time.monotonic()
-
-    def step(self) -> None:
-        """Count one, and say so if it is time."""
-        self._done += 1
-        now = time.monotonic()
-        if now - self._said >= _PROGRESS_EVERY:
-            self._said = now
-            left = (now - self._began) / self._done * (self._total - self._done)
-            log.info(
-                "%d of %d requests answered, about %.0f s left.", self._done, self._total, left
-            )

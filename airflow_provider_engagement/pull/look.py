@@ -42,11 +42,12 @@ def ask_now(client: EngagementClient, query: Query, tweet_ids: Sequence[str]) ->
 
 
 def _closed(coverage: Coverage) -> dict[str, Closed]:
-    return {
-        tweet_id: Closed(frozenset(fate.missing_types), fate.reason or "")
-        for tweet_id, fate in coverage.fates.items()
-        if fate.missing_types and fate.status is not _PASSING
-    }
+    closed = {}
+    for tweet_id, fate in coverage.fates.items():
+        types = frozenset(fate.missing_types) - frozenset(fate.lacking_types)
+        if types and fate.status is not _PASSING:
+            closed[tweet_id] = Closed(types, fate.reason or "")
+    return closed
 
 
 class _InMemory:

@@ -3,6 +3,8 @@
 A piece is named by what it is for, so that nothing but the pieces themselves says how far a pull
 has come: no cursor, no store, no job id can be wrong about it. The folder's name holds what was
 asked and in which life of the task, so that another question or a Clear starts afresh.
+
+Once the pull has landed, a note says so before the pieces go, and goes after them.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import io
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +23,7 @@ import pyarrow as pa
 from airflow_provider_engagement.api.client import Asked
 from airflow_provider_engagement.data.schema import LONG, arrow_schema
 from airflow_provider_engagement.pull.fetched import Fetched
+from airflow_provider_engagement.pull.outcome import Outcome
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.api.plan import PlannedRequest
@@ -33,6 +37,21 @@ _SCHEMA: Final = arrow_schema(LONG)
 _FACTS: Final = b"engagement"
 _OPTIONS: Final = {"compression": "zstd"}
 
+_ENDING: Final = ".arrow"
+_NOTE: Final = "landed.json"
+
+# As many as a pull sends by default.
+_DELETED_AT_ONCE: Final = 8
+
+# Nothing that was written by another version, or by another hand, is taken for ours.
+_UNREADABLE: Final = (
+    pa.ArrowException,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OSError,
+)
 
 # What a worker that was killed in its last try has left.
 _OLDEST: Final = timedelta(days=7)
@@ -54,6 +73,7 @@ class Pieces:
     day: date
     name: str
     _known: frozenset[str] = frozenset()
+    _has_note: bool = False
 
     @property
     def folder(self) -> str:
@@ -66,12 +86,25 @@ class Pieces:
         :param today: the day that it is.
         """
         names = self.store.names(f"{self.root}/")
-        self._known = frozenset(name for name in names if name.startswith(f"{self.folder}/"))
+        ours = {name for name in names if name.startswith(f"{self.folder}/")}
+        self._known = frozenset(name for name in ours if name.endswith(_ENDING))
+        self._has_note = self._note in ours
         oldest = f"{self.root}/{(today - _OLDEST).isoformat()}/"
         for name in names:
-            if name < oldest and name not in self._known:
+            if name < oldest and name not in ours:
                 self.store.delete(name)
         return len(self._known)
+
+    def outcome(self) -> Outcome | None:
+        """Give what an earlier try did if it has landed all; None if it has not."""
+        text = self.store.read(self._note) if self._has_note else None
+        if text is None:
+            return None
+        try:
+            return Outcome.unpacked(text)
+        except _UNREADABLE:
+            log.warning("%s cannot be read; all is landed again.", self.store.uri(self._note))
+            return None
 
     def load(self, request: PlannedRequest) -> Fetched | None:
         """Give what an earlier try got for a request; None if it is to be sent."""
@@ -81,8 +114,7 @@ class Pieces:
             return None
         try:
             return _unpacked(data, request)
-        except (pa.ArrowInvalid, ValueError, KeyError, TypeError, OSError):
-            # Nothing that was written by another version, or by another hand, becomes a row.
+        except _UNREADABLE:
             log.warning("%s cannot be read; its request is sent again.", self.store.uri(name))
             return None
 
@@ -90,19 +122,39 @@ class Pieces:
         """Keep what a request brought. Threads may do so side by side."""
         self.store.put_bytes(_packed(fetched), self._name(request), "application/octet-stream")
 
+    def finish(self, outcome: Outcome) -> None:
+        """Delete all pieces of a pull that has landed.
+
+        A try that is killed meanwhile leaves the note of it, so that the next one sends nothing.
+
+        :param outcome: what the pull did.
+        """
+        try:
+            self.store.put_bytes(outcome.packed(), self._note, "application/json")
+        except Exception:
+            # The rows have landed, whatever becomes of this.
+            log.warning("%s could not be written.", self.store.uri(self._note), exc_info=True)
+        self.clear()
+
     def clear(self) -> None:
         """Delete all pieces. What cannot be deleted now is swept out in a week."""
         try:
-            for name in self.store.names(f"{self.folder}/"):
-                self.store.delete(name)
+            names = [n for n in self.store.names(f"{self.folder}/") if n != self._note]
+            with ThreadPoolExecutor(_DELETED_AT_ONCE, thread_name_prefix="engagement") as threads:
+                list(threads.map(self.store.delete, names))
+            self.store.delete(self._note)
         except Exception:
             log.warning("%s could not be emptied.", self.store.uri(self.folder), exc_info=True)
+
+    @property
+    def _note(self) -> str:
+        return f"{self.folder}/{_NOTE}"
 
     def _name(self, request: PlannedRequest) -> str:
         window = request.window.body() if request.window else {}
         parts = [request.tweet_ids, request.engagement_types, str(request.access), window]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-        return f"{self.folder}/{digest[:40]}.arrow"
+        return f"{self.folder}/{digest[:40]}{_ENDING}"
 
 
 def _packed(fetched: Fetched) -> bytes:
@@ -113,6 +165,7 @@ def _packed(fetched: Fetched) -> bytes:
         "unanswered": sorted(fetched.asked.unanswered),
         "seen": sorted(fetched.seen),
         "unsupported": {key: sorted(types) for key, types in fetched.unsupported.items()},
+        "lacking": [[whom, sorted(types)] for whom, types in fetched.lacking.items()],
         "strangers": fetched.strangers,
     }
     schema = _SCHEMA.with_metadata({_FACTS: json.dumps(facts).encode()})
@@ -141,6 +194,7 @@ def _unpacked(data: bytes, request: PlannedRequest) -> Fetched:
         parts=parts.replace_schema_metadata(None).cast(_SCHEMA),
         seen=set(facts["seen"]),
         unsupported={key: frozenset(types) for key, types in facts["unsupported"].items()},
+        lacking={whom: frozenset(types) for whom, types in facts["lacking"]},
         strangers=int(facts["strangers"]),
         kept=True,
     )

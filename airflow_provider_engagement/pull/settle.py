@@ -21,6 +21,7 @@ _FOREIGN: Final = "belongs to another account"
 _FOREIGN_PUBLIC: Final = "belongs to another account: public counts only"
 _NOT_TOLD_APART: Final = "refused together with others, and not told apart within bounds"
 _ABSENT: Final = "absent from the answer"
+_PARTLY_ABSENT: Final = "some types are absent from the answer"
 
 
 def settle_unasked(plan: Plan, coverage: Coverage) -> None:
@@ -57,16 +58,20 @@ def _fate(tweet_id: str, fetched: Fetched, plan: Plan) -> Fate:
         return Fate(Status.FORBIDDEN, _FOREIGN, None, wanted)
     if tweet_id in asked.unanswered:
         return Fate(Status.UNANSWERED, _NOT_TOLD_APART, None, wanted)
+    lacking = fetched.lacking.get(tweet_id, frozenset())
     if tweet_id not in fetched.seen:
-        if listed:
+        if listed and not lacking:
             return Fate(Status.UNSUPPORTED, _UNSUPPORTED, None, wanted)
         return Fate(Status.UNANSWERED, _ABSENT, None, wanted)
     missing = tuple(
-        name for name in wanted if name in listed or name not in request.engagement_types
+        name
+        for name in wanted
+        if name in listed or name in lacking or name not in request.engagement_types
     )
     reason = None
     if missing:
-        reason = _UNSUPPORTED if listed else _TOO_OLD
+        reason = _PARTLY_ABSENT if lacking else _UNSUPPORTED if listed else _TOO_OLD
     if request.access is Access.PUBLIC and plan.query.access is Access.OWNER:
         reason = _FOREIGN_PUBLIC
-    return Fate(Status.ANSWERED, reason, request.access, missing)
+    told = tuple(name for name in missing if name in lacking)
+    return Fate(Status.ANSWERED, reason, request.access, missing, told)

@@ -26,16 +26,20 @@ from airflow_provider_engagement.data.coverage import Coverage, Status
 from airflow_provider_engagement.data.flatten import Origin
 from airflow_provider_engagement.data.sums import sum_rows
 from airflow_provider_engagement.pull.fetch import Fetcher
+from airflow_provider_engagement.pull.outcome import Outcome, Tally
+from airflow_provider_engagement.pull.progress import Course
 from airflow_provider_engagement.pull.settle import settle, settle_unasked
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.window import Window
-    from airflow_provider_engagement.data.sink import Landed, Sink
+    from airflow_provider_engagement.data.sink import Sink
     from airflow_provider_engagement.pull.fetched import Fetched
     from airflow_provider_engagement.pull.pieces import Pieces
 
-__all__ = ["Moment", "Outcome", "Tally", "pull", "survey"]
+__all__ = ["Moment", "pull", "survey"]
 
 log = logging.getLogger(__name__)
 
@@ -60,63 +64,6 @@ class Moment:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What a pull has done so far, in figures; true at any moment, also when it fails.
-
-    :param requests: requests sent, retries included.
-    :param refused: how many of them the service refused for their rate.
-    :param retried: how many of them were tries after the first.
-    :param kept: requests that an earlier try of the task had answered.
-    :param rows: rows handed to the sink.
-    :param incomplete: rows left out since their period was not whole.
-    :param strangers: counts of what was never asked for.
-    :param sums_left_out: sums that not every request was answered for.
-    """
-
-    requests: int = 0
-    refused: int = 0
-    retried: int = 0
-    kept: int = 0
-    rows: int = 0
-    incomplete: int = 0
-    strangers: int = 0
-    sums_left_out: int = 0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a pull did.
-
-    :param landed: where its rows are.
-    :param summary: all of it in figures, JSON-able, below 10 kB at any size.
-    """
-
-    landed: Landed
-    summary: dict[str, object]
-    tally: Tally
-    coverage: Coverage
-
-    def __str__(self) -> str:
-        tally, stats = self.tally, self.landed.stats
-        where = self.landed.table or ", ".join(self.landed.uris[:3]) or "memory"
-        told = [
-            f"{tally.requests:,} requests ({tally.retried:,} retried, {tally.refused:,} refused)"
-        ]
-        told += [f"{tally.kept:,} kept from earlier tries"] * bool(tally.kept)
-        told += [
-            f"{name.replace('_', ' ')}: {value:,}"
-            for name, value in stats.items()
-            if isinstance(value, int)
-        ]
-        fates = (f"{n:,} {status}" for status in Status if (n := self.coverage.count(status)))
-        return (
-            f"{tally.rows:,} rows in {where}, by {', '.join(told)}. "
-            f"Of {len(self.coverage.tweet_ids):,} Tweets: {', '.join(fates)}; "
-            "each stands in the coverage."
-        )
-
-
-@dataclass(slots=True)
 class _Pull:
     """One pull under way: what it is about, and what it has gathered."""
 
@@ -128,7 +75,9 @@ class _Pull:
     coverage: Coverage
     tally: Tally
     pieces: Pieces | None = None
+    course: Course = field(default_factory=Course)
     parts: list[pa.Table] = field(default_factory=list)
+    lacking: dict[str, set[str | None]] = field(default_factory=dict)
 
     def run(self) -> None:
         """Send everything, and write what comes."""
@@ -143,7 +92,7 @@ class _Pull:
             snapshot_at=self.moment.snapshot_at,
             span=self.moment.span,
         )
-        fetcher = Fetcher(self.client, query, origin, self.pieces)
+        fetcher = Fetcher(self.client, query, origin, self.pieces, self.course)
         for fetched in fetcher.fetch_all(self.plan.requests, spared=lambda: coverage.gone):
             self._take(fetched)
         second = self._second_look(fetcher)
@@ -165,6 +114,9 @@ class _Pull:
         self.tally.kept += fetched.kept
         settle(fetched, self.plan, self.coverage)
         self._write(fetched.rows)
+        for whom, types in fetched.lacking.items():
+            for name in types:
+                self.lacking.setdefault(name, set()).add(whom)
         if fetched.parts.num_rows:
             self.parts.append(fetched.parts)
 
@@ -223,11 +175,11 @@ class _Pull:
         of_all = parts.filter(parts["tweet_id"].is_null())
         missing = sorted(coverage.torn | coverage.with_status(Status.UNANSWERED))
         whole = of_tweets.filter(pc.invert(_is_in(of_tweets["tweet_id"], missing)))
-        summed = [sum_rows(whole)]
+        summed = [sum_rows(_without(whole, self.lacking))]
         self.tally.sums_left_out += sum_rows(of_tweets).num_rows - summed[0].num_rows
         # Requests of 28hr are of the same hours only if the clock did not strike between them.
         needed = len(self.plan.requests) if self._needs_every_request() else None
-        total = sum_rows(of_all, parts=needed)
+        total = sum_rows(_without(of_all, self.lacking), parts=needed)
         self.tally.sums_left_out += sum_rows(of_all).num_rows - total.num_rows
         if missing:
             self.tally.sums_left_out += total.num_rows
@@ -291,6 +243,7 @@ def pull(
     keep_incomplete: bool = True,
     tally: Tally | None = None,
     pieces: Pieces | None = None,
+    course: Course | None = None,
 ) -> Outcome:
     """Send a plan's requests and land their rows: all of them, or none.
 
@@ -304,18 +257,28 @@ def pull(
     :param tally: is kept up while the pull runs, for whoever wants to know after a failure too.
     :param pieces: where finished requests are kept until the pull has landed, for a retry to take
         up; None for nowhere.
+    :param course: until when it may go on, and who is told how far it has come.
     :raises MissingCountsError: if more do, or none has one. Nothing is written then.
     :raises EngagementError: if a request stays unanswered. Nothing is written then.
     """
     coverage = Coverage(plan.tweet_ids)
     under_way = _Pull(
-        client, plan, sink, moment, keep_incomplete, coverage, tally or Tally(), pieces
+        client,
+        plan,
+        sink,
+        moment,
+        keep_incomplete,
+        coverage,
+        tally or Tally(),
+        pieces,
+        course or Course(),
     )
     try:
         sink.prepare()
-        found = pieces.find(today=datetime.now(UTC).date()) if pieces else 0
-        if found:
-            log.info("An earlier try has left the answers of %d requests.", found)
+        if pieces and (earlier := _earlier(pieces)):
+            sink.discard()
+            pieces.clear()
+            return earlier
         under_way.run()
         under_way.check_missing(max_missing_share)
         under_way.write_sums()
@@ -331,11 +294,23 @@ def pull(
     except BaseException:
         sink.discard()
         raise
-    if pieces:
-        pieces.clear()
     summary["coverage"] = landed.coverage
     summary["landed"] = landed.stats
-    return Outcome(landed, summary, under_way.tally, coverage)
+    outcome = Outcome(landed, summary, under_way.tally)
+    if pieces:
+        pieces.finish(outcome)
+    return outcome
+
+
+def _earlier(pieces: Pieces) -> Outcome | None:
+    """See how far an earlier try has come, and give what it did if it has landed all."""
+    found = pieces.find(today=datetime.now(UTC).date())
+    outcome = pieces.outcome()
+    if outcome is not None:
+        log.info("An earlier try has landed all of it: nothing is sent.")
+    elif found:
+        log.info("An earlier try has left the answers of %d requests.", found)
+    return outcome
 
 
 def survey(client: EngagementClient, plan: Plan, sink: Sink, *, moment: Moment) -> Coverage:
@@ -355,6 +330,16 @@ def survey(client: EngagementClient, plan: Plan, sink: Sink, *, moment: Moment) 
 
 def _text(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def _without(rows: pa.Table, lacking: Mapping[str, Collection[str | None]]) -> pa.Table:
+    """Leave out what some answer does not speak of: by type, the ids; None for all Tweets."""
+    for name, whom in lacking.items():
+        ids = pa.array(whom, type=pa.string())
+        listed = pc.is_in(rows["tweet_id"], value_set=ids)
+        of_type = pc.fill_null(pc.equal(rows["engagement_type"], name), fill_value=False)
+        rows = rows.filter(pc.invert(pc.and_(listed, of_type)))
+    return rows
 
 
 def _is_in(ids: pa.ChunkedArray, listed: list[str]) -> pa.ChunkedArray:

@@ -1,0 +1,194 @@
+"""What is sent in place of good answers, and what comes of it: docs/reference/faults.md."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hostile.wire import Good, Wire
+
+from airflow_provider_engagement.api import errors
+from airflow_provider_engagement.api.client import EngagementClient, Retry
+from airflow_provider_engagement.api.errors import EngagementError
+from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.window import DAY, Window
+from airflow_provider_engagement.operators.sinks import RowsSink
+from airflow_provider_engagement.pull import Moment, Outcome, pull
+from airflow_provider_engagement.simulator import Simulator, World
+from tools.hostile.cases import CASES
+from tools.hostile.kinds import Case, Gives
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from airflow_provider_engagement.data.sink import Landed
+    from airflow_provider_engagement.simulator.service import Request
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+TODAY = NOW.replace(hour=0, minute=0, second=0)
+WORLD = World(seed=5, accounts=("acme",), now=NOW)
+IDS = WORLD.tweets("acme", 5, since=TODAY - 20 * DAY, until=TODAY - 5 * DAY)
+SPAN = Window(TODAY - 2 * DAY, TODAY)
+TYPES = ["favorites", "replies", "video_views"]
+QUICK = Retry(attempts=3, first_wait=0.001, longest_wait=0.001)
+
+Cells = dict[tuple[str, str, str | None], int]
+
+
+class Landing(RowsSink):
+    """Keeps rows and coverage in memory."""
+
+    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> Landed:
+        self.coverage = coverage.to_pylist()
+        return super().commit(coverage, manifest)
+
+    def cells(self) -> Cells:
+        rows = self.rows()
+        cells = {(r["tweet_id"], r["engagement_type"], r["period_start"]): r["value"] for r in rows}
+        assert len(cells) == len(rows), "a count is there twice"
+        return cells
+
+    def missing(self) -> set[tuple[str, str]]:
+        """Give each Tweet and type that the coverage says to be missing, with a reason."""
+        return {
+            (row["tweet_id"], name)
+            for row in self.coverage
+            if row["reason"]
+            for name in (row["missing_types"] or "").split(",")
+        }
+
+
+def settings_for(url: str, asked: str, **changes: Any) -> Settings:
+    keys = {name: Secret(text) for name, text in WORLD.credentials("acme").items()}
+    if asked == "token":
+        del keys["bearer_token"]
+    endpoint = f"{url}/oauth2/token"
+    return Settings(Credentials(**keys), "acme", host=url, oauth2_endpoint=endpoint, **changes)
+
+
+def pulled(settings: Settings, asked: str, folder: Path) -> tuple[Outcome, Landing]:
+    """Pull counts, by the hour or day where the endpoint has those."""
+    endpoint = "totals" if asked == "token" else asked
+    # Without a private type the app-only token is what is asked with.
+    types = TYPES if asked == "token" else ["impressions", *TYPES]
+    span = SPAN if endpoint == "historical" else None
+    query = build_query(endpoint, has_owner=True, engagement_types=types)
+    sink = Landing()
+    with EngagementClient(settings, retry=QUICK, pace_directory=folder) as client:
+        plan = make_plan(query, IDS, now=NOW, window=span)
+        return pull(client, plan, sink, moment=Moment(NOW, span)), sink
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cells]:
+    """Give the counts that good answers bring, which equal what the simulator's world knows."""
+    found: dict[str, Cells] = {}
+    with Simulator(WORLD) as service:
+        for asked in ("totals", "token", "28hr", "historical"):
+            settings, folder = settings_for(service.url, asked), tmp_path_factory.mktemp(asked)
+            found[asked] = pulled(settings, asked, folder)[1].cells()
+    for (tweet_id, name, _), value in found["totals"].items():
+        assert value == WORLD.count(tweet_id, name)
+    for (tweet_id, name, start), value in found["historical"].items():
+        day = datetime.fromisoformat(str(start))
+        assert value == WORLD.count_between(tweet_id, name, day, day + DAY)
+    hours = {start for _, _, start in found["28hr"]}
+    assert [len(cells) for cells in found.values()] == [20, 15, 20 * len(hours), 20 * 2]
+    return found
+
+
+class Sender:
+    """Sends hostile answers, so many times, and good ones from then on."""
+
+    def __init__(self, case: Case, way: int, times: float) -> None:
+        self._good = Good(WORLD)
+        self._case, self._way = case, way
+        self._left = times
+
+    def say(self, request: Request) -> Iterable[bytes]:
+        is_token = request.path == "/oauth2/token"
+        if self._left <= 0 or is_token is not (self._case.asked == "token"):
+            return self._good.say(request)
+        self._left -= 1
+        return self._case.made[self._way](self._good.document(request))
+
+
+EVERY = [
+    pytest.param(case, way, id=f"{case.name}, {way}" if len(case.made) > 1 else case.name)
+    for case in CASES
+    for way in range(len(case.made))
+]
+FOREVER = float("inf")
+
+
+@pytest.mark.parametrize(("case", "way"), EVERY)
+def test_what_comes_of_it_once(
+    case: Case, way: int, tmp_path: Path, truth: dict[str, Cells]
+) -> None:
+    if case.gives in {Gives.FAILS, Gives.ENDS}:
+        with sent(case, way, FOREVER) as (wire, settings):
+            check_error(case, settings, tmp_path)
+            # Not tried in vain; but where a refusal names no Tweets, they are asked for in halves,
+            # and then app-only.
+            assert len(wire.requests) <= (20 if case.error == "MissingCountsError" else 3)
+        return
+    with sent(case, way, 1) as (_, settings):
+        outcome, sink = pulled(settings, case.asked, tmp_path)
+    assert outcome.summary["requests_retried"] == (1 if case.gives is Gives.AGAIN else 0)
+    strangers = outcome.summary["counts_never_asked_for"]
+    assert bool(strangers) is (case.gives is Gives.ASIDE)
+    cells, whole = sink.cells(), truth[case.asked]
+    assert cells == {key: whole[key] for key in cells}
+    missing = whole.keys() - cells.keys()
+    assert bool(missing) is (case.gives is Gives.LISTED)
+    assert {key[:2] for key in missing} == sink.missing()
+
+
+@pytest.mark.parametrize(
+    ("case", "way"), [one for one in EVERY if one.values[0].gives is Gives.AGAIN]
+)
+def test_what_comes_of_it_if_it_goes_on(case: Case, way: int, tmp_path: Path) -> None:
+    with sent(case, way, FOREVER) as (wire, settings):
+        check_error(case, settings, tmp_path)
+        assert len(wire.requests) == QUICK.attempts
+
+
+class sent:  # noqa: N801 - reads as what it does
+    """Let a case's answers be sent."""
+
+    def __init__(self, case: Case, way: int, times: float) -> None:
+        self._asked = case.asked
+        # Each try of what never ends takes as long as it may; all others may take their time.
+        self._timeout = 0.3 if "too long" in case.says or "could not be" in case.says else 60.0
+        self._wire = Wire(Sender(case, way, times).say)
+
+    def __enter__(self) -> tuple[Wire, Settings]:
+        self._wire.__enter__()
+        return self._wire, settings_for(self._wire.url, self._asked, timeout=self._timeout)
+
+    def __exit__(self, *_: object) -> None:
+        self._wire.__exit__()
+
+
+def check_error(case: Case, settings: Settings, folder: Path) -> None:
+    with pytest.raises(EngagementError) as caught:
+        pulled(settings, case.asked, folder)
+    check(caught.value, case.error, case.says)
+    retried = case.gives in {Gives.AGAIN, Gives.ENDS}
+    assert caught.value.retryable is retried
+
+
+def check(error: EngagementError, name: str, says: str) -> None:
+    assert isinstance(error, getattr(errors, name))
+    assert says in str(error)
+    assert len(str(error)) < 2000
+    assert str(error).isprintable()
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own

@@ -1,0 +1,283 @@
+"""Answers that lack something, or speak of too much, in pulls of several requests."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tracemalloc
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from hostile.wire import Good, Wire
+
+from airflow_provider_engagement.api.client import EngagementClient, Retry
+from airflow_provider_engagement.api.errors import AnswerError, ServiceError
+from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.transport import MAX_ANSWER_BYTES
+from airflow_provider_engagement.api.window import DAY, Window
+from airflow_provider_engagement.data.gcs import GcsStore
+from airflow_provider_engagement.data.schema import LONG, arrow_schema
+from airflow_provider_engagement.operators.sinks import RowsSink
+from airflow_provider_engagement.pull import Moment, Outcome, pull
+from airflow_provider_engagement.pull.look import ask_now
+from airflow_provider_engagement.pull.pieces import Pieces
+from airflow_provider_engagement.simulator import World
+from tools.hostile import made
+from tools.hostile.made import grouping, http
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from airflow_provider_engagement.data.sink import Landed
+    from airflow_provider_engagement.simulator.service import Request
+    from tools.clients import Gcs
+
+    Change = Callable[[dict[str, Any], list[str]], object]
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+TODAY = NOW.replace(hour=0, minute=0, second=0)
+WORLD = World(seed=5, accounts=("acme",), now=NOW)
+TYPES = ["impressions", "favorites"]
+ONCE = Retry(attempts=1)
+
+
+class Landing(RowsSink):
+    """Keeps rows, and what the coverage says to be missing."""
+
+    def commit(self, coverage: pa.Table, manifest: dict[str, object]) -> Landed:  # type: ignore[override]  # narrower
+        self.missing = {
+            row["tweet_id"]: (row["status"], row["reason"], row["missing_types"])
+            for row in coverage.to_pylist()
+            if row["missing_types"]
+        }
+        return super().commit(coverage, manifest)
+
+
+class Service:
+    """Answers well, but for what is changed in each answer's object, told which ids it is of."""
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.wire = Wire(self.say)
+        self._good = Good(WORLD)
+
+    def say(self, request: Request) -> Iterable[bytes]:
+        document = self._good.document(request)
+        instead = self.change(document, json.loads(request.body)["tweet_ids"])
+        yield instead if isinstance(instead, bytes) else http(json.dumps(document).encode())
+
+    def pull(
+        self,
+        ids: list[str],
+        folder: Path,
+        *,
+        endpoint: str = "totals",
+        span: Window | None = None,
+        pieces: Pieces | None = None,
+        **asked: Any,
+    ) -> tuple[Outcome, Landing]:
+        query = build_query(endpoint, has_owner=True, engagement_types=TYPES, **asked)
+        sink = Landing()
+        with self.client(folder) as client:
+            plan = make_plan(query, ids, now=NOW, window=span)
+            return pull(client, plan, sink, moment=Moment(NOW, span), pieces=pieces), sink
+
+    def client(self, folder: Path) -> EngagementClient:
+        keys = {name: Secret(text) for name, text in WORLD.credentials("acme").items()}
+        settings = Settings(Credentials(**keys), "acme", host=self.wire.url, max_concurrency=1)
+        return EngagementClient(settings, retry=ONCE, pace_directory=folder)
+
+
+def some(count: int, days: int = 20) -> list[str]:
+    return WORLD.tweets("acme", count, since=TODAY - days * DAY, until=TODAY - 3 * DAY)
+
+
+def values(sink: RowsSink) -> dict[tuple[str | None, str], int]:
+    rows = sink.rows()
+    found = {(row["tweet_id"], row["engagement_type"]): row["value"] for row in rows}
+    assert len(found) == len(rows), "a count is there twice"
+    return found
+
+
+def test_an_answer_of_half_of_the_tweets_does_not_speak_for_the_others(tmp_path: Path) -> None:
+    ids = some(4)
+    whole: dict[str, Any] = {}
+
+    def change(document: dict[str, Any], asked: list[str]) -> bytes | None:
+        if len(asked) == len(ids):
+            whole.update(grouping(document))
+            return http(b'{"errors": ["Forbidden to access tweets"]}', status=403)
+        grouping(document).update(whole)
+        return None
+
+    service = Service(change)
+    with service.wire:
+        outcome, sink = service.pull(ids, tmp_path)
+    truth = {(item, name): WORLD.count(item, name) for item in ids for name in TYPES}
+    assert values(sink) == truth
+    assert outcome.summary["counts_never_asked_for"] == len(truth)
+
+
+def forget_once(tweet_id: str) -> Change:
+    """Let the first answer that has counts of a Tweet say nothing of its favorites."""
+    forgotten: list[str] = []
+
+    def change(document: dict[str, Any], asked: list[str]) -> None:
+        if tweet_id in asked and not forgotten:
+            forgotten.append(tweet_id)
+            del grouping(document)[tweet_id]["favorites"]
+
+    return change
+
+
+def test_a_sum_over_windows_is_absent_where_one_of_them_lacks_its_part(tmp_path: Path) -> None:
+    ids, span = some(3, days=90), Window(TODAY - 80 * DAY, TODAY)
+    service = Service(forget_once(ids[0]))
+    with service.wire:
+        outcome, sink = service.pull(
+            ids, tmp_path, endpoint="historical", span=span, granularity="total"
+        )
+    truth = {
+        (item, name): WORLD.count_between(item, name, span.start, span.end)
+        for item in ids
+        for name in TYPES
+    }
+    del truth[ids[0], "favorites"]
+    assert values(sink) == truth
+    assert outcome.summary["sums_left_out"] == 1
+    lacking = ("answered", "some types are absent from the answer", "favorites")
+    assert sink.missing == {ids[0]: lacking}
+
+
+def test_a_sum_over_tweets_is_absent_where_a_request_lacks_its_part(tmp_path: Path) -> None:
+    ids = some(300)
+    answers: list[int] = []
+
+    def change(document: dict[str, Any], asked: list[str]) -> None:
+        answers.append(len(asked))
+        if len(answers) == 1:
+            del grouping(document)["favorites"]
+
+    service = Service(change)
+    with service.wire:
+        outcome, sink = service.pull(
+            ids, tmp_path, groupings={"all": {"group_by": ["engagement.type"]}}
+        )
+    assert answers == [250, 50]
+    total = sum(WORLD.count(item, "impressions") for item in ids)
+    assert values(sink) == {(None, "impressions"): total}
+    assert outcome.summary["sums_left_out"] == 1
+
+
+def test_what_an_answer_lacked_is_still_known_to_the_next_try(tmp_path: Path, gcs: Gcs) -> None:
+    ids = some(300)
+    forget = forget_once(ids[0])
+    broken = [True]
+
+    def change(document: dict[str, Any], asked: list[str]) -> bytes | None:
+        forget(document, asked)
+        return http(b"", status=503) if len(asked) == 50 and broken else None
+
+    service = Service(change)
+    store = GcsStore(gcs.client, gcs.make_bucket().name)
+    pieces = Pieces(store=store, root="staging", day=TODAY.date(), name="one")
+    with service.wire:
+        with pytest.raises(ServiceError):
+            service.pull(ids, tmp_path, pieces=pieces)
+        broken.clear()
+        outcome, sink = service.pull(ids, tmp_path, pieces=pieces)
+    assert outcome.summary["requests_kept_from_earlier_tries"] == 1
+    truth = {(item, name): WORLD.count(item, name) for item in ids for name in TYPES}
+    del truth[ids[0], "favorites"]
+    assert values(sink) == truth
+    assert sink.missing.keys() == {ids[0]}
+
+
+def arrow_with(facts: object) -> bytes:
+    """Make a piece as far as Arrow goes, that says this of itself."""
+    schema = arrow_schema(LONG).with_metadata({b"engagement": json.dumps(facts).encode()})
+    buffer = io.BytesIO()
+    for _ in range(2):
+        with pa.ipc.new_stream(buffer, schema) as stream:
+            stream.write_table(schema.empty_table())
+    return buffer.getvalue()
+
+
+FACTS = {"tweet_ids": [], "forbidden": [], "unavailable": [], "unanswered": [], "seen": []}
+NO_PIECES = {
+    "nothing": b"",
+    "text": b"torn",
+    "half a piece": arrow_with(FACTS)[:-100],
+    "one without facts": arrow_with(FACTS),
+    "one with a list for facts": arrow_with([FACTS]),
+    "one with a list where names belong": arrow_with({**FACTS, "unsupported": [], "lacking": 1}),
+}
+
+
+@pytest.mark.parametrize("left", NO_PIECES.values(), ids=NO_PIECES)
+def test_a_piece_that_is_none_is_asked_for_again(tmp_path: Path, gcs: Gcs, left: bytes) -> None:
+    ids = some(300)
+    broken = [True]
+
+    def change(_: dict[str, Any], asked: list[str]) -> bytes | None:
+        return http(b"", status=503) if len(asked) == 50 and broken else None
+
+    service = Service(change)
+    store = GcsStore(gcs.client, gcs.make_bucket().name)
+    pieces = Pieces(store=store, root="staging", day=TODAY.date(), name="one")
+    with service.wire:
+        with pytest.raises(ServiceError):
+            service.pull(ids, tmp_path, pieces=pieces)
+        (name,) = store.names("staging/")
+        store.put_bytes(left, name, "application/octet-stream")
+        broken.clear()
+        outcome, sink = service.pull(ids, tmp_path, pieces=pieces)
+    assert outcome.summary["requests_kept_from_earlier_tries"] == 0
+    assert len(values(sink)) == len(ids) * len(TYPES)
+    assert store.names("staging/") == []
+
+
+def test_what_one_look_lacks_may_be_in_the_next(tmp_path: Path) -> None:
+    ids = some(2)
+    service = Service(forget_once(ids[0]))
+    query = build_query("totals", has_owner=True, engagement_types=TYPES)
+    with service.wire, service.client(tmp_path) as client:
+        first, second = (ask_now(client, query, ids) for _ in range(2))
+    assert first.closed == second.closed == {}
+    assert first.counts[ids[0]].keys() == {"impressions"}
+    assert second.counts[ids[0]] == {name: WORLD.count(ids[0], name) for name in TYPES}
+
+
+AWAY = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nConnection: close\r\n\r\n"
+TWICE = gzip.compress(gzip.compress(bytes(2**30), 1), 1)  # a GiB, in a few kB
+ENDLESS = {
+    "gzip": made.bomb,
+    "gzip of nothing": made.inflates_to_nothing,
+    "arrays": made.endless(made.HEAD + b"\r\n", b"[]," * 2**14),
+    "a redirect": made.endless(AWAY, b" " * 2**16),
+    "gzip within gzip": made.fixed(TWICE, "Content-Encoding: gzip, gzip"),
+}
+
+
+@pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
+def test_no_answer_takes_more_memory_than_its_bound(tmp_path: Path, answer: made.Made) -> None:
+    service = Service(lambda *_: None)
+    with service.wire:
+        service.pull(some(3), tmp_path)  # what is loaded but once is there by now
+        service.wire.say = lambda _: answer({})
+        tracemalloc.start()
+        try:
+            with pytest.raises(AnswerError):
+                service.pull(some(3), tmp_path)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    # What is sent and what comes of it, each bounded; and what the sender itself holds.
+    assert most < 3 * MAX_ANSWER_BYTES
