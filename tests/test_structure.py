@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -21,7 +22,6 @@ from tools.env import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PACKAGE = "airflow_provider_engagement"
 FOLDER = ROOT / PACKAGE
@@ -36,12 +36,8 @@ SOURCES = {module_name(path): path for path in sorted(FOLDER.rglob("*.py"))}
 
 
 def area_of(module: str) -> str:
-    """Tell the part of the package that a module is in; the spine is what lies in no folder."""
-    name = module.removeprefix(PACKAGE).removeprefix(".")
-    part = name.partition(".")[0]
-    if name in {"", "get_provider_info"} or (FOLDER / part).is_dir():
-        return part
-    return "pull"
+    """Tell the part of the package that a module is in: a folder, or itself."""
+    return module.removeprefix(PACKAGE).removeprefix(".").partition(".")[0]
 
 
 def modules_of(*areas: str) -> list[str]:
@@ -197,12 +193,16 @@ BELOW = {
     "get_provider_info": set(),
     "api": {"api"},
     "data": {"api", "data"},
+    "compat": {"api"},
     "hooks": {"api", "hooks", "get_provider_info"},
+    "policies": {"api", "compat"},
     "simulator": {"simulator"},
     "pull": {"api", "data", "pull"},
     "triggers": {"api", "data", "hooks", "pull", "triggers"},
     "sensors": {"api", "data", "hooks", "pull", "triggers", "sensors", "operators"},
-    "operators": {"api", "data", "hooks", "pull", "triggers", "operators"},
+    "operators": {
+        *("api", "compat", "data", "hooks", "policies", "pull", "triggers", "operators"),
+    },
     "transfers": {"api", "data", "hooks", "pull", "operators", "transfers"},
 }
 FOR_THE_SIMULATOR = {f"{PACKAGE}.api.spec", f"{PACKAGE}.api.tweet_id"}
@@ -339,6 +339,7 @@ NOT_TEMPLATED = {
     "incomplete",
     "layout",
     "retries",
+    "retry_policy",
     "write_mode",
 }
 
@@ -389,3 +390,11 @@ def test_what_is_installed_is_what_is_tested() -> None:
     editable = json.loads(told or "{}").get("dir_info", {}).get("editable", False)
     lies_here = airflow_provider_engagement.__file__ == str(FOLDER / "__init__.py")
     assert lies_here is editable
+    installed = Path(airflow_provider_engagement.__file__).parent
+    differing = [
+        str(path.relative_to(FOLDER))
+        for path in (*SOURCES.values(), FOLDER / "py.typed")
+        if not (there := installed / path.relative_to(FOLDER)).exists()
+        or there.read_bytes() != path.read_bytes()
+    ]
+    assert differing == [], "the wheel is older than the tree: run `make test-2.11`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +15,9 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_engagement.api.errors import EngagementError, UsageError
 from airflow_provider_engagement.api.query import GRANULARITIES, Query, build_query
 from airflow_provider_engagement.api.spec import EndpointName, GroupBy
+from airflow_provider_engagement.compat import DefaultsWhenMapped, retry_policy_kwargs
 from airflow_provider_engagement.operators.job import Job
+from airflow_provider_engagement.policies.retry import DEFAULT_RETRY_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.data.sink import Landed, Sink
-    from airflow_provider_engagement.pull import Moment, Outcome
+    from airflow_provider_engagement.pull import Moment
     from airflow_provider_engagement.pull.pieces import Pieces
 
 __all__ = ["SUMMARY_KEY", "EngagementPullOperator", "one_of"]
@@ -33,7 +36,7 @@ __all__ = ["SUMMARY_KEY", "EngagementPullOperator", "one_of"]
 SUMMARY_KEY = "summary"
 
 
-class EngagementPullOperator(BaseOperator):
+class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
     """Pulls engagement counts of Tweets. The base of the operators and transfers.
 
     :param endpoint: which endpoint to ask.
@@ -62,6 +65,8 @@ class EngagementPullOperator(BaseOperator):
     :param engagement_conn_id: the connection, which is one owner of Tweets (templated).
     :param retries: tries after the first, as on every Airflow task; here 3 unless the DAG's
         ``default_args`` say otherwise. A fault that no retry can mend fails the task at once.
+    :param retry_policy: when to try again, as on every Airflow task from 3.3.2 on; here
+        ``EngagementRetryPolicy()``, which waits as long as the service says.
     """
 
     template_fields: Sequence[str] = (
@@ -83,6 +88,9 @@ class EngagementPullOperator(BaseOperator):
     }
     ui_color = "#e8f5fd"
 
+    # What was asked and where it landed, once it has.
+    _written: tuple[str, Landed] | None = None
+
     def __init__(
         self,
         *,
@@ -99,10 +107,11 @@ class EngagementPullOperator(BaseOperator):
         max_snapshot_age: timedelta = timedelta(hours=24),
         plan_only: bool = False,
         engagement_conn_id: str = "engagement_default",
-        retries: int = 3,
+        retries: int = DefaultsWhenMapped.default_retries,
+        retry_policy: Any = DEFAULT_RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retries=retries, **kwargs)
+        super().__init__(retries=retries, **retry_policy_kwargs(retry_policy), **kwargs)
         # A mapped task is made when its collection is known, which may be empty like any other.
         mapped = getattr(self, "_BaseOperator__from_mapped", False)
         if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
@@ -133,13 +142,13 @@ class EngagementPullOperator(BaseOperator):
         :returns: ``{"table" or "uris", "rows", "window"}``; the XCom ``summary`` holds the rest.
         """
         try:
-            return self._execute(context)
+            return self._execute(context, began=time.monotonic())
         except EngagementError as error:
             if error.retryable:
                 raise
             raise AirflowFailException(str(error)) from error
 
-    def _execute(self, context: Context) -> Any:
+    def _execute(self, context: Context, *, began: float) -> Any:
         from airflow_provider_engagement.hooks.engagement import EngagementHook
         from airflow_provider_engagement.operators.run import as_bool, as_share
 
@@ -160,7 +169,9 @@ class EngagementPullOperator(BaseOperator):
             if len(plan.too_young) == len(plan.tweet_ids):
                 self.log.warning("All Tweets were made after the range: nothing is asked.")
                 return self.nothing(moment.describe())
-            job = Job(context=context, plan=plan, settings=client.settings, moment=moment)
+            job = Job(
+                context=context, plan=plan, settings=client.settings, moment=moment, began=began
+            )
             return self._pull(job, client, max_missing_share)
 
     def _moment(
@@ -224,8 +235,15 @@ class EngagementPullOperator(BaseOperator):
         plan = make_plan(query, tweet_ids, now=datetime.now(UTC), window=window)
         self.log.info("Plan: %s", plan)
         minutes = plan.minutes(client.settings.requests_per_minute.get(query.endpoint.name))
-        if minutes is not None:
-            self.log.info("At the contract's pace that takes %.0f s.", minutes * 60)
+        seconds = 60 * (minutes or 0.0)
+        if self.execution_timeout and seconds > self.execution_timeout.total_seconds():
+            self.log.warning(
+                "At the contract's pace that takes %.0f s, and the execution_timeout is %.0f s.",
+                seconds,
+                self.execution_timeout.total_seconds(),
+            )
+        elif minutes is not None:
+            self.log.info("At the contract's pace that takes %.0f s.", seconds)
         return plan
 
     def _skip_if_late(self, snapshot_at: datetime) -> None:
@@ -243,12 +261,15 @@ class EngagementPullOperator(BaseOperator):
 
     def _pull(self, job: Job, client: EngagementClient, max_missing_share: float) -> Any:
         from airflow_provider_engagement.operators import traces
+        from airflow_provider_engagement.operators.course import set_course
         from airflow_provider_engagement.pull import Tally, pull
 
         sink = self.make_sink(job)
         kept = self.already(job, sink)
         if kept is not None:
-            return kept
+            landed, summary = kept
+            self._leave_traces(job, landed, summary)
+            return self.result(job, landed, sink)
         tally = Tally()
         pieces = self.make_pieces(job)
         try:
@@ -261,6 +282,7 @@ class EngagementPullOperator(BaseOperator):
                 keep_incomplete=self.incomplete == "keep",
                 tally=tally,
                 pieces=pieces,
+                course=set_course(job, self.execution_timeout, resumes=pieces is not None),
             )
         except BaseException as error:
             if pieces and (job.is_last_try or _is_fatal(error)):
@@ -269,21 +291,34 @@ class EngagementPullOperator(BaseOperator):
         finally:
             traces.count(tally, self.endpoint)
         self.log.info("Done: %s", outcome)
-        self._leave_traces(job, outcome)
+        self._leave_traces(job, outcome.landed, outcome.summary)
         return self.result(job, outcome.landed, sink)
 
-    def _leave_traces(self, job: Job, outcome: Outcome) -> None:
-        from airflow_provider_engagement.operators import traces
+    def _leave_traces(self, job: Job, landed: Landed, summary: Mapping[str, object]) -> None:
+        from airflow_provider_engagement.hooks.engagement import EngagementHook
+        from airflow_provider_engagement.operators import lineage, traces
 
         instance = job.context["ti"]
-        instance.xcom_push(key=SUMMARY_KEY, value=outcome.summary)
-        url = traces.console_url(outcome.landed)
+        instance.xcom_push(key=SUMMARY_KEY, value=summary)
+        url = traces.console_url(landed)
         if url is not None:
             instance.xcom_push(key=traces.LINK_KEY, value=url)
-        traces.tell_assets(job, outcome.landed, self.outlets or ())
+        traces.tell_assets(job, landed, self.outlets or ())
+        self._written = job.source, landed
+        lineage.collect(EngagementHook(self.engagement_conn_id), job.source, landed)
 
-    def already(self, job: Job, sink: Sink) -> Any:  # noqa: ARG002 - for subclasses
-        """Give what the task returns if its work is done already; None if it is to be done."""
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
+        """Give OpenLineage what was read and written; its provider calls this after the task."""
+        from airflow_provider_engagement.operators import lineage
+
+        return lineage.openlineage_facets(self._written)
+
+    def already(
+        self,
+        job: Job,  # noqa: ARG002 - for subclasses
+        sink: Sink,  # noqa: ARG002 - for subclasses
+    ) -> tuple[Landed, dict[str, Any]] | None:
+        """Give what lies there, and its summary, if the work is done already; None if not."""
         return None
 
     def make_pieces(self, job: Job) -> Pieces | None:  # noqa: ARG002 - for subclasses

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_engagement.api.settings import checked_url
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,12 +30,19 @@ class Job:
     :param plan: what is to be asked.
     :param settings: the connection.
     :param moment: what the counts are of.
+    :param began: the second of :func:`time.monotonic` at which the try began.
     """
 
     context: Mapping[str, Any]
     plan: Plan
     settings: Settings
     moment: Moment
+    began: float
+
+    @property
+    def source(self) -> str:
+        """The URL that is asked."""
+        return checked_url(self.settings.host, name="host") + self.plan.query.endpoint.path
 
     @property
     def labels(self) -> dict[str, str]:

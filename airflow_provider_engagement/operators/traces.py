@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import Asset, Stats
 
-from airflow_provider_engagement.api.window import DAY
+from airflow_provider_engagement.api.window import DAY, snapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.pull import Tally
 
 __all__ = ["LINK_KEY", "console_url", "count", "tell_assets"]
+
+log = logging.getLogger(__name__)
 
 LINK_KEY: Final = "destination_url"
 
@@ -38,8 +41,13 @@ def count(tally: Tally, endpoint: str) -> None:
 def tell_assets(job: Job, landed: Landed, outlets: Iterable[Any]) -> None:
     """Tell the assets that the task has as outlets what was written.
 
-    Their events carry the rows and the window, and where Airflow has partitions (3.3), one for
-    each UTC day of the run's own range, so that a DAG downstream can have one run a day.
+    Their events carry the rows and the window. In a DAG that is scheduled with Airflow's
+    ``PartitionedAtRuntime`` (3.3) there is one event for each UTC day of the window, so that a DAG
+    downstream can have one run a day.
+
+    :param job: what was pulled.
+    :param landed: where it is.
+    :param outlets: the task's.
     """
     events = job.context.get("outlet_events")
     if events is None:
@@ -49,34 +57,52 @@ def tell_assets(job: Job, landed: Landed, outlets: Iterable[Any]) -> None:
         "window": job.moment.describe(),
         **({"table": landed.table} if landed.table else {"uris": list(landed.uris[:20])}),
     }
+    days = _days(job) if _names_partitions(job) else []
     for outlet in outlets:
         if isinstance(outlet, Asset):
             event = events[outlet]
             event.extra.update(extra)
-            if hasattr(event, "add_partitions") and not _has_partition(job):
-                event.add_partitions(_partitions(job))
+            if days:
+                event.add_partitions(days)
 
 
-def _has_partition(job: Job) -> bool:
-    """Tell whether the run has a partition: Airflow then hands it on by itself."""
-    return bool(getattr(job.context.get("dag_run"), "partition_key", None))
+def _names_partitions(job: Job) -> bool:
+    """Tell whether the task is to say which partitions its events are of.
+
+    An event of a partition starts no DAG that is scheduled on the whole asset, so Airflow leaves
+    the choice to the DAG's schedule. A partition that the run itself has it hands on unasked.
+    """
+    timetable = getattr(job.context.get("dag"), "timetable", None)
+    return bool(getattr(timetable, "partitioned_at_runtime", False))
 
 
-def _partitions(job: Job) -> list[str]:
+def _days(job: Job) -> list[str]:
     moment = job.moment
     if moment.span is None:
         return [f"{moment.snapshot_at:%Y-%m-%d}"]
-    first, days = moment.span.start, -(-moment.span.length // DAY)
-    return [f"{first + number * DAY:%Y-%m-%d}" for number in range(min(days, _MOST_PARTITIONS))]
+    days = snapped(moment.span, DAY)
+    number = days.length // DAY
+    if number > _MOST_PARTITIONS:
+        log.warning(
+            "Assets get an event for each of the first %d days alone, of %d.",
+            _MOST_PARTITIONS,
+            number,
+        )
+    every = range(min(number, _MOST_PARTITIONS))
+    return [f"{days.start + place * DAY:%Y-%m-%d}" for place in every]
 
 
 def console_url(landed: Landed) -> str | None:
     """Give the page of Google's console that shows what was written."""
     if landed.table is not None:
-        project, dataset, table = (quote(part, safe="") for part in landed.table.split("."))
+        # From the right, since a project may have a domain before it, with dots of its own.
+        parts = landed.table.rsplit(".", 2)
+        project, dataset, table = (quote(part, safe="") for part in parts)
         resource = f"!1m5!1m4!4m3!1s{project}!2s{dataset}!3s{table}"
         return f"{_CONSOLE}/bigquery?project={project}&ws={resource}"
     if landed.uris and landed.uris[0].startswith("gs://"):
-        folder = landed.uris[0].removeprefix("gs://").rpartition("/")[0]
-        return f"{_CONSOLE}/storage/browser/{quote(folder)}"
+        place, _, folder = landed.uris[0].removeprefix("gs://").rpartition("/")[0].partition("/")
+        # Before the bucket may stand the connection to use, which is no business of the console's.
+        bucket = place.rpartition("@")[2]
+        return f"{_CONSOLE}/storage/browser/{quote(f'{bucket}/{folder}'.rstrip('/'))}"
     return None

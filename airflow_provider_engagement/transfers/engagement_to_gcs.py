@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.operators.base import SUMMARY_KEY, one_of
+from airflow_provider_engagement.operators.base import one_of
 from airflow_provider_engagement.transfers.base import EngagementTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_engagement.data.objects import ObjectStore
-    from airflow_provider_engagement.data.sink import Sink
+    from airflow_provider_engagement.data.sink import Landed, Sink
     from airflow_provider_engagement.operators.job import Job
     from airflow_provider_engagement.pull.pieces import Pieces
 
@@ -90,9 +90,10 @@ class EngagementToGCSOperator(EngagementTransfer):
 
         return GcsStore(storage_client(self.gcp_conn_id, self.impersonation_chain), self.bucket)
 
-    def already(self, job: Job, sink: Sink) -> Any:
+    def already(self, job: Job, sink: Sink) -> tuple[Landed, dict[str, Any]] | None:
         """Keep a snapshot that was taken before."""
         from airflow_provider_engagement.data.objects import ObjectSink
+        from airflow_provider_engagement.data.sink import Landed
 
         # A range is asked for anew each time: the service corrects what it has given.
         if job.moment.span is not None or not isinstance(sink, ObjectSink):
@@ -101,7 +102,7 @@ class EngagementToGCSOperator(EngagementTransfer):
         if manifest is None:
             return None
         self.log.info("The snapshot of %s was taken before and stands.", job.folder_part)
-        summary = {**manifest["summary"], "coverage": manifest["coverage"]["uri"]}
-        job.context["ti"].xcom_push(key=SUMMARY_KEY, value=summary)
-        uris = [entry["uri"] for entry in manifest["objects"]]
-        return {"uris": uris, "rows": manifest["rows"], "window": job.moment.describe()}
+        coverage = manifest["coverage"]["uri"]
+        uris = tuple(entry["uri"] for entry in manifest["objects"])
+        landed = Landed(manifest["rows"], table=None, uris=uris, coverage=coverage)
+        return landed, {**manifest["summary"], "coverage": coverage}

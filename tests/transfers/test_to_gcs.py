@@ -134,6 +134,7 @@ def test_a_snapshot_is_taken_once_and_a_second_run_keeps_it(
     assert second.value == first.value
     for told in ("tweets", "plan", "rows", "window", "coverage"):
         assert second.summary[told] == first.summary[told]
+    assert second.xcoms["destination_url"] == first.xcoms["destination_url"]
     assert len(simulator.requests) == asked
 
 

@@ -8,6 +8,12 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
+def _no_lineage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let OpenLineage, whose provider is installed here, speak up only where a test asks it to."""
+    monkeypatch.setenv("AIRFLOW__OPENLINEAGE__DISABLED", "True")
+
+
+@pytest.fixture(autouse=True)
 def _google_provider() -> None:
     """Fail, and not skip, where the provider is missing: nothing would have been tested."""
     try:

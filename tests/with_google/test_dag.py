@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -38,6 +39,7 @@ def test_the_example_dag_lands_its_counts(
     dataset: str,
     gcs: Gcs,
     *,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert airflow_home.exists()
@@ -51,11 +53,20 @@ def test_the_example_dag_lands_its_counts(
         "AIRFLOW_VAR_ENGAGEMENT_TABLE": f"{dataset}.totals",
         "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": f"gs://{bucket.name}/ids.txt",
     }
+    told = tmp_path / "lineage.jsonl"
+    transport = {"type": "file", "log_file_path": str(told), "append": True}
+    lineage = {
+        "AIRFLOW__OPENLINEAGE__DISABLED": "False",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+        # The plugin is made when Airflow starts, and so in every process.
+        "AIRFLOW__OPENLINEAGE__NAMESPACE": "tests",
+    }
     with Simulator(world) as service:
+        url = service.url
         connect(monkeypatch, service.connection("acme"), "engagement_default")
         ran = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "airflow", "dags", "test", "engagement_daily", DATE.isoformat()],
-            env={**os.environ, **variables},
+            env={**os.environ, **variables, **lineage},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -66,3 +77,22 @@ def test_the_example_dag_lands_its_counts(
     assert counts(rows) == truth(world, ids, ENDPOINTS["totals"].engagement_types)
     written = {blob.name.rpartition("/")[2] for blob in bucket.list_blobs(prefix="engagement/")}
     assert "manifest.json" in written
+    check_lineage(told, url, f"{bigquery.client.project}.{dataset}.totals", rows=len(rows))
+
+
+def check_lineage(told: Path, url: str, table: str, *, rows: int) -> None:
+    """Look whether OpenLineage was told what the task read and wrote, and how many rows."""
+    events = [json.loads(line) for line in told.read_text().splitlines()]
+    of_task = [
+        event
+        for event in events
+        if event["eventType"] == "COMPLETE" and event["job"]["name"].endswith("totals_to_bigquery")
+    ]
+    assert len(of_task) == 1, [(event["eventType"], event["job"]["name"]) for event in events]
+    (event,) = of_task
+    read = [(dataset["namespace"], dataset["name"]) for dataset in event["inputs"]]
+    assert read == [(url, "/insights/engagement/totals")]
+    written = {dataset["name"]: dataset for dataset in event["outputs"]}
+    assert {*written} == {table, f"{table}_coverage"}
+    assert written[table]["namespace"] == "bigquery"
+    assert written[table]["outputFacets"]["outputStatistics"]["rowCount"] == rows
