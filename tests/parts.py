@@ -18,7 +18,7 @@ from tools.process import Process
 from tools.services import airflow_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 BIN = Path(sys.executable).parent
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -45,10 +45,18 @@ class Airflow:
     :param folder: for its home and its logs.
     :param dags_folder: the folder of its DAG files.
     :param settings: set for it, beside what makes it keep to itself.
+    :param parts: what to start: all of it, or less where that is enough.
     """
 
-    def __init__(self, folder: Path, dags_folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dags_folder: Path,
+        settings: Mapping[str, str],
+        parts: Sequence[str] = PARTS,
+    ) -> None:
         self._folder = folder
+        self._wanted = parts
         self.database = folder / "airflow" / "airflow.db"
         self._port = free_ports()
         path = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
@@ -61,7 +69,7 @@ class Airflow:
         with migrate:
             self.wait(lambda: migrate.exit_code is not None)
             assert migrate.exit_code == 0, migrate.log.read_text()
-        for part in PARTS:
+        for part in self._wanted:
             self.start(part)
         self.wait(self._is_healthy, 120)
         return self
@@ -97,10 +105,14 @@ class Airflow:
             found = seen()
             if found:
                 return found
-            for name, part in self._parts.items():
-                assert part.exit_code in (None, 0, -signal.SIGKILL, -signal.SIGTERM), name
+            self.check()
             assert time.monotonic() < deadline, self._told()
             time.sleep(0.25)
+
+    def check(self) -> None:
+        """See that every part still runs, or was ended by us."""
+        for name, part in self._parts.items():
+            assert part.exit_code in (None, 0, -signal.SIGKILL, -signal.SIGTERM), name
 
     def _told(self) -> str:
         return "\n".join(
@@ -113,6 +125,7 @@ class Airflow:
 
     def _is_healthy(self) -> bool:
         with contextlib.suppress(requests.RequestException):
-            parts = self.call("GET", "monitor/health")
-            return all(part["status"] == "healthy" for part in parts.values())
+            health = self.call("GET", "monitor/health")
+            names = (name.replace("-", "_") for name in self._wanted if name != "api-server")
+            return all(health[name]["status"] == "healthy" for name in ("metadatabase", *names))
         return False

@@ -95,7 +95,11 @@ class Simulator:
         if self._server is not None:
             msg = "The simulator runs already."
             raise RuntimeError(msg)
-        self._server = _Server(self, self._service, (self._host, self._port))
+        try:
+            self._server = _Server(self, self._service, (self._host, self._port))
+        except OSError as error:
+            why = f"cannot listen on {self._host}:{self._port}: {error.strerror}"
+            raise OSError(error.errno, why) from error
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="simulator", daemon=True
         )

@@ -75,6 +75,7 @@ class LoadSettings:
     :param labels: labels of every job, fit for BigQuery.
     :param budget: how many, and how large.
     :param bucket: where to put files first, so that one load job takes them all.
+    :param folder: the folder in there.
     :param wait: how long to wait before trying a failed job again.
     """
 
@@ -82,6 +83,7 @@ class LoadSettings:
     labels: dict[str, str] = field(default_factory=dict)
     budget: LoadBudget = field(default_factory=LoadBudget)
     bucket: ObjectStore | None = None
+    folder: str = "engagement-staging"
     wait: wait_base = DEFAULT_WAIT
 
 
@@ -160,7 +162,7 @@ class StagingTable:
         """Upload a finished part, and free its disk."""
         bucket = self._settings.bucket
         if bucket is not None:
-            name = f"engagement-staging/{self.name.table}/{part.path.name}"
+            name = f"{self._settings.folder}/{self.name.table}/{part.path.name}"
             # First noted, then sent: half an upload is cleared away as well.
             self._uploaded.append(name)
             bucket.put_file(part.path, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
@@ -65,6 +66,8 @@ class BigQuerySink:
     :param expected_rows: rows that the plan foresees, from which follows how much goes into one
         load job.
     :param staging: a bucket to load through, with a single load job.
+    :param staging_folder: the folder in there; by default one that tells the day, so that what a
+        killed task leaves in it is swept out with the pieces of that day.
     :param location: where the dataset is; looked up where it is not given.
     :param labels: labels of every job, such as dag, task and run; bent to BigQuery's rule.
     :param budget: how many load jobs, and how large, at the least and at the most.
@@ -82,6 +85,7 @@ class BigQuerySink:
         write_mode: str = "upsert",
         expected_rows: int = 0,
         staging: ObjectStore | None = None,
+        staging_folder: str | None = None,
         location: str | None = None,
         labels: Mapping[str, str] | None = None,
         budget: LoadBudget | None = None,
@@ -95,6 +99,7 @@ class BigQuerySink:
         self._layout = layout_of(layout, groupings)
         self._mode = write_mode
         self._bucket = staging
+        self._folder = staging_folder or f"engagement-staging/{datetime.now(UTC).date()}"
         self._location = location
         self._labels = labels_that_fit(labels or {})
         self._budget = replace(budget or LoadBudget(), expected_rows=expected_rows)
@@ -180,6 +185,7 @@ class BigQuerySink:
                 labels=self._labels,
                 budget=self._budget,
                 bucket=self._bucket,
+                folder=self._folder,
                 wait=self._wait,
             )
             self._staging = StagingTable(self._client, self.table.new_staging(), STAGING, settings)

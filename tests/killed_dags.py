@@ -1,0 +1,84 @@
+"""The DAGs of test_killed.py: a pull into a bucket, one into a table, and some that fail.
+
+An Airflow has a copy of this file in its DAGs folder; the environment says the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_engagement.api import client
+from airflow_provider_engagement.api.client import Retry
+from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
+from airflow_provider_engagement.transfers.engagement_to_bigquery import (
+    EngagementToBigQueryOperator,
+)
+from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
+
+# A try of the task gives up after three of the request, in which a minute would go by.
+client.Retry = lambda: Retry(attempts=3, first_wait=0.1)  # type: ignore[misc,assignment]
+
+# Holds the ids, and what the tasks tell of themselves.
+FOLDER = Path(os.environ["KILLED_FOLDER"])
+
+
+def tell_pid(context: Any) -> None:
+    """Tell which process runs a try of a task, before it does."""
+    instance = context["ti"]
+    told = FOLDER / f"{instance.run_id}.{instance.task_id}.{instance.try_number}"
+    unfinished = told.with_name(f"{told.name}.part")
+    unfinished.write_text(str(os.getpid()))
+    unfinished.replace(told)
+
+
+def of_run(name: str) -> str:
+    return f"{{{{ dag_run.conf['{name}'] }}}}"
+
+
+SHARED: dict[str, Any] = {
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "default_args": {"retry_delay": timedelta(seconds=1)},
+}
+
+with DAG("killed", schedule=None, **SHARED):
+    common: dict[str, Any] = {
+        "endpoint": "historical",
+        "engagement_types": ["impressions", "favorites"],
+        "start": of_run("start"),
+        "on_execute_callback": tell_pid,
+    }
+    # A Tweet's count of one window is a part of its sum.
+    EngagementToGCSOperator(
+        task_id="to_gcs",
+        engagement_conn_id="acme",
+        tweet_ids=f"file://{FOLDER}/acme.txt",
+        granularity="total",
+        end=of_run("end"),
+        bucket=of_run("bucket"),
+        **common,
+    )
+    EngagementToBigQueryOperator(
+        task_id="to_bigquery",
+        engagement_conn_id="globex",
+        tweet_ids=f"file://{FOLDER}/globex.txt",
+        end=of_run("next_day"),
+        destination_table=of_run("table"),
+        staging_bucket=of_run("bucket"),
+        **common,
+    )
+
+# What says nothing of retries is to have those that the operators have by default.
+RETRIES: dict[str, dict[str, int]] = {"throttled": {}, "refused": {"retries": 3}, "broken": {}}
+
+for name, retries in RETRIES.items():
+    with DAG(name, schedule=None, **SHARED):
+        asked: dict[str, Any] = {"tweet_ids": f"file://{FOLDER}/few.txt", **retries}
+        EngagementTotalsOperator(task_id="alone", engagement_conn_id=f"{name}_0", **asked)
+        EngagementTotalsOperator.partial(task_id="mapped", **asked).expand(
+            engagement_conn_id=[f"{name}_1", f"{name}_2"]
+        )

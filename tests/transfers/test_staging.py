@@ -1,0 +1,156 @@
+"""What a pull leaves in its bucket when it dies after it has landed, or before."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.api_core.exceptions import ServiceUnavailable
+from running import CONN_ID, NOW, connect, run
+
+from airflow_provider_engagement.data.gcs import GcsStore
+from airflow_provider_engagement.simulator import Simulator, World
+from airflow_provider_engagement.transfers.engagement_to_bigquery import (
+    EngagementToBigQueryOperator,
+)
+from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from google.cloud.storage import Bucket
+
+    from airflow_provider_engagement.operators.base import EngagementPullOperator
+    from tools.clients import Gcs
+
+pytestmark = pytest.mark.usefixtures("airflow_home")
+
+DAY = timedelta(days=1)
+TODAY = NOW.replace(hour=0, minute=0, second=0)
+COMMON: dict[str, Any] = {
+    "task_id": "days",
+    "endpoint": "historical",
+    "engagement_types": ["impressions"],
+    "engagement_conn_id": CONN_ID,
+}
+
+
+@pytest.fixture
+def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    with Simulator(World(seed=12, accounts=("acme",), now=NOW)) as simulator:
+        connect(monkeypatch, simulator.connection("acme"))
+        yield simulator
+
+
+@pytest.fixture
+def ids(simulator: Simulator) -> list[str]:
+    return simulator.world.tweets("acme", 60, since=TODAY - 40 * DAY, until=TODAY - 20 * DAY)
+
+
+@pytest.fixture
+def bucket(gcs: Gcs) -> Bucket:
+    return gcs.make_bucket()
+
+
+@pytest.fixture(params=["a bucket", "a table"])
+def operator(
+    request: pytest.FixtureRequest, ids: list[str], bucket: Bucket, dataset: str
+) -> EngagementPullOperator:
+    if request.param == "a bucket":
+        return EngagementToGCSOperator(tweet_ids=ids, bucket=bucket.name, **COMMON)
+    table = f"{dataset}.days"
+    return EngagementToBigQueryOperator(
+        tweet_ids=ids, destination_table=table, staging_bucket=bucket.name, **COMMON
+    )
+
+
+def staged(bucket: Bucket) -> list[str]:
+    return [blob.name for blob in bucket.list_blobs() if "staging" in blob.name]
+
+
+@pytest.fixture
+def dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let no piece be deleted, as if the process ended before; give what ends that."""
+    delete = GcsStore.delete
+
+    def refuse(self: GcsStore, name: str) -> None:
+        if name.endswith(".arrow"):
+            raise ServiceUnavailable("not now")
+        delete(self, name)
+
+    monkeypatch.setattr(GcsStore, "delete", refuse)
+    return lambda: monkeypatch.setattr(GcsStore, "delete", delete)
+
+
+def test_what_has_landed_is_not_asked_for_again(
+    operator: EngagementPullOperator,
+    simulator: Simulator,
+    bucket: Bucket,
+    dies: Callable[[], None],
+) -> None:
+    first = run(operator, at=TODAY)
+    pieces = [name for name in staged(bucket) if name.endswith(".arrow")]
+    asked = len(simulator.requests)
+    assert len(pieces) == asked == 3
+    dies()
+    # As many as it had got round to.
+    bucket.blob(pieces[0]).delete()
+    second = run(operator, at=TODAY, try_number=2)
+    assert len(simulator.requests) == asked
+    assert (second.value, second.summary) == (first.value, first.summary)
+    assert staged(bucket) == []
+
+
+@pytest.mark.parametrize("text", [b"torn", b'{"landed": {}}', b"[]"])
+def test_a_note_that_cannot_be_read_is_none(
+    ids: list[str],
+    simulator: Simulator,
+    bucket: Bucket,
+    dies: Callable[[], None],
+    text: bytes,
+) -> None:
+    operator = EngagementToGCSOperator(tweet_ids=ids, bucket=bucket.name, **COMMON)
+    first = run(operator, at=TODAY)
+    asked = len(simulator.requests)
+    dies()
+    (note,) = (name for name in staged(bucket) if name.endswith(".json"))
+    bucket.blob(note).upload_from_string(text)
+    second = run(operator, at=TODAY, try_number=2)
+    assert len(simulator.requests) == asked
+    assert second.value == first.value
+    assert second.summary["requests_kept_from_earlier_tries"] == 3
+    assert staged(bucket) == []
+
+
+def test_what_was_being_loaded_is_swept_out_in_a_week(
+    ids: list[str],
+    simulator: Simulator,  # noqa: ARG001 - is asked
+    bucket: Bucket,
+    dataset: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[str] = []
+    put_file = GcsStore.put_file
+
+    def note(self: GcsStore, path: Path, name: str) -> None:
+        loaded.append(name)
+        put_file(self, path, name)
+
+    monkeypatch.setattr(GcsStore, "put_file", note)
+    table = f"{dataset}.days"
+    operator = EngagementToBigQueryOperator(
+        tweet_ids=ids, destination_table=table, staging_bucket=bucket.name, **COMMON
+    )
+    run(operator, at=TODAY)
+    (name,) = loaded
+    young, old = (
+        re.sub(r"\d{4}-\d\d-\d\d", f"{TODAY - days * DAY:%Y-%m-%d}", name) for days in (6, 8)
+    )
+    for left in (young, old):
+        assert left != name
+        bucket.blob(left).upload_from_string(b"left by a process that was killed")
+    run(operator, at=TODAY, run_id="manual__2")
+    assert staged(bucket) == [young]
