@@ -10,11 +10,11 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.simulator import arguments
 from airflow_provider_engagement.simulator.faults import FAULT_KINDS, Faults
 from airflow_provider_engagement.simulator.server import Simulator
 from airflow_provider_engagement.simulator.world import World
@@ -55,13 +55,20 @@ def _parser() -> argparse.ArgumentParser:
         description="A local stand-in for the X Enterprise Engagement API.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=0, help="port; 0 takes a free one")
+    parser.add_argument("--port", type=arguments.port, default=0, help="port; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=7, help="all that is chance follows from it")
     parser.add_argument(
-        "--account", action="append", metavar="HANDLE", help="an owner's handle; may be repeated"
+        "--account",
+        type=arguments.handle,
+        action="append",
+        metavar="HANDLE",
+        help="an owner's handle; may be repeated",
     )
     parser.add_argument(
-        "--now", type=_moment, metavar="TIME", help="freeze counts and ages at this ISO time"
+        "--now",
+        type=arguments.moment,
+        metavar="TIME",
+        help="freeze counts and ages at this ISO time",
     )
     _add_behaviour(parser)
     _add_tweets(parser)
@@ -78,20 +85,26 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("behaviour")
     group.add_argument(
         "--requests-per-minute",
-        type=_limits,
+        type=arguments.limits,
         metavar="N",
         help='the contract: a number, or JSON such as \'{"totals": 300, "28hr": 60}\'',
     )
     group.add_argument(
         "--app-not-enabled", action="store_true", help="refuse the app, as before X enables it"
     )
-    group.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="of an answer")
     group.add_argument(
-        "--faults", type=_share, default=0.0, metavar="SHARE", help="share of faulty answers"
+        "--latency", type=arguments.seconds, default=0.0, metavar="SECONDS", help="of an answer"
+    )
+    group.add_argument(
+        "--faults",
+        type=arguments.share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of faulty answers",
     )
     group.add_argument(
         "--fault-kinds",
-        type=_kinds,
+        type=arguments.kinds,
         default=FAULT_KINDS,
         metavar="KINDS",
         help=f"which faults, joined with commas (default: {','.join(FAULT_KINDS)})",
@@ -107,20 +120,24 @@ def _add_tweets(parser: argparse.ArgumentParser) -> None:
     ):
         group.add_argument(
             f"--{kind}-share",
-            type=_share,
+            type=arguments.share,
             default=0.0,
             metavar="SHARE",
             help=f"share of all Tweets that {meaning}",
         )
         group.add_argument(
             f"--{kind}",
-            type=_ids,
+            type=arguments.ids,
             default=[],
             metavar="IDS",
             help=f"ids of Tweets that {meaning}: joined with commas, or a file of them",
         )
     group.add_argument(
-        "--tweets", type=int, default=100, metavar="N", help="how many sample ids to make up"
+        "--tweets",
+        type=arguments.count,
+        default=100,
+        metavar="N",
+        help="how many sample ids to make up",
     )
     group.add_argument(
         "--ids-file",
@@ -198,48 +215,6 @@ def _announce(simulator: Simulator, options: argparse.Namespace) -> None:
         unfinished = options.ready_file.with_name(options.ready_file.name + ".part")
         unfinished.write_text(json.dumps(ready))
         unfinished.replace(options.ready_file)
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _share(text: str) -> float:
-    part = float(text)
-    if not 0 <= part <= 1:
-        msg = f"{text} is no share: give a number from 0 to 1"
-        raise argparse.ArgumentTypeError(msg)
-    return part
-
-
-def _kinds(text: str) -> tuple[str, ...]:
-    kinds = tuple(kind.strip() for kind in text.split(","))
-    unknown = [kind for kind in kinds if kind not in FAULT_KINDS]
-    if unknown:
-        msg = f"no such faults: {', '.join(unknown)}; there are {', '.join(FAULT_KINDS)}"
-        raise argparse.ArgumentTypeError(msg)
-    return kinds
-
-
-def _limits(text: str) -> int | dict[str, int]:
-    value = json.loads(text)
-    if isinstance(value, dict):
-        return {EndpointName(name): int(limit) for name, limit in value.items()}
-    return int(value)
-
-
-def _ids(text: str) -> list[str]:
-    if not re.fullmatch(r"[\d,\s]+", text):
-        try:
-            text = Path(text).read_text()
-        except OSError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-    ids = re.split(r"[,\s]+", text.strip())
-    if not all(tweet_id.isascii() and tweet_id.isdigit() for tweet_id in ids):
-        msg = "give ids joined with commas, or a file that holds nothing but ids"
-        raise argparse.ArgumentTypeError(msg)
-    return ids
 
 
 if __name__ == "__main__":

@@ -131,32 +131,66 @@ def test_options_reach_the_service(tmp_path: Path) -> None:
         assert len((tmp_path / "ids-acme.txt").read_text().split()) == 3
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--faults", "2"],
-        ["--faults", "x"],
-        ["--fault-kinds", "500,none"],
-        ["--requests-per-minute", "{}}"],
-        ["--requests-per-minute", '{"28hour": 1}'],
-        ["--deleted", "no/such/file"],
-        ["--foreign", __file__],
-        ["--now", "soon"],
-    ],
-)
-def test_mistakes_are_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+MISTAKES = {
+    "--port 99999": "'99999' is no port: give a number from 1 to 65535, or 0 for a free one",
+    "--port -1": "'-1' is no port: give a number from 1 to 65535",
+    "--port http": "'http' is no port: give a number from 1 to 65535",
+    "--seed x": "'x'",
+    "--account ''": "'' is no handle: give one without spaces",
+    "--account 'a b'": "'a b' is no handle: give one without spaces",
+    "--now soon": "'soon' is no time: give one as ISO 8601 has it, such as 2026-03-10T12:00",
+    "--requests-per-minute {}}": "'{}}' is no limit: give a whole number from 1, or JSON",
+    "--requests-per-minute x": "'x' is no limit: give a whole number from 1, or JSON",
+    "--requests-per-minute 0": "'0' is no limit: give a whole number from 1, or JSON",
+    "--requests-per-minute 1.5": "'1.5' is no limit: give a whole number from 1, or JSON",
+    "--requests-per-minute true": "'true' is no limit: give a whole number from 1, or JSON",
+    "--requests-per-minute {}": "'{}' is no limit: give a whole number from 1, or JSON",
+    """--requests-per-minute '{"28hour": 1}'""": (
+        """'{"28hour": 1}' is no limit: give a whole number from 1, or JSON with one for some of """
+        """totals, 28hr, historical, such as {"totals": 300, "28hr": 60}"""
+    ),
+    """--requests-per-minute '{"totals": "1"}'""": "is no limit: give a whole number from 1",
+    "--latency -1": "'-1' is no time: give seconds, 0 or more",
+    "--latency nan": "'nan' is no time: give seconds, 0 or more",
+    "--latency inf": "'inf' is no time: give seconds, 0 or more",
+    "--faults 2": "'2' is no share: give a number from 0 to 1",
+    "--faults x": "'x' is no share: give a number from 0 to 1",
+    "--foreign-share nan": "'nan' is no share: give a number from 0 to 1",
+    "--fault-kinds 500,none": "there are no faults 'none': give some of 429,500,502,503,hang",
+    "--deleted no/such/file": "No such file or directory: 'no/such/file'",
+    f"--foreign {__file__}": "give ids joined with commas, or a file that holds nothing but ids",
+    "--tweets -3": "'-3' is no count: give a whole number from 0",
+    "--tweets many": "'many' is no count: give a whole number from 0",
+}
+
+
+@pytest.mark.parametrize(("line", "told"), MISTAKES.items(), ids=MISTAKES)
+def test_a_mistake_is_told_with_what_is_allowed(
+    line: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option, value = shlex.split(line)
     with pytest.raises(SystemExit) as stopped:
-        main(arguments)
+        main([f"{option}={value}"])
     assert stopped.value.code == 2
-    assert arguments[0] in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"argument {option}: " in said
+    assert told in said
 
 
 def test_port_in_use_is_named(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     port = client.simulator.url.rsplit(":", 1)[1]
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert main(["--port", port]) == 1
-    assert "in use" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1:{port}: " in said
+    assert "in use" in said
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_address_that_is_not_ours_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    # TEST-NET-1 is nobody's.
+    assert main(["--host", "192.0.2.1"]) == 1
+    assert "cannot listen on 192.0.2.1:0: " in capsys.readouterr().err
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

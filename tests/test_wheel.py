@@ -1,0 +1,165 @@
+"""The wheel holds the package and nothing else, and pulls by itself what the source tree does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from running import NOW, counts, truth
+
+from airflow_provider_engagement import __version__
+from airflow_provider_engagement.api.spec import ENDPOINTS
+from airflow_provider_engagement.simulator import Simulator, World
+from tools.env import ROOT
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+    from pathlib import Path
+
+PACKAGE = "airflow_provider_engagement"
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+
+# Where a DAG is parsed, and where its task runs, it is the wheel that is imported.
+DAG = """
+import os
+from datetime import UTC, datetime
+
+import airflow_provider_engagement
+from airflow.providers.common.compat.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
+
+assert airflow_provider_engagement.__file__.startswith(os.environ["PYTHONPATH"] + os.sep)
+
+with DAG(
+    "from_the_wheel",
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+):
+    EngagementTotalsOperator(
+        task_id="pull",
+        tweet_ids="{{ var.value.engagement_tweet_ids }}",
+        output_path="{{ var.value.engagement_output }}",
+    )
+"""
+
+PROVIDER = """
+from airflow.providers_manager import ProvidersManager
+
+manager = ProvidersManager()
+version = manager.providers["airflow-provider-engagement"].version
+print("FOUND", version, manager.hooks["engagement"].hook_class_name)
+"""
+
+
+def run(*command: str | Path, cwd: Path, **settings: str) -> str:
+    done = subprocess.run(  # noqa: S603 - our own commands
+        command,
+        cwd=cwd,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this tree, as it would be for a release."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel by itself, in front of whatever is installed here."""
+    folder = tmp_path_factory.mktemp("site")
+    run(*PIP, "install", "--no-deps", "--target", folder, wheel, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def distribution(site: Path) -> Distribution:
+    (found,) = importlib.metadata.distributions(path=[str(site)])
+    return found
+
+
+def test_it_holds_each_file_of_the_package_and_no_other(wheel: Path) -> None:
+    tree = {
+        str(path.relative_to(ROOT)): path.read_bytes()
+        for path in (ROOT / PACKAGE).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert f"{PACKAGE}/py.typed" in tree
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    beside = {name for name in held if not name.startswith(f"{PACKAGE}/")}
+    assert {name.split("/")[0] for name in beside} == {f"{PACKAGE}-{__version__}.dist-info"}
+    assert {name: data for name, data in held.items() if name not in beside} == tree
+
+
+def test_it_tells_what_it_is_and_what_it_needs(distribution: Distribution) -> None:
+    told = distribution.metadata
+    assert (told["Name"], told["License-Expression"]) == (
+        "airflow-provider-engagement",
+        "Apache-2.0",
+    )
+    assert set(told.get_all("Provides-Extra") or ()) == {"bigquery", "google"}
+    needed = [text for text in distribution.requires or () if "extra ==" not in text]
+    assert "apache-airflow>=2.11" in needed
+    points = {(point.group, point.name, point.value) for point in distribution.entry_points}
+    assert points == {
+        (
+            "apache_airflow_provider",
+            "provider_info",
+            f"{PACKAGE}.get_provider_info:get_provider_info",
+        ),
+        ("console_scripts", "engagement-simulator", f"{PACKAGE}.simulator.__main__:main"),
+    }
+
+
+def test_its_command_runs(site: Path, tmp_path: Path) -> None:
+    settings = {"PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}
+    told = run(site / "bin" / "engagement-simulator", "--help", cwd=tmp_path, **settings)
+    assert "A local stand-in for the X Enterprise Engagement API." in told
+
+
+def test_airflow_finds_it_and_pulls_with_it(site: Path, tmp_path: Path, airflow_home: Path) -> None:
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "wheel.py").write_text(DAG)
+    shutil.copy(airflow_home / "unused.db", tmp_path / "airflow.db")
+    world = World(seed=4, accounts=("acme",), now=NOW)
+    until = NOW - timedelta(days=2)
+    ids = world.tweets("acme", 5, since=until - timedelta(days=9), until=until)
+    output = tmp_path / "counts.jsonl"
+    with Simulator(world) as service:
+        settings = {
+            "AIRFLOW_CONN_ENGAGEMENT_DEFAULT": json.dumps(service.connection("acme")),
+            "AIRFLOW_VAR_ENGAGEMENT_OUTPUT": f"file://{output}",
+            "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": json.dumps(ids),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+            "PYTHONPATH": str(site),
+            "PYTHONSAFEPATH": "1",
+        }
+        found = run(sys.executable, "-c", PROVIDER, cwd=tmp_path, **settings)
+        command = (sys.executable, "-m", "airflow", "dags", "test", "from_the_wheel")
+        run(*command, cwd=tmp_path, **settings)
+    assert f"FOUND {__version__} {PACKAGE}.hooks.engagement.EngagementHook" in found.splitlines()
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert counts(rows) == truth(world, ids, ENDPOINTS["totals"].engagement_types)
