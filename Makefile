@@ -60,7 +60,7 @@ test-long: airflow-3.3+emulators ## run the tests that take too long for every d
 
 .PHONY: pictures
 pictures: airflow-3.3+emulators chromium ## take the pictures in docs/images anew
-	@PICTURES=docs/images $(IN_3.3)python -m pytest --quiet --no-header tests/ui
+	@PICTURES=docs/images $(IN_3.3)python -m pytest --quiet --no-header -m 'long or not long' tests/ui
 
 .PHONY: lint
 lint: airflow-3.3 ## check style and layout

@@ -51,9 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 LONGEST = (
     "tests/test_killed.py",
     "tests/docs/test_docs.py",
-    "tests/ui/test_backfill_of_airflow_3.py",
+    "tests/ui",
     "tests/test_daily_dag.py",
-    "tests/ui/test_form_of_airflow_3.py",
     "tests/test_backfill_on_airflow_2.py",
     "tests/tools/test_demo.py",
     "tests/operators",

@@ -8,6 +8,10 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from airflow_provider_engagement.simulator.world import milliseconds
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -103,7 +107,13 @@ def truth(
     world: World, tweet_ids: Sequence[str], types: Sequence[str]
 ) -> dict[tuple[str, str], int]:
     """Tell what the counts are."""
-    return {(item, name): world.count(item, name) for item in tweet_ids for name in types}
+    now = np.array([milliseconds(world.now())])
+    table = world.counts(tweet_ids, tuple(types), now)[:, :, 0].tolist()
+    return {
+        (item, name): value
+        for item, row in zip(tweet_ids, table, strict=True)
+        for name, value in zip(types, row, strict=True)
+    }
 
 
 def counts(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:

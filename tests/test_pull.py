@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from running import truth
 from support import pull_rows, settings_for
 
 from airflow_provider_engagement.api.client import EngagementClient, Retry
@@ -28,10 +29,6 @@ def values(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
     found = {(row["tweet_id"], row["engagement_type"]): row["value"] for row in rows}
     assert len(found) == len(rows), "a count is there twice"
     return found
-
-
-def truth(world: World, tweet_ids: list[str], types: tuple[str, ...]) -> dict[tuple[str, str], int]:
-    return {(item, name): world.count(item, name) for item in tweet_ids for name in types}
 
 
 def young_world(**changes: Any) -> tuple[World, list[str]]:

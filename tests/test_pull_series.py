@@ -4,6 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from airflow_provider_engagement.api.window import DAY, HOUR, Window, askable, s
 from airflow_provider_engagement.operators.sinks import RowsSink
 from airflow_provider_engagement.pull import Moment, Outcome, pull
 from airflow_provider_engagement.simulator import Faults, Simulator, World
+from airflow_provider_engagement.simulator.world import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,9 +66,13 @@ def truth(
     world: World, tweet_ids: list[str], window: Window, step: timedelta
 ) -> dict[tuple[str, str, datetime], int]:
     """Give the counts of every bucket that a Tweet lived in."""
+    starts = buckets(window, step)
+    edges = np.array([milliseconds(moment) for moment in (*starts, window.end)])
+    values = world.series(tweet_ids, TYPES, edges).ravel().tolist()
+    places = itertools.product(tweet_ids, TYPES, starts)
     return {
-        (item, name, start): world.count_between(item, name, start, min(start + step, window.end))
-        for item, name, start in itertools.product(tweet_ids, TYPES, buckets(window, step))
+        (item, name, start): value
+        for (item, name, start), value in zip(places, values, strict=True)
         if (created_at(item) or start) < start + step
     }
 

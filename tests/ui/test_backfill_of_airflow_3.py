@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Twenty days of the interval after it are over, so that one has begun and not ended.
 STRETCH = Stretch(tweets=40, start=TODAY - 6 * FOUR_WEEKS - 20 * DAY, intervals=6)
+# An Airflow of its own takes a fifth of what all other tests do.
+pytestmark = pytest.mark.long
 BACKFILLED = f"dags/{DAG_ID}/dagRuns?run_type=backfill&order_by=logical_date"
 
 
