@@ -48,15 +48,16 @@ test-3.3: airflow-3.3+emulators chromium ## run the tests on Airflow 3.3 (ARGS="
 
 .PHONY: test-2.11
 test-2.11: airflow-2.11+emulators ## run the tests on Airflow 2.11
-	@$(IN_2.11)$(PYTEST) --ignore tests/tools $(ARGS) # which run on 3.3 alone
+	@$(IN_2.11)$(PYTEST) $(ARGS)
 
 .PHONY: test-google
 test-google: airflow-3.3-google+emulators ## run what lands in Google Cloud, with Airflow's Google provider
 	@$(IN_GOOGLE)$(PYTEST) -m "not long" tests/with_google tests/transfers $(ARGS)
 
 .PHONY: test-long
-test-long: airflow-3.3+emulators ## run the tests that take too long for every day
+test-long: airflow-3.3+emulators airflow-2.11+emulators chromium ## run the tests that take too long for every day
 	@$(IN_3.3)$(PYTEST) -m long $(ARGS)
+	@$(IN_2.11)$(PYTEST) -m long $(ARGS)
 
 .PHONY: pictures
 pictures: airflow-3.3+emulators chromium ## take the pictures in docs/images anew

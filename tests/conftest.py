@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,14 +62,30 @@ LONGEST = (
 )
 
 
+# What is the same on every Airflow, and takes its time: on 2.11 it is for `make test-long`.
+LONG_ON_2 = (
+    "tests/docs/test_docs.py::test_commands_work",
+    "tests/docs/test_docs.py::test_tests_pass",
+    "tests/hostile/test_fuzz.py",
+    "tests/test_pull_any_order.py",
+    "tests/test_wheel.py",
+    "tests/tools",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in the order in which workers take them up."""
+    """Put the tests in the order in which workers take them up, and the long ones off."""
 
     def place(item: pytest.Item) -> int:
         found = (n for n, path in enumerate(LONGEST) if item.nodeid.startswith(path))
         return next(found, len(LONGEST))
 
     items.sort(key=place)
+    if version("apache-airflow").startswith("2."):
+        for item in items:
+            if item.nodeid.startswith(LONG_ON_2):
+                item.add_marker("long")
 
 
 # Where Airflow 2.11 keeps what it masks, and where 3.x does, for its own and for a task's.

@@ -104,7 +104,7 @@ class Process:
         """How it ended; None while it runs."""
         return self._running.poll() if self._running else None
 
-    def wait_for(self, seen: Callable[[], T | None], timeout: float = 60) -> T:
+    def wait_for(self, seen: Callable[[], T | None], timeout: float = 120) -> T:
         """Return what ``seen`` returns, once that is something.
 
         :raises ProcessFailure: if the process ends first, or takes longer.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BackfillForm", "Form", "Ui"]
 
-_PATIENCE: Final = 20.0
+_PATIENCE: Final = 60.0
 _WIDTH: Final = 1280
 
 # Whatever else a browser does of its own accord, it does over the network.
