@@ -40,7 +40,7 @@ simulator: airflow-3.3 ## run the stand-in for the Engagement API (ARGS="--help"
 	@$(IN_3.3)python -m airflow_provider_engagement.simulator $(ARGS)
 
 .PHONY: test
-test: lint types $(TESTED_ON:%=test-%) test-google ## check everything: lint, types and tests
+test: environments lint types $(TESTED_ON:%=test-%) test-google ## check everything: lint, types and tests
 
 .PHONY: test-3.3
 test-3.3: airflow-3.3+emulators chromium ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
@@ -94,7 +94,11 @@ clean: ## remove the environments and what tools left
 chromium:
 	@$(or $(PYTHON),$(error $(NO_PYTHON))) -m tools.browser
 
-# What a target needs: its environments, made side by side where there are two.
+# What a target needs: its environments, made side by side where there are several.
+.PHONY: environments
+environments:
+	@$(ENV) airflow-3.3 emulators $(patsubst %,airflow-%,$(filter-out 3.3,$(TESTED_ON))) airflow-3.3-google
+
 .PHONY: airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators airflow-3.3-google+emulators
 airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators airflow-3.3-google+emulators:
 	@$(ENV) $(subst +, ,$@)

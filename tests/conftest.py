@@ -33,15 +33,20 @@ if TYPE_CHECKING:
     from tools.services import Emulator
 
 
+# The source tree stands behind an installed wheel, which is what is to be tested then. Here, before
+# the conftest.py of a folder below imports the package.
+sys.path[:] = [*(entry for entry in sys.path if entry != str(ROOT)), str(ROOT)]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the user's settings, before any test imports Airflow, which reads them once."""
-    # The source tree stands behind an installed wheel, which is what is to be tested then.
-    sys.path[:] = [*(entry for entry in sys.path if entry != str(ROOT)), str(ROOT)]
     home = Path(tempfile.mkdtemp(prefix="airflow-home-"))
     patch = pytest.MonkeyPatch()
     kept = clean_environment()
     for name in os.environ.keys() - kept.keys():
         patch.delenv(name)
+    # Nor is it to be found by whatever is run as `python -m` from here.
+    kept["PYTHONSAFEPATH"] = "1"
     for name, value in {**kept, **airflow_environment(home, ROOT / "example_dags")}.items():
         patch.setenv(name, value)
     config.add_cleanup(patch.undo)

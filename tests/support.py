@@ -10,7 +10,7 @@ from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.operators.sinks import RowsSink
-from airflow_provider_engagement.pull import Moment, Outcome, pull
+from airflow_provider_engagement.pull import Moment, Outcome, Tally, pull
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,6 +55,7 @@ def pull_rows(
     settings: Settings | None = None,
     retry: Retry = QUICK,
     max_missing_share: float = 1.0,
+    tally: Tally | None = None,
     **asked: Any,
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     """Pull totals into memory."""
@@ -68,5 +69,6 @@ def pull_rows(
             sink,
             moment=Moment(now),
             max_missing_share=max_missing_share,
+            tally=tally,
         )
     return outcome, sink.rows()

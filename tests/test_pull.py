@@ -15,6 +15,7 @@ from airflow_provider_engagement.api.errors import (
     ServiceError,
 )
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES, Access
+from airflow_provider_engagement.pull import Tally
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 
 if TYPE_CHECKING:
@@ -179,6 +180,17 @@ def test_a_service_that_stays_broken_is_given_up_and_nothing_is_written(tmp_path
             pull_rows(simulator, ids[:5], now=NOW, pace_directory=tmp_path, retry=retry)
         assert len(simulator.requests) == 3
     assert caught.value.retryable
+
+
+def test_what_was_sent_in_vain_is_counted_too(tmp_path: Path) -> None:
+    world, ids = young_world()
+    retry, tally = Retry(attempts=3, first_wait=0.001, longest_wait=0.001), Tally()
+    with (
+        Simulator(world, faults=Faults(script=("503", "429", "torn"))) as simulator,
+        pytest.raises(ServiceError),
+    ):
+        pull_rows(simulator, ids[:5], now=NOW, pace_directory=tmp_path, retry=retry, tally=tally)
+    assert (tally.requests, tally.retried, tally.refused, tally.rows) == (3, 2, 1, 0)
 
 
 def test_a_client_asks_only_for_what_it_prepared(tmp_path: Path) -> None:

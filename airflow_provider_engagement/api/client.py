@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.query import Query
     from airflow_provider_engagement.api.settings import Settings
 
-__all__ = ["Asked", "EngagementClient", "PullStoppedError", "Retry"]
+__all__ = ["Asked", "EngagementClient", "PullStoppedError", "Retry", "Traffic"]
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +68,23 @@ class Asked:
     :param forbidden: ids of somebody else's Tweets.
     :param unavailable: ids that are gone or protected.
     :param unanswered: ids refused together with others, and not told apart in time.
-    :param sent: requests sent, retries included.
-    :param throttled: how many of them the service refused for their rate.
-    :param retried: how many of them were tries after the first.
     """
 
     answers: list[Answer] = field(default_factory=list)
     forbidden: set[str] = field(default_factory=set)
     unavailable: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What a client has sent so far, answered or not.
+
+    :param sent: requests sent, retries included.
+    :param throttled: how many of them the service refused for their rate.
+    :param retried: how many of them were tries after the first.
+    """
+
     sent: int = 0
     throttled: int = 0
     retried: int = 0
@@ -84,6 +92,8 @@ class Asked:
 
 class EngagementClient:
     """A connection's conversation with the service. Threads may share it.
+
+    Its ``traffic`` tells what it has sent.
 
     :param settings: the connection.
     :param on_secret: told of every secret that is received, before it is used.
@@ -100,6 +110,8 @@ class EngagementClient:
         pace_directory: Path | None = None,
     ) -> None:
         self.settings = settings
+        self.traffic = Traffic()
+        self._counting = threading.Lock()
         self._on_secret = on_secret or (lambda _: None)
         self._retry = retry or Retry()
         self._pace_directory = pace_directory
@@ -186,7 +198,7 @@ class EngagementClient:
         while waiting:
             ids = waiting.pop()
             try:
-                answer = self._send(query, request, ids, asked, take)
+                answer = self._send(query, request, ids, take)
             except TweetsRefusedError as refusal:
                 refusals += 1
                 if refusals > _MOST_REFUSALS:
@@ -203,7 +215,6 @@ class EngagementClient:
         query: Query,
         request: PlannedRequest,
         tweet_ids: tuple[str, ...],
-        asked: Asked,
         take: Callable[[Answer, tuple[str, ...]], object],
     ) -> Answer:
         body = query.body(tweet_ids, request.engagement_types)
@@ -211,12 +222,14 @@ class EngagementClient:
             body |= request.window.body()
         for attempt in self._attempts():
             with attempt:
-                asked.sent += 1
-                asked.retried += attempt.retry_state.attempt_number > 1
+                with self._counting:
+                    self.traffic.sent += 1
+                    self.traffic.retried += attempt.retry_state.attempt_number > 1
                 try:
                     answer = self._exchange(query, request.access, body)
                 except ThrottledError:
-                    asked.throttled += 1
+                    with self._counting:
+                        self.traffic.throttled += 1
                     raise
                 take(answer, tweet_ids)
                 return answer

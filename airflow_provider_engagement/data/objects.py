@@ -301,7 +301,7 @@ def folder_name(object_prefix: str, *parts: str) -> str:
 def _encoded(part: str) -> str:
     if set(part) <= {"."}:
         # '.' and '..' are legal letters and yet no names; nor is nothing at all.
-        return "%2E" * len(part) or "%00"
+        return "%2E" * len(part) or "%"
     return re.sub(
         rb"[^A-Za-z0-9._=-]", lambda match: b"%%%02X" % match.group()[0], part.encode()
     ).decode()

@@ -65,11 +65,11 @@ class Outcome:
             for name, value in stats.items()
             if isinstance(value, int)
         ]
+        listed = self.landed.coverage and f"; each stands in {self.landed.coverage}"
         fates = (f"{n:,} {status}" for status in Status if (n := tweets[status]))
         return (
             f"{tally.rows:,} rows in {where}, by {', '.join(told)}. "
-            f"Of {tweets['asked']:,} Tweets: {', '.join(fates)}; "
-            "each stands in the coverage."
+            f"Of {tweets['asked']:,} Tweets: {', '.join(fates)}{listed}."
         )
 
     def packed(self) -> bytes:

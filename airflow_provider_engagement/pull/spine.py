@@ -33,7 +33,7 @@ from airflow_provider_engagement.pull.settle import settle, settle_unasked
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from airflow_provider_engagement.api.client import EngagementClient
+    from airflow_provider_engagement.api.client import EngagementClient, Traffic
     from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.data.sink import Sink
     from airflow_provider_engagement.pull.fetched import Fetched
@@ -78,6 +78,10 @@ class _Pull:
     course: Course = field(default_factory=Course)
     parts: list[pa.Table] = field(default_factory=list)
     lacking: dict[str, set[str | None]] = field(default_factory=dict)
+    before: Traffic = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.before = replace(self.client.traffic)
 
     def run(self) -> None:
         """Send everything, and write what comes."""
@@ -107,9 +111,6 @@ class _Pull:
 
     def _take(self, fetched: Fetched) -> None:
         """Write what a request brought, and note what became of its Tweets."""
-        self.tally.requests += fetched.asked.sent
-        self.tally.refused += fetched.asked.throttled
-        self.tally.retried += fetched.asked.retried
         self.tally.strangers += fetched.strangers
         self.tally.kept += fetched.kept
         settle(fetched, self.plan, self.coverage)
@@ -215,8 +216,16 @@ class _Pull:
             f"max_missing_share is {max_missing_share}.",
         )
 
+    def count_traffic(self) -> None:
+        """Note what was sent, be it in vain."""
+        now, before = self.client.traffic, self.before
+        self.tally.requests = now.sent - before.sent
+        self.tally.refused = now.throttled - before.throttled
+        self.tally.retried = now.retried - before.retried
+
     def summary(self) -> dict[str, object]:
         """Tell the pull in figures."""
+        self.count_traffic()
         return {
             "account": self.client.settings.account,
             "plan": self.plan.describe(),
@@ -292,6 +301,7 @@ def pull(
         )
         landed = sink.commit(table, summary)
     except BaseException:
+        under_way.count_traffic()
         sink.discard()
         raise
     summary["coverage"] = landed.coverage

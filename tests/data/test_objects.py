@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 from google.api_core.exceptions import Forbidden
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from landing import LATER, coverage_table, covered, hour_row, in_order, rows_table
 
@@ -253,6 +253,7 @@ def test_folders_read_well() -> None:
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), min_size=1, max_size=4))
+@example([""], ["\x00"])
 def test_no_part_leads_out_of_its_level(parts: list[str], others: list[str]) -> None:
     levels = folder_name("raw", *parts).split("/")
     assert levels[0] == "raw"
