@@ -179,12 +179,9 @@ class Workshop:
         return sorted(path for path in files if path.is_file() and path.suffix != ".pyc")
 
     def _pip(self, environment: Environment, lock: int, *arguments: str | Path) -> None:
-        """Install without a look at dependencies: a lock file names them all.
-
-        Nor is anything compiled that nobody imports, which takes a quarter of the time.
-        """
+        """Install without a look at dependencies: a lock file names them all."""
         pip = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
-        _run([self.python(environment), *pip, "--no-deps", "--no-compile", *arguments], lock)
+        _run([self.python(environment), *pip, "--no-deps", *arguments], lock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from tools.services import Simulator
     from tools.ui import Ui
 
-# Airflow 3 masks all that a connection's extra holds, the name of a project too, and warns of what
-# is too short for that. Neither would look well in a picture; the word "airflow" is spared.
+# Airflow 3 warns of each value of an extra that is too short to be masked, be it a secret or not,
+# such as the account "acme": no line for a picture.
 ACCOUNT = "acme_corp"
 GOOGLE = {
     "conn_type": "google_cloud_platform",
