@@ -203,15 +203,19 @@ def once_landed(victim: Victim) -> bool:
     return pieces < victim.most_pieces == REQUESTS
 
 
-def when_old(seconds: float) -> Moment:
-    """Say when it has been running for so long."""
+def at_point(point: float) -> Moment:
+    """Say when a part of all requests has been answered; beyond 1, so long after all of them.
+
+    :param point: the part; what it has beyond 1 is in units of eight seconds.
+    """
     seen: list[float] = []
 
-    def is_old(_: Victim) -> bool:
-        seen.append(time.monotonic())
-        return seen[-1] - seen[0] >= seconds
+    def is_there(victim: Victim) -> bool:
+        if victim.count_answers() >= min(point, 1) * REQUESTS:
+            seen.append(time.monotonic())
+        return bool(seen) and seen[-1] - seen[0] >= (point - 1) * 8
 
-    return is_old
+    return is_there
 
 
 def kill_all(victims: Sequence[Victim], *, within: float, check: Callable[[], None]) -> None:

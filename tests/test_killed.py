@@ -26,10 +26,10 @@ from killing import (
     Victim,
     after,
     answered_again,
+    at_point,
     check_landed,
     kill_all,
     once_landed,
-    when_old,
     while_landing,
 )
 from parts import Airflow
@@ -192,12 +192,10 @@ def test_killed_at_its_moments_a_pull_ends_as_any_other(airflow: Airflow, stage:
 @pytest.mark.long
 def test_killed_at_any_moment_a_pull_ends_as_any_other(airflow: Airflow, stage: Stage) -> None:
     chance = random.Random(SEED)  # noqa: S311 - no secret
-    spared = [Victim(stage, 3, task, lambda _: False, was_killed=False) for task in OWNERS]
-    lives = {task: seen["duration"] for (_, task), seen in play(airflow, stage, spared).items()}
     told: Counter[str] = Counter({f"seed {SEED}": 1})
-    for number in range(4, 4 + ROUNDS):
-        ages = {task: chance.uniform(0, life) for task, life in lives.items()}
-        victims = [Victim(stage, number, task, when_old(age)) for task, age in ages.items()]
+    for number in range(3, 3 + ROUNDS):
+        points = {task: chance.uniform(0, 1.25) for task in OWNERS}
+        victims = [Victim(stage, number, task, at_point(point)) for task, point in points.items()]
         became = play(airflow, stage, victims)
         for victim in victims:
             check_landed(victim)

@@ -125,8 +125,8 @@ def flatten(
         rows, unborn = _Rows(served, grouping, answer, origin).table()
         flat.strangers += len(counts) - len(timely) + unborn
         flat.tables.append(rows)
-    if answer.members not in {None, members}:
-        msg = "An answer has names that stand in it twice, or are none of what can be counted."
+    if not answer.stands_once(members):
+        msg = "An answer has names that stand in it twice."
         raise AnswerError(msg)
     return flat
 

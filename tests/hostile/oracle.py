@@ -196,8 +196,6 @@ class _Reader:
         hours: dict[int, set[str]] = {}
         for path, found in list(_leaves(nested, len(levels))):
             value = _number(found)
-            # Names that hold a colon make it seem as if something stood there twice.
-            reading.may_fail |= any(":" in key for key in path)
             under = dict(zip(levels, path, strict=True))
             tweet, kind = under.get(GroupBy.TWEET_ID), under.get(GroupBy.ENGAGEMENT_TYPE)
             if not self._is_asked_for(tweet, kind):
