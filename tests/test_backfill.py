@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tools.services import Emulator
 
 # A whole Airflow, a million rows, and Airflow looks only twice a minute whether a backfill is over.
-# The shorter one, through the UI, is in tests/ui.
+# A shorter one, through the UI, is in tests/ui; on 2.11 there is one for every day.
 pytestmark = pytest.mark.long
 
 YEAR = Stretch(tweets=300, start=datetime(2025, 11, 1, tzinfo=UTC), intervals=13)
