@@ -47,7 +47,7 @@ KEYS = {name: text for name, text in WORLD.credentials("acme").items() if name !
 SECRETS = sorted({form for text in KEYS.values() for form in Secret(text).forms()})
 ONCE = Retry(attempts=1)
 
-EVERYDAY, LONG = 250, 20_500
+EVERYDAY, LONG = 150, 20_500
 
 SCENES: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "totals": ("totals", ["impressions", "favorites", "video_views"], {}),
