@@ -26,7 +26,7 @@ def collect(context: Any, source: str, landed: Landed) -> None:
     """
     from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
-    collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]
+    collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # Airflow's own
     collector.add_input_asset(context, uri=source)
     for uri in _uris(landed):
         collector.add_output_asset(context, uri=uri)
