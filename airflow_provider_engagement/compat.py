@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow import __version__
 from packaging.version import Version
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 
 __all__ = ["HAS_RETRY_POLICIES", "DefaultsWhenMapped", "retry_policy_kwargs"]
 
@@ -24,12 +24,12 @@ def retry_policy_kwargs(retry_policy: Any) -> dict[str, Any]:
     """Give what an operator hands to Airflow's own, which before 3.3 has no such parameter.
 
     :param retry_policy: the operator's policy, None for none.
-    :raises UsageError: if there is one, and this Airflow has no use for it.
+    :raises InvalidArgumentError: if there is one, and this Airflow has no use for it.
     """
     if HAS_RETRY_POLICIES:
         return {"retry_policy": retry_policy}
     if retry_policy is not None:
-        raise UsageError(
+        raise InvalidArgumentError(
             f"retry_policy needs Airflow 3.3.2; this is {__version__}.", advice="Leave it out."
         )
     return {}

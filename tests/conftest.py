@@ -72,7 +72,7 @@ LONG_ON_2 = (
     "tests/docs/test_docs.py::test_commands_work",
     "tests/docs/test_docs.py::test_tests_pass",
     "tests/hostile/test_fuzz.py",
-    "tests/test_pull_any_order.py",
+    "tests/pull/test_pull_any_order.py",
     "tests/test_wheel.py",
     "tests/tools",
 )

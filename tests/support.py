@@ -9,8 +9,8 @@ from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
-from airflow_provider_engagement.operators.sinks import RowsSink
-from airflow_provider_engagement.pull import Moment, Outcome, Tally, pull
+from airflow_provider_engagement.pull import PullResult, PullStats, ReportingPeriod, pull
+from airflow_provider_engagement.sinks.files import RowsSink
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,23 +51,25 @@ def pull_rows(
     tweet_ids: list[str],
     *,
     now: datetime,
-    pace_directory: Path,
+    rate_state_directory: Path,
     settings: Settings | None = None,
     retry: Retry = QUICK,
     max_missing_share: float = 1.0,
-    tally: Tally | None = None,
+    tally: PullStats | None = None,
     **asked: Any,
-) -> tuple[Outcome, list[dict[str, Any]]]:
+) -> tuple[PullResult, list[dict[str, Any]]]:
     """Pull totals into memory."""
     settings = settings or settings_for(simulator)
     query = build_query("totals", has_owner=settings.credentials.has_owner, **asked)
     sink = RowsSink()
-    with EngagementClient(settings, retry=retry, pace_directory=pace_directory) as client:
+    with EngagementClient(
+        settings, retry=retry, rate_state_directory=rate_state_directory
+    ) as client:
         outcome = pull(
             client,
             make_plan(query, tweet_ids, now=now),
             sink,
-            moment=Moment(now),
+            moment=ReportingPeriod(now),
             max_missing_share=max_missing_share,
             tally=tally,
         )

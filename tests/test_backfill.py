@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from filling import DAG_ID, FOUR_WEEKS, Site, Stretch, cells, site, statuses, truth
+from factories import DAG_ID, FOUR_WEEKS, Site, Stretch, cells, site, statuses, truth
 
 from tools.env import ROOT
 from tools.standalone import Standalone

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import DAG_ID, DAY, FOUR_WEEKS, NOW, TODAY, Site, Stretch, cells, site, truth
+from factories import DAG_ID, DAY, FOUR_WEEKS, NOW, TODAY, Site, Stretch, cells, site, truth
 
 from tools.env import ROOT
 from tools.process import clean_environment

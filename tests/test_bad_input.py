@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from running import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, connect, run
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
@@ -83,7 +83,7 @@ def test_what_is_good_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("empty", [[], ()])
 def test_an_empty_literal_list(make: Make, empty: object) -> None:
-    with pytest.raises(UsageError, match="tweet_ids is an empty list"):
+    with pytest.raises(InvalidArgumentError, match="tweet_ids is an empty list"):
         make(tweet_ids=empty)
 
 
@@ -222,5 +222,7 @@ def test_a_share_that_is_none(make: Make, changes: dict[str, Any]) -> None:
 
 
 def test_a_granularity_of_another_endpoint(make: Make) -> None:
-    with pytest.raises(UsageError, match="granularity is 'hour'; on totals it must be one of"):
+    with pytest.raises(
+        InvalidArgumentError, match="granularity is 'hour'; on totals it must be one of"
+    ):
         make(granularity="hour")

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import requests
-from running import counts, truth
+from run_operator import counts, truth
 
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -291,11 +291,11 @@ def planted() -> dict[str, str]:
     """Give the credentials, and the ways in which each may travel."""
     keys = {**WORLD.credentials("acme"), **{f"wrong {name}": text for name, text in WRONG.items()}}
     pair = ":".join(quote(keys[name], safe="") for name in ("consumer_key", "consumer_secret"))
-    forms = {"basic pair": base64.b64encode(pair.encode()).decode()}
+    encoded_variants = {"basic pair": base64.b64encode(pair.encode()).decode()}
     for name, text in keys.items():
-        for number, form in enumerate(sorted(Secret(text).forms())):
-            forms[f"{name}, form {number}"] = form
-    return forms
+        for number, form in enumerate(sorted(Secret(text).encoded_variants())):
+            encoded_variants[f"{name}, form {number}"] = form
+    return encoded_variants
 
 
 def found_in(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from killing import (
+from fault_injection import (
     DAY,
     IN_FLIGHT,
     NOW,
@@ -32,7 +32,7 @@ from killing import (
     once_landed,
     while_landing,
 )
-from parts import Airflow
+from services import Airflow
 
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.compat import HAS_RETRY_POLICIES
@@ -45,7 +45,7 @@ from tools.services import google_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from killing import Moment
+    from fault_injection import ReportingPeriod
 
 needs_policies = pytest.mark.skipif(
     not HAS_RETRY_POLICIES, reason="this Airflow has no retry policies, and no such parts"
@@ -164,7 +164,7 @@ def log_of(victim: Victim, attempt: int) -> str:
     return (below / f"task_id={victim.task}" / f"attempt={attempt}.log").read_text()
 
 
-MOMENTS: dict[int, dict[str, Moment]] = {
+MOMENTS: dict[int, dict[str, ReportingPeriod]] = {
     0: {"to_gcs": after(30), "to_bigquery": after(120)},
     1: {"to_gcs": while_landing, "to_bigquery": while_landing},
     2: {"to_gcs": once_landed, "to_bigquery": once_landed},
@@ -220,7 +220,7 @@ def test_killed_at_any_moment_a_pull_ends_as_any_other(airflow: Airflow, stage: 
     ids=["while it asks", "while it lands"],
 )
 def test_what_a_killed_process_has_got_the_next_one_takes_up(
-    stage: Stage, settings: dict[str, str], number: int, task: str, moment: Moment
+    stage: Stage, settings: dict[str, str], number: int, task: str, moment: ReportingPeriod
 ) -> None:
     other = next(name for name in OWNERS if name != task)
     options = ("--conf", json.dumps(stage.prepare(number)), "--mark-success-pattern", other)

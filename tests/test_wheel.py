@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from running import NOW, counts, truth
+from run_operator import NOW, counts, truth
 
 from airflow_provider_engagement import __version__
 from airflow_provider_engagement.api.spec import ENDPOINTS

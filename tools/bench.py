@@ -20,18 +20,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.answer import Reply, read_answer
 from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.plan import Plan, make_plan
 from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.response import Reply, read_response
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.spec import Access, EndpointName
 from airflow_provider_engagement.api.tweet_id import created_at, first_id_at
 from airflow_provider_engagement.api.window import Window
-from airflow_provider_engagement.data.flatten import Origin, flatten
-from airflow_provider_engagement.operators.sinks import FileSink, RowsSink
-from airflow_provider_engagement.pull import Moment, Tally, pull
+from airflow_provider_engagement.pull import PullStats, ReportingPeriod, pull
+from airflow_provider_engagement.rows.flatten import Origin, flatten
+from airflow_provider_engagement.sinks.files import FileSink, RowsSink
 from tools.services import simulator
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def payload() -> None:
 
     def ours() -> object:
         reply = Reply(200, {}, body, NOW)
-        answer = read_answer(reply, grouping_names=["hour"], redact=str)
+        answer = read_response(reply, grouping_names=["hour"], redact=str)
         return flatten(
             answer,
             groupings=query.groupings,
@@ -153,12 +153,12 @@ def settings_of(held: dict[str, Any], **changes: Any) -> Settings:
     return Settings(credentials=credentials, account="acme", host=held["host"], **changes)
 
 
-def pull_all(settings: Settings, plan: Plan, folder: Path) -> Tally:
+def pull_all(settings: Settings, plan: Plan, folder: Path) -> PullStats:
     """Pull a plan into memory."""
-    tally = Tally()
-    with EngagementClient(settings, pace_directory=folder) as client:
-        span = plan.window
-        pull(client, plan, RowsSink(), moment=Moment(NOW, span), tally=tally)
+    tally = PullStats()
+    with EngagementClient(settings, rate_state_directory=folder) as client:
+        period = plan.window
+        pull(client, plan, RowsSink(), moment=ReportingPeriod(NOW, period), tally=tally)
     return tally
 
 
@@ -206,7 +206,7 @@ def throughput() -> None:
     say("  where the connection states no contract", f"{hand / alone:.1f}x", "none set")
 
 
-def _paced(settings: Settings, ids: list[str], requests: int, folder: Path) -> Tally:
+def _paced(settings: Settings, ids: list[str], requests: int, folder: Path) -> PullStats:
     query = build_query("totals", has_owner=True)
     plan = make_plan(query, ids, now=NOW)
     more = tuple(plan.requests[n % len(plan.requests)] for n in range(requests))
@@ -290,8 +290,8 @@ def _peak(settings: Settings, ids: list[str], requests: int, results: Any) -> No
     plan = replace(plan, requests=plan.requests * requests)
     with tempfile.TemporaryDirectory() as name:
         sink = FileSink(f"file://{name}/rows.parquet")
-        with EngagementClient(settings, pace_directory=Path(name)) as client:
-            pull(client, plan, sink, moment=Moment(NOW, window))
+        with EngagementClient(settings, rate_state_directory=Path(name)) as client:
+            pull(client, plan, sink, moment=ReportingPeriod(NOW, window))
     results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 

@@ -118,7 +118,7 @@ class Process:
             time.sleep(0.05)
         return found
 
-    def finish(self, timeout: float, hopeless: str = "") -> None:
+    def finish(self, timeout: float, unreachable_reason: str = "") -> None:
         """Wait until it has ended well.
 
         :param timeout: how many seconds it may take.
@@ -127,7 +127,7 @@ class Process:
         """
         deadline = time.monotonic() + timeout
         while self.exit_code is None:
-            if hopeless and hopeless in self.log.read_text(errors="replace"):
+            if unreachable_reason and unreachable_reason in self.log.read_text(errors="replace"):
                 raise ProcessFailure(self._told("failed"))
             if time.monotonic() > deadline:
                 raise ProcessFailure(self._told(f"was not done after {timeout:.0f} s"))

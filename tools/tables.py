@@ -10,17 +10,18 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_engagement.rows import schema
+
 import airflow_provider_engagement
 from airflow_provider_engagement.api import errors, spec
-from airflow_provider_engagement.api.answer import Reply, read_answer
 from airflow_provider_engagement.api.client import Retry
 from airflow_provider_engagement.api.errors import EngagementError
-from airflow_provider_engagement.api.pace import LONGEST_WAIT
 from airflow_provider_engagement.api.query import GRANULARITIES
+from airflow_provider_engagement.api.rate_limit import MAX_WAIT
+from airflow_provider_engagement.api.response import Reply, read_response
 from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_ANSWER_BYTES
-from airflow_provider_engagement.data import schema
-from airflow_provider_engagement.data.bigquery.loads import LoadBudget
+from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
 
@@ -60,8 +61,8 @@ def _code(values: Iterable[object]) -> str:
     return ", ".join(f"`{value}`" for value in values)
 
 
-def _days(span: timedelta) -> str:
-    return f"{span.days} days"
+def _days(period: timedelta) -> str:
+    return f"{period.days} days"
 
 
 def _endpoints() -> str:
@@ -173,7 +174,7 @@ def _refusal(status: int, words: str) -> EngagementError:
     body = words if words.startswith("<") else json.dumps({"errors": listed})
     reply = Reply(status, {}, body.encode(), datetime.now(UTC))
     try:
-        read_answer(reply, grouping_names=["asked"], redact=str)
+        read_response(reply, grouping_names=["asked"], redact=str)
     except EngagementError as error:
         return error
     raise AssertionError
@@ -190,7 +191,7 @@ def _figures() -> str:
         ("pause between two tries, at most", f"{retry.longest_wait:g} s"),
         (
             "wait that the service asks for, at most",
-            f"{LONGEST_WAIT:g} s; a longer one is Airflow's",
+            f"{MAX_WAIT:g} s; a longer one is Airflow's",
         ),
         ("one request, at most (`extra.timeout`)", f"{settings['timeout'].default:g} s"),
         ("requests in flight (`extra.max_concurrency`)", settings["max_concurrency"].default),

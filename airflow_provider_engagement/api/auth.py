@@ -12,11 +12,15 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests_oauthlib import OAuth1
 
-from airflow_provider_engagement.api.errors import AnswerError, CredentialsError, ServiceError
+from airflow_provider_engagement.api.deadline import request_deadline
+from airflow_provider_engagement.api.errors import (
+    AuthenticationError,
+    InvalidResponseError,
+    ServiceError,
+)
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.spec import Access
 from airflow_provider_engagement.api.transport import read_body
-from airflow_provider_engagement.api.watch import watched
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.api.settings import Credentials, Settings
@@ -39,13 +43,13 @@ class BearerAuth(AuthBase):
     """Sends an app-only token, verbatim: its percent escapes are part of it.
 
     :param token: the token.
-    :raises CredentialsError: if it is none that a header can hold.
+    :raises AuthenticationError: if it is none that a header can hold.
     """
 
     def __init__(self, token: Secret) -> None:
         if not _is_sendable(token.reveal()):
             msg = "The bearer token holds characters that no token has."
-            raise CredentialsError(
+            raise AuthenticationError(
                 msg, advice="Copy it anew into bearer_token, in the connection's extra."
             )
         self._token = token
@@ -66,7 +70,7 @@ def owner_auth(credentials: Credentials) -> AuthBase:
 
     The body is JSON and so no part of the signature (RFC 5849, section 3.4.1.3.1).
 
-    :raises CredentialsError: if the owner's tokens are missing.
+    :raises AuthenticationError: if the owner's tokens are missing.
     """
     if not (
         credentials.consumer_key
@@ -75,7 +79,7 @@ def owner_auth(credentials: Credentials) -> AuthBase:
         and credentials.access_token_secret
     ):
         msg = "The connection holds no tokens of the Tweets' owner."
-        raise CredentialsError(
+        raise AuthenticationError(
             msg, advice="Set access_token and access_token_secret in the connection's extra."
         )
     auth: AuthBase = OAuth1(
@@ -90,13 +94,13 @@ def owner_auth(credentials: Credentials) -> AuthBase:
 def exchange(settings: Settings, session: requests.Session) -> Secret:
     """Exchange the app's key and secret for a bearer token, at most once a process.
 
-    :raises CredentialsError: if the key and secret are missing or not accepted.
+    :raises AuthenticationError: if the key and secret are missing or not accepted.
     :raises ServiceError: if the token endpoint cannot be reached or does not make sense.
     """
     key, secret = settings.credentials.consumer_key, settings.credentials.consumer_secret
     if not (key and secret):
         msg = f"{Access.PUBLIC} access needs a bearer token, or the app's key and secret."
-        raise CredentialsError(msg, advice="Set bearer_token in the connection's extra.")
+        raise AuthenticationError(msg, advice="Set bearer_token in the connection's extra.")
     with _EXCHANGE_LOCK:
         known = _EXCHANGED.get((settings.oauth2_endpoint, key, secret))
         if known is None:
@@ -110,7 +114,7 @@ def _ask_for_token(
 ) -> Secret:
     try:
         with (
-            watched(settings.timeout) as watch,
+            request_deadline(settings.timeout) as watch,
             session.post(
                 settings.oauth2_endpoint,
                 data={"grant_type": "client_credentials"},
@@ -124,7 +128,7 @@ def _ask_for_token(
             body = read_body(response, max_bytes=_LONGEST_TOKEN_ANSWER)
             if watch.is_up:
                 raise requests.Timeout  # an answer that was cut may look whole
-    except AnswerError:
+    except InvalidResponseError:
         body = b""
     except requests.RequestException as error:
         reason = type(error).__name__
@@ -132,7 +136,7 @@ def _ask_for_token(
         raise ServiceError(msg, advice="Check oauth2_endpoint and the network.") from None
     if status in {400, 401, 403}:
         msg = "The token endpoint did not accept the app's key and secret."
-        raise CredentialsError(
+        raise AuthenticationError(
             msg, status=status, advice="Check login and password, or store a bearer_token."
         )
     token = _bearer_in(body) if status == requests.codes.ok else None

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import tenacity
 
-from airflow_provider_engagement.api.answer import Answer, TweetsRefusedError, read_answer
 from airflow_provider_engagement.api.auth import BearerAuth, exchange, owner_auth
-from airflow_provider_engagement.api.errors import EngagementError, ThrottledError
-from airflow_provider_engagement.api.pace import Pace, SlotBook
+from airflow_provider_engagement.api.errors import EngagementError, RateLimitError
+from airflow_provider_engagement.api.rate_limit import RateLimiter, SharedRateState
+from airflow_provider_engagement.api.response import (
+    EngagementResponse,
+    TweetsRefusedError,
+    read_response,
+)
 from airflow_provider_engagement.api.secret import Redactor, Secret
 from airflow_provider_engagement.api.settings import checked_url
 from airflow_provider_engagement.api.spec import Access, EndpointName
@@ -70,7 +74,7 @@ class Asked:
     :param unanswered: ids refused together with others, and not told apart in time.
     """
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[EngagementResponse] = field(default_factory=list)
     forbidden: set[str] = field(default_factory=set)
     unavailable: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
@@ -98,7 +102,7 @@ class EngagementClient:
     :param settings: the connection.
     :param on_secret: told of every secret that is received, before it is used.
     :param retry: how long a passing fault is borne with.
-    :param pace_directory: where the machine's slot books lie; None for the usual place.
+    :param rate_state_directory: where the machine's slot books lie; None for the usual place.
     """
 
     def __init__(
@@ -107,18 +111,18 @@ class EngagementClient:
         *,
         on_secret: Callable[[Secret], None] | None = None,
         retry: Retry | None = None,
-        pace_directory: Path | None = None,
+        rate_state_directory: Path | None = None,
     ) -> None:
         self.settings = settings
         self.traffic = Traffic()
         self._counting = threading.Lock()
         self._on_secret = on_secret or (lambda _: None)
         self._retry = retry or Retry()
-        self._pace_directory = pace_directory
+        self._rate_state_directory = rate_state_directory
         self._host = checked_url(settings.host, name="host")
         self._session = new_session(settings.max_concurrency)
         self._auth: dict[Access, AuthBase] = {}
-        self._paces: dict[EndpointName, Pace] = {}
+        self._rate_limiters: dict[EndpointName, RateLimiter] = {}
         self._redact = settings.redactor()
         self._stopped = threading.Event()
 
@@ -136,19 +140,19 @@ class EngagementClient:
     def prepare(self, endpoint: EndpointName, access: Access) -> None:
         """Get ready to ask: read or exchange the credentials, and join the app's pace.
 
-        :raises CredentialsError: if the credentials for it are missing or not accepted.
+        :raises AuthenticationError: if the credentials for it are missing or not accepted.
         """
         if access not in self._auth:
             self._auth[access] = self._make_auth(access)
-        if endpoint not in self._paces:
-            self._paces[endpoint] = self._make_pace(endpoint)
+        if endpoint not in self._rate_limiters:
+            self._rate_limiters[endpoint] = self._make_rate_limiter(endpoint)
 
-    def told_limit(self, endpoint: EndpointName) -> float | None:
+    def reported_limit(self, endpoint: EndpointName) -> float | None:
         """Give the requests per minute that the service told last; None if it never did.
 
         :param endpoint: one that is prepared.
         """
-        return self._paces[endpoint].told_limit()
+        return self._rate_limiters[endpoint].reported_limit()
 
     def _make_auth(self, access: Access) -> AuthBase:
         credentials = self.settings.credentials
@@ -161,12 +165,12 @@ class EngagementClient:
             self._on_secret(token)
         return BearerAuth(token)
 
-    def _make_pace(self, endpoint: EndpointName) -> Pace:
+    def _make_rate_limiter(self, endpoint: EndpointName) -> RateLimiter:
         credentials = self.settings.credentials
         app = credentials.consumer_key or credentials.bearer_token
         key = "\n".join((self._host, app.reveal() if app else "", endpoint))
-        return Pace(
-            SlotBook(key, self._pace_directory),
+        return RateLimiter(
+            SharedRateState(key, self._rate_state_directory),
             requests_per_minute=self.settings.requests_per_minute.get(endpoint),
             max_concurrency=self.settings.max_concurrency,
             wait=self._wait,
@@ -177,7 +181,7 @@ class EngagementClient:
         query: Query,
         request: PlannedRequest,
         *,
-        take: Callable[[Answer, tuple[str, ...]], object] | None = None,
+        take: Callable[[EngagementResponse, tuple[str, ...]], object] | None = None,
     ) -> Asked:
         """Send a planned request, without the Tweets that sink it, until the rest is answered.
 
@@ -188,7 +192,7 @@ class EngagementClient:
         :param query: what is asked.
         :param request: of which Tweets; its access must be prepared.
         :param take: takes each answer as it comes, with the ids that it was asked for, instead
-            of their being gathered. If it raises AnswerError, the answer is asked for again.
+            of their being gathered. If it raises InvalidResponseError, the answer is asked for again.
         :raises EngagementError: if it stays unanswered.
         """
         asked = Asked()
@@ -215,8 +219,8 @@ class EngagementClient:
         query: Query,
         request: PlannedRequest,
         tweet_ids: tuple[str, ...],
-        take: Callable[[Answer, tuple[str, ...]], object],
-    ) -> Answer:
+        take: Callable[[EngagementResponse, tuple[str, ...]], object],
+    ) -> EngagementResponse:
         body = query.body(tweet_ids, request.engagement_types)
         if request.window is not None:
             body |= request.window.body()
@@ -227,7 +231,7 @@ class EngagementClient:
                     self.traffic.retried += attempt.retry_state.attempt_number > 1
                 try:
                     answer = self._exchange(query, request.access, body)
-                except ThrottledError:
+                except RateLimitError:
                     with self._counting:
                         self.traffic.throttled += 1
                     raise
@@ -235,8 +239,10 @@ class EngagementClient:
                 return answer
         raise AssertionError  # tenacity returns or raises
 
-    def _exchange(self, query: Query, access: Access, body: dict[str, object]) -> Answer:
-        pace = self._paces[query.endpoint.name]
+    def _exchange(
+        self, query: Query, access: Access, body: dict[str, object]
+    ) -> EngagementResponse:
+        pace = self._rate_limiters[query.endpoint.name]
         with pace.turn():
             reply = post(
                 self._session,
@@ -245,9 +251,9 @@ class EngagementClient:
                 auth=self._auth[access],
                 timeout=self.settings.timeout,
             )
-            retry_at = pace.heard(reply.status, reply.headers)
+            retry_at = pace.record_response(reply.status, reply.headers)
         with _noted(retry_at):
-            return read_answer(
+            return read_response(
                 reply,
                 grouping_names=[grouping.name for grouping in query.groupings],
                 redact=self._redact,
@@ -262,7 +268,7 @@ class EngagementClient:
             # After a 429 the pace itself holds everybody back, and may say so with no status: no
             # need to wait twice. It has not heard of a refusal in other words.
             failure = _failure(state)
-            paced = isinstance(failure, ThrottledError) and failure.status in {None, _TOO_MANY}
+            paced = isinstance(failure, RateLimitError) and failure.status in {None, _TOO_MANY}
             return 0.0 if paced else float(backoff(state))
 
         return tenacity.Retrying(
@@ -304,7 +310,7 @@ def _after_refusal(
 def _noted(retry_at: float | None) -> Iterator[None]:
     try:
         yield
-    except ThrottledError as error:
+    except RateLimitError as error:
         error.retry_at = retry_at
         raise
 

@@ -3,14 +3,14 @@
 ::
 
     EngagementError
-    ├── UsageError          what was asked for is not allowed        (also a ValueError)
-    ├── CredentialsError    keys or tokens are missing, wrong or revoked
-    ├── AccessError         the credentials are good, and not allowed to do this
-    ├── MissingCountsError  too few of the Tweets could be counted
-    ├── ThrottledError      the minute's allowance is used up        retryable
+    ├── InvalidArgumentError          what was asked for is not allowed        (also a ValueError)
+    ├── AuthenticationError    keys or tokens are missing, wrong or revoked
+    ├── PermissionDeniedError         the credentials are good, and not allowed to do this
+    ├── IncompleteDataError  too few of the Tweets could be counted
+    ├── RateLimitError      the minute's allowance is used up        retryable
     ├── ServiceError        5xx, a timeout, a torn connection        retryable
-    ├── OutOfTimeError      the task's execution_timeout is near     retryable
-    └── AnswerError         an answer that cannot be understood      retryable
+    ├── DeadlineExceededError      the task's execution_timeout is near     retryable
+    └── InvalidResponseError         an answer that cannot be understood      retryable
 
 Each says what was given, what is allowed and what to do; each pickles, since Airflow carries
 exceptions between processes; none holds a secret.
@@ -21,15 +21,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
-    "AccessError",
-    "AnswerError",
-    "CredentialsError",
+    "AuthenticationError",
+    "DeadlineExceededError",
     "EngagementError",
-    "MissingCountsError",
-    "OutOfTimeError",
+    "IncompleteDataError",
+    "InvalidArgumentError",
+    "InvalidResponseError",
+    "PermissionDeniedError",
+    "RateLimitError",
     "ServiceError",
-    "ThrottledError",
-    "UsageError",
 ]
 
 
@@ -78,23 +78,23 @@ class EngagementError(Exception):
         return (type(self), (self.message,), self.__dict__)
 
 
-class UsageError(EngagementError, ValueError):
+class InvalidArgumentError(EngagementError, ValueError):
     """What was asked for is not allowed. Nothing was sent."""
 
 
-class CredentialsError(EngagementError):
+class AuthenticationError(EngagementError):
     """Keys or tokens are missing, wrong or revoked."""
 
 
-class AccessError(EngagementError):
+class PermissionDeniedError(EngagementError):
     """The credentials are good, but not allowed to do what was asked."""
 
 
-class MissingCountsError(EngagementError):
+class IncompleteDataError(EngagementError):
     """Too few of the Tweets asked for could be counted. Nothing was written."""
 
 
-class ThrottledError(EngagementError):
+class RateLimitError(EngagementError):
     """The contract's requests per minute are used up."""
 
     retryable = True
@@ -106,13 +106,13 @@ class ServiceError(EngagementError):
     retryable = True
 
 
-class OutOfTimeError(EngagementError):
+class DeadlineExceededError(EngagementError):
     """The task's ``execution_timeout`` is near. What was answered is kept for the next try."""
 
     retryable = True
 
 
-class AnswerError(EngagementError):
+class InvalidResponseError(EngagementError):
     """The answer cannot be understood: not JSON, or not of the documented shape."""
 
     retryable = True

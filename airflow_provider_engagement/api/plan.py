@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_engagement.api.spec import AGE_MARGIN, Access, GroupBy
 from airflow_provider_engagement.api.tweet_id import created_at
-from airflow_provider_engagement.api.window import DAY, HOUR, Window, snapped, split
+from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.api.query import Query
 
-__all__ = ["Plan", "PlannedRequest", "batches", "make_plan", "step_of"]
+__all__ = ["Plan", "PlannedRequest", "batches", "bucket_size", "make_plan"]
 
 # An answer of 28hr covers 28 hours and the one that runs.
 _BUCKETS_OF_28HR = 29
@@ -149,7 +149,7 @@ def _plan_of_windows(query: Query, tweet_ids: Sequence[str], window: Window) -> 
 
     They are batched by age, so that a batch's first window can begin with its oldest Tweet.
     """
-    step, longest = step_of(query), query.endpoint.max_window
+    step, longest = bucket_size(query), query.endpoint.max_window
     if longest is None:
         msg = f"{query.endpoint.name} takes no window"
         raise ValueError(msg)
@@ -161,7 +161,7 @@ def _plan_of_windows(query: Query, tweet_ids: Sequence[str], window: Window) -> 
         alive = [item for item in by_age if _born(made[item], window.start) < part.end]
         for batch in batches(alive, query.endpoint.max_tweet_ids):
             oldest = _born(made[batch[0]], window.start)
-            start = max(part.start, snapped(Window(oldest, oldest + HOUR), step).start)
+            start = max(part.start, align_to(Window(oldest, oldest + HOUR), step).start)
             requests.append(
                 PlannedRequest(
                     tweet_ids=batch,
@@ -186,7 +186,7 @@ def _born(made: datetime | None, earliest: datetime) -> datetime:
     return earliest if made is None else made
 
 
-def step_of(query: Query) -> timedelta:
+def bucket_size(query: Query) -> timedelta:
     """Tell the length of a query's buckets: windows are aligned to it, so that none is cut."""
     whole_days = any(
         GroupBy.DAY in grouping.group_by and GroupBy.HOUR not in grouping.group_by

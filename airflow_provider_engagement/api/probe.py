@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from airflow_provider_engagement.api.client import EngagementClient, PullStoppedError, Retry
 from airflow_provider_engagement.api.errors import (
-    AnswerError,
-    CredentialsError,
+    AuthenticationError,
     EngagementError,
+    InvalidResponseError,
+    RateLimitError,
     ServiceError,
-    ThrottledError,
 )
 from airflow_provider_engagement.api.plan import PlannedRequest
 from airflow_provider_engagement.api.query import build_query
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.secret import Secret
     from airflow_provider_engagement.api.settings import Settings
 
-__all__ = ["Reach", "probe"]
+__all__ = ["AccessReport", "probe"]
 
 _FIRST_TWEET: Final = "20"
 _ASKED: Final = ("favorites",)
@@ -50,7 +50,7 @@ _RETRY: Final = Retry(attempts=3, first_wait=0.2, longest_wait=1.0)
 
 
 @dataclass(slots=True)
-class Reach:
+class AccessReport:
     """What the credentials can reach.
 
     :param owner: the endpoints that let the owner's tokens in.
@@ -86,43 +86,43 @@ def probe(
     settings: Settings,
     *,
     on_secret: Callable[[Secret], None] | None = None,
-    pace_directory: Path | None = None,
-) -> Reach:
+    rate_state_directory: Path | None = None,
+) -> AccessReport:
     """Find out what a connection can reach.
 
     :param settings: the connection.
     :param on_secret: told of every secret that is received, before it is used.
-    :param pace_directory: where the machine's slot books lie; None for the usual place.
-    :raises CredentialsError: if key, secret or tokens are wrong; it says which.
+    :param rate_state_directory: where the machine's slot books lie; None for the usual place.
+    :raises AuthenticationError: if key, secret or tokens are wrong; it says which.
     :raises EngagementError: if the app is not enabled, nobody answers, or what else is wrong.
     """
     settings = replace(settings, timeout=min(settings.timeout, _LONGEST_REQUEST))
-    credentials, reach = settings.credentials, Reach()
+    credentials, reach = settings.credentials, AccessReport()
 
-    def knocker(credentials: Credentials) -> _Knocker:
-        return _Knocker(
+    def prober(credentials: Credentials) -> _Prober:
+        return _Prober(
             EngagementClient(
                 replace(settings, credentials=credentials),
                 on_secret=on_secret,
                 retry=_RETRY,
-                pace_directory=pace_directory,
+                rate_state_directory=rate_state_directory,
             )
         )
 
-    with knocker(credentials) as everyone:
+    with prober(credentials) as everyone:
         if credentials.has_owner:
             try:
                 _as_owner(everyone, reach)
-            except CredentialsError as refused:
+            except AuthenticationError as refused:
                 app = Credentials(credentials.consumer_key, credentials.consumer_secret)
-                with knocker(app) as the_app:
+                with prober(app) as the_app:
                     raise _what_is_wrong(the_app, refused) from None
         _as_app(everyone, reach)
     reach.warnings += _unfit(settings, reach)
     return reach
 
 
-class _Knocker:
+class _Prober:
     """Knocks at the service's doors with one set of credentials, and not for ever.
 
     :param client: what it asks with; it is closed in the end.
@@ -150,14 +150,14 @@ class _Knocker:
         """
         try:
             self._client.prepare(endpoint, access)
-        except CredentialsError as error:
-            raise CredentialsError(
+        except AuthenticationError as error:
+            raise AuthenticationError(
                 "The API key or the API secret is wrong.",
                 status=error.status,
                 advice="Correct login (API key) and password (API secret).",
             ) from None
 
-    def knock(self, endpoint: EndpointName, access: Access, reach: Reach) -> None:
+    def check_access(self, endpoint: EndpointName, access: Access, reach: AccessReport) -> None:
         """Ask for the first Tweet; whatever is said of it means that we are let in.
 
         :raises EngagementError: if we are not.
@@ -167,22 +167,22 @@ class _Knocker:
         try:
             self._client.ask(query, PlannedRequest((_FIRST_TWEET,), _ASKED, access))
         except PullStoppedError:
-            raise ThrottledError(
+            raise RateLimitError(
                 f"No request got its turn within {_LONGEST:.0f} s.",
                 advice="Other tasks, or faults of the service, hold it up: test again later.",
             ) from None
-        except (AnswerError, ServiceError) as error:
+        except (InvalidResponseError, ServiceError) as error:
             raise _nobody_there(self.settings.host, error) from None
-        limit = self._client.told_limit(endpoint)
+        limit = self._client.reported_limit(endpoint)
         if limit is not None:
             reach.limits[endpoint] = limit
 
 
-def _as_owner(knocker: _Knocker, reach: Reach) -> None:
+def _as_owner(prober: _Prober, reach: AccessReport) -> None:
     """Try every endpoint with the owner's tokens; a contract may well lack the later ones."""
     for endpoint in EndpointName:
         try:
-            knocker.knock(endpoint, Access.OWNER, reach)
+            prober.check_access(endpoint, Access.OWNER, reach)
         except EngagementError as error:
             if not reach.owner:
                 raise
@@ -191,13 +191,13 @@ def _as_owner(knocker: _Knocker, reach: Reach) -> None:
             reach.owner.append(endpoint)
 
 
-def _as_app(knocker: _Knocker, reach: Reach) -> None:
+def _as_app(prober: _Prober, reach: AccessReport) -> None:
     """Try app-only access. An owner can do without it, but not with a wrong bearer token."""
     try:
-        knocker.knock(EndpointName.TOTALS, Access.PUBLIC, reach)
+        prober.check_access(EndpointName.TOTALS, Access.PUBLIC, reach)
     except EngagementError as error:
-        stored = knocker.settings.credentials.bearer_token is not None
-        if stored and isinstance(error, CredentialsError):
+        stored = prober.settings.credentials.bearer_token is not None
+        if stored and isinstance(error, AuthenticationError):
             raise _wrong_bearer(error) from None
         if not reach.owner:
             raise
@@ -206,8 +206,8 @@ def _as_app(knocker: _Knocker, reach: Reach) -> None:
         reach.public = True
 
 
-def _wrong_bearer(error: CredentialsError) -> CredentialsError:
-    return CredentialsError(
+def _wrong_bearer(error: AuthenticationError) -> AuthenticationError:
+    return AuthenticationError(
         "The bearer token is wrong.",
         status=error.status,
         words=error.words,
@@ -215,14 +215,14 @@ def _wrong_bearer(error: CredentialsError) -> CredentialsError:
     )
 
 
-def _what_is_wrong(the_app: _Knocker, refused: CredentialsError) -> CredentialsError:
+def _what_is_wrong(the_app: _Prober, refused: AuthenticationError) -> AuthenticationError:
     """Tell which of the credentials are wrong: a good key and secret can be exchanged.
 
     The service's words are no help: only those for an unknown token are known.
     """
     try:
         the_app.prepare(EndpointName.TOTALS, Access.PUBLIC)
-    except CredentialsError as wrong:
+    except AuthenticationError as wrong:
         return wrong
     except EngagementError as error:
         message = "The API key, its secret, or the owner's tokens are wrong."
@@ -233,10 +233,10 @@ def _what_is_wrong(the_app: _Knocker, refused: CredentialsError) -> CredentialsE
             "Correct access_token and access_token_secret; if they were good before, the owner "
             "has revoked the app. A clock of this machine that is minutes off does it too."
         )
-    return CredentialsError(message, status=refused.status, words=refused.words, advice=advice)
+    return AuthenticationError(message, status=refused.status, words=refused.words, advice=advice)
 
 
-def _nobody_there(host: str, error: AnswerError | ServiceError) -> EngagementError:
+def _nobody_there(host: str, error: InvalidResponseError | ServiceError) -> EngagementError:
     """Say where nobody answered, or somebody else did; a failing service speaks for itself."""
     if isinstance(error, ServiceError) and error.status is not None:
         return error
@@ -248,7 +248,7 @@ def _nobody_there(host: str, error: AnswerError | ServiceError) -> EngagementErr
     )
 
 
-def _unfit(settings: Settings, reach: Reach) -> Iterator[str]:
+def _unfit(settings: Settings, reach: AccessReport) -> Iterator[str]:
     for name, told in reach.limits.items():
         wanted = settings.requests_per_minute.get(name)
         if wanted is not None and wanted > told:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from airflow_provider_engagement.api.errors import CredentialsError, UsageError
-from airflow_provider_engagement.api.listed import listed
+from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
 from airflow_provider_engagement.api.spec import (
     ENDPOINTS,
     ENGAGEMENT_TYPES,
@@ -22,6 +21,7 @@ from airflow_provider_engagement.api.spec import (
     EndpointName,
     GroupBy,
 )
+from airflow_provider_engagement.collections.parsing import listed
 
 __all__ = ["GRANULARITIES", "Grouping", "Query", "build_query"]
 
@@ -103,8 +103,8 @@ def build_query(
     :param granularity: one of :data:`GRANULARITIES`; None for the endpoint's default.
     :param groupings: the API's own object, ``{name: {"group_by": [...]}}``, instead of a
         granularity.
-    :raises UsageError: if the service would refuse it.
-    :raises CredentialsError: if it needs the owner's tokens and there are none.
+    :raises InvalidArgumentError: if the service would refuse it.
+    :raises AuthenticationError: if it needs the owner's tokens and there are none.
     """
     spec = _endpoint(endpoint)
     allowed = spec.engagement_types if has_owner else spec.public_types
@@ -122,9 +122,9 @@ def build_query(
     )
 
 
-def _needs_owner(what: str, spec: Endpoint) -> CredentialsError:
+def _needs_owner(what: str, spec: Endpoint) -> AuthenticationError:
     public = f", or ask for public types only ({', '.join(spec.public_types)})"
-    return CredentialsError(
+    return AuthenticationError(
         f"{what} can be asked for with the Tweets' owner's tokens only, "
         "and the connection holds none.",
         advice="Set access_token and access_token_secret in the connection's extra"
@@ -138,7 +138,7 @@ def _endpoint(name: str) -> Endpoint:
     except ValueError:
         allowed = ", ".join(EndpointName)
         msg = f"endpoint is {name!r}; it must be one of: {allowed}."
-        raise UsageError(msg) from None
+        raise InvalidArgumentError(msg) from None
 
 
 def _engagement_types(given: object, spec: Endpoint) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ def _engagement_types(given: object, spec: Endpoint) -> tuple[str, ...]:
     ]
     if not names:
         msg = "engagement_types is empty. Leave it out for all that the endpoint has."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     for name in names:
         if name not in spec.engagement_types:
             known = name in ENGAGEMENT_TYPES
@@ -159,7 +159,7 @@ def _engagement_types(given: object, spec: Endpoint) -> tuple[str, ...]:
                 f"engagement_types holds {name!r}, which {fault}. "
                 f"{spec.name} serves: {', '.join(spec.engagement_types)}."
             )
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
     return tuple(dict.fromkeys(names))
 
 
@@ -172,11 +172,11 @@ def _groupings(spec: Endpoint, granularity: str | None, groupings: object) -> tu
                 f"granularity is {chosen!r}; on {spec.name} it must be one of: "
                 f"{', '.join(choices)}."
             )
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
         return (Grouping(name=chosen, group_by=choices[chosen]),)
     if granularity is not None:
         msg = "granularity and groupings are both given. Give one of them."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     return _own_groupings(spec, groupings)
 
 
@@ -186,14 +186,14 @@ def _own_groupings(spec: Endpoint, given: object) -> tuple[Grouping, ...]:
             given = json.loads(given)
         except ValueError:
             msg = "groupings is text that is not JSON."
-            raise UsageError(msg) from None
+            raise InvalidArgumentError(msg) from None
     if not isinstance(given, Mapping) or not 1 <= len(given) <= MAX_GROUPINGS:
         what = f"{len(given)} groupings" if isinstance(given, Mapping) else type(given).__name__
         msg = (
             f"groupings is {what}; it must be an object of 1 to {MAX_GROUPINGS} entries "
             'such as {"by-type": {"group_by": ["engagement.type"]}}.'
         )
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     result = tuple(_one_grouping(spec, name, body) for name, body in given.items())
     by_canonical: dict[str, str] = {}
     for grouping in result:
@@ -203,7 +203,7 @@ def _own_groupings(spec: Endpoint, given: object) -> tuple[Grouping, ...]:
                 f"groupings {other!r} and {grouping.name!r} have the same levels: they would "
                 "count everything twice. Keep one of them."
             )
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
     return result
 
 
@@ -220,29 +220,29 @@ def _one_grouping(spec: Endpoint, name: object, body: object) -> Grouping:
             f"{where} cannot be named so: the name becomes a key of the answer beside {reserved} "
             f"and {RESERVED_GROUPING_PREFIX}*. Choose another."
         )
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     levels = body.get("group_by") if isinstance(body, Mapping) else None
     if not isinstance(levels, (list, tuple)) or not levels:
         msg = f'{where} must be an object like {{"group_by": ["tweet.id", "engagement.type"]}}.'
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     allowed = ", ".join(spec.group_by)
     for level in levels:
         if level not in spec.group_by:
             msg = f"{where} groups by {level!r}; on {spec.name} a level is one of: {allowed}."
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
     group_by = tuple(GroupBy(level) for level in levels)
     if len(set(group_by)) != len(group_by):
         msg = f"{where} names a level twice: {', '.join(group_by)}."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     if len(group_by) == len(GroupBy) and group_by not in FOUR_LEVEL_ORDERS:
         orders = " or ".join(", ".join(order) for order in FOUR_LEVEL_ORDERS)
         msg = f"{where} has its four levels in the order {', '.join(group_by)}; use {orders}."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     return Grouping(name=label, group_by=group_by)
 
 
 def _text(value: object, *, where: str) -> str:
     if not isinstance(value, str):
         msg = f"{where} is of type {type(value).__name__}; it must be text."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     return value

@@ -35,18 +35,20 @@ class Secret:
         """Give the text itself."""
         return self._value
 
-    def forms(self) -> set[str]:
+    def encoded_variants(self) -> set[str]:
         """Give every form in which the text may travel: itself, percent-encoded, base64.
 
         Forms that are too short to be told from ordinary text are left out.
         """
         value = self._value
-        forms = {value, quote(value, safe=""), quote(value), unquote(value)}
+        encoded_variants = {value, quote(value, safe=""), quote(value), unquote(value)}
         # Escapes are of either case, and base64 goes with and without its padding.
-        forms |= {_ESCAPE.sub(lambda escape: escape[0].lower(), form) for form in forms}
+        encoded_variants |= {
+            _ESCAPE.sub(lambda escape: escape[0].lower(), form) for form in encoded_variants
+        }
         encoded = base64.b64encode(value.encode()).decode()
-        forms |= {encoded, encoded.rstrip("=")}
-        return {form for form in forms if len(form) >= _SHORTEST}
+        encoded_variants |= {encoded, encoded.rstrip("=")}
+        return {form for form in encoded_variants if len(form) >= _SHORTEST}
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -70,12 +72,14 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[Secret | None]) -> None:
-        forms: set[str] = set()
+        encoded_variants: set[str] = set()
         for secret in secrets:
             if secret is not None:
-                forms |= secret.forms()
+                encoded_variants |= secret.encoded_variants()
         # The longest first, since one form may stand within another.
-        self._forms = tuple(Secret(form) for form in sorted(forms, key=len, reverse=True))
+        self._forms = tuple(
+            Secret(form) for form in sorted(encoded_variants, key=len, reverse=True)
+        )
 
     def __call__(self, text: str) -> str:
         """Give the text with ``***`` in place of each secret."""

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from airflow_provider_engagement.api.errors import CredentialsError, UsageError
+from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
 from airflow_provider_engagement.api.secret import Redactor, Secret
 
 if TYPE_CHECKING:
@@ -42,19 +42,19 @@ class Credentials:
         if bool(self.access_token) != bool(self.access_token_secret):
             given = "access_token" if self.access_token else "access_token_secret"
             msg = f"The connection holds {given} without its other half."
-            raise CredentialsError(
+            raise AuthenticationError(
                 msg, advice="Set both access_token and access_token_secret, or neither."
             )
         if not (self.has_app or self.bearer_token):
             msg = "The connection holds neither the app's key and secret nor a bearer token."
-            raise CredentialsError(
+            raise AuthenticationError(
                 msg,
                 advice="Set login (API key) and password (API secret), and for private counts "
                 "the owner's access_token and access_token_secret in the extra.",
             )
         if self.access_token and not self.has_app:
             msg = "The connection holds the owner's tokens without the app's key and secret."
-            raise CredentialsError(
+            raise AuthenticationError(
                 msg, advice="Set login (API key) and password (API secret) as well."
             )
 
@@ -109,14 +109,14 @@ class Settings:
         checked_url(self.oauth2_endpoint, name="oauth2_endpoint")
         if not 1 <= self.max_concurrency <= 64:  # noqa: PLR2004 - beyond it threads only wait
             msg = f"max_concurrency is {self.max_concurrency}; it must be from 1 to 64."
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
         if not 0 < self.timeout <= 3600:  # noqa: PLR2004 - an hour
             msg = f"timeout is {self.timeout}; it must be above 0 and at most 3600 seconds."
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
         for endpoint, limit in self.requests_per_minute.items():
             if not limit > 0:
                 msg = f"requests_per_minute for {endpoint} is {limit}; it must be above 0."
-                raise UsageError(msg)
+                raise InvalidArgumentError(msg)
 
     def redactor(self) -> Redactor:
         """Give what takes this connection's secrets out of text from outside."""
@@ -129,7 +129,7 @@ def checked_url(url: str, *, name: str) -> str:
     :param url: the URL.
     :param name: the connection field that it stands in, for the message.
     :returns: the URL without a trailing slash.
-    :raises UsageError: unless it is https, or http on this machine.
+    :raises InvalidArgumentError: unless it is https, or http on this machine.
     """
     try:
         parts = urlsplit(url)
@@ -139,14 +139,14 @@ def checked_url(url: str, *, name: str) -> str:
     if not readable:
         # It is not shown: it may hold a password, in a place where nobody looks for one.
         msg = f"{name} is no URL that can be read; it must be like {DEFAULT_HOST}."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     shown = f"{parts.scheme}://{parts.hostname or ''}"
     if "@" in parts.netloc:
         msg = f"{name} must not hold a user name or password; got one before {parts.hostname}."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     if parts.query or parts.fragment:
         msg = f"{name} must end with the path; got {shown} with a query or fragment."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     if parts.scheme == "https" and parts.hostname:
         return url.rstrip("/")
     if parts.scheme == "http" and _is_this_machine(parts.hostname):
@@ -155,7 +155,7 @@ def checked_url(url: str, *, name: str) -> str:
         f"{name} is {shown}: only https is allowed, or http to this machine "
         "(localhost, 127.0.0.1, ::1), since credentials are sent there."
     )
-    raise UsageError(msg)
+    raise InvalidArgumentError(msg)
 
 
 def _is_this_machine(host: str | None) -> bool:

@@ -12,9 +12,9 @@ import requests
 from urllib3.exceptions import HTTPError, NameResolutionError, ReadTimeoutError, SSLError
 
 from airflow_provider_engagement import __version__
-from airflow_provider_engagement.api.answer import Reply
-from airflow_provider_engagement.api.errors import AnswerError, ServiceError
-from airflow_provider_engagement.api.watch import WatchedAdapter, watched
+from airflow_provider_engagement.api.deadline import DeadlineAdapter, request_deadline
+from airflow_provider_engagement.api.errors import InvalidResponseError, ServiceError
+from airflow_provider_engagement.api.response import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ def new_session(connections: int) -> requests.Session:
     :param connections: how many requests may be in flight at once.
     """
     session = _Session()
-    adapter = WatchedAdapter(pool_connections=2, pool_maxsize=connections)
+    adapter = DeadlineAdapter(pool_connections=2, pool_maxsize=connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -73,9 +73,9 @@ def post(
     :param timeout: seconds until the whole reply must be there.
     :param max_bytes: how large it may grow, inflated.
     :raises ServiceError: if it did not come, or not whole, in time.
-    :raises AnswerError: if it is too large.
+    :raises InvalidResponseError: if it is too large.
     """
-    with watched(timeout) as watch:
+    with request_deadline(timeout) as watch:
         try:
             with session.post(
                 url,
@@ -131,7 +131,7 @@ def read_body(response: requests.Response, *, max_bytes: int) -> bytes:
     :param response: the response, of which nothing has been read.
     :param max_bytes: how large it may be, on the wire and inflated.
     :raises requests.RequestException: if it does not come, or not whole.
-    :raises AnswerError: if it is too large, or compressed in a way that was not asked for.
+    :raises InvalidResponseError: if it is too large, or compressed in a way that was not asked for.
     """
     return b"".join(_bounded(_inflated(response, _bounded(_raw(response), max_bytes)), max_bytes))
 
@@ -142,7 +142,7 @@ def _bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
         size += len(chunk)
         if size > most:
             msg = f"The answer is larger than {most} bytes, which no legal answer is."
-            raise AnswerError(msg)
+            raise InvalidResponseError(msg)
         yield chunk
 
 
@@ -172,7 +172,7 @@ def _inflated(response: requests.Response, chunks: Iterator[bytes]) -> Iterator[
         yield from _gunzipped(chunks)
     else:
         msg = "The answer is compressed in another way than the one that was asked for, gzip."
-        raise AnswerError(msg, status=response.status_code)
+        raise InvalidResponseError(msg, status=response.status_code)
 
 
 def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 
 __all__ = [
     "FIRST_SNOWFLAKE_MS",
@@ -36,7 +36,7 @@ def parse_tweet_id(value: object, *, where: str) -> str:
     :param value: the id.
     :param where: what to call its place in an error, such as ``tweet_ids[3]``.
     :returns: the id as the service wants it: decimal digits, no leading zeros.
-    :raises UsageError: if it is no id. A float is refused, since it has already lost digits.
+    :raises InvalidArgumentError: if it is no id. A float is refused, since it has already lost digits.
         The message never holds the value: a wrong file may hold anything.
     """
     if isinstance(value, int) and not isinstance(value, bool):
@@ -51,7 +51,7 @@ def parse_tweet_id(value: object, *, where: str) -> str:
             f"{where} is not a Tweet id: got {_describe(value)}, "
             f"but an id is a whole number from 1 to {MAX_TWEET_ID}, as text or as a number."
         )
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     return str(number)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import HISTORICAL_FLOOR, HISTORICAL_REACH
 
-__all__ = ["DAY", "HOUR", "Window", "askable", "snapped", "split"]
+__all__ = ["DAY", "HOUR", "Window", "align_to", "clip_to_available", "split"]
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -45,15 +45,15 @@ class Window:
         return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
 
 
-def snapped(window: Window, step: timedelta) -> Window:
+def align_to(window: Window, step: timedelta) -> Window:
     """Widen a window to whole steps, as the service itself does with hours.
 
     :param window: any stretch of time.
     :param step: :data:`HOUR`, or :data:`DAY` for whole UTC days.
-    :raises UsageError: if it is empty or runs backwards.
+    :raises InvalidArgumentError: if it is empty or runs backwards.
     """
     if not window.start < window.end:
-        raise UsageError(
+        raise InvalidArgumentError(
             f"The range from {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC is "
             "empty.",
             advice="Give start and end, or schedule the DAG with "
@@ -63,14 +63,16 @@ def snapped(window: Window, step: timedelta) -> Window:
     return Window(_floor(window.start, step), _ceiling(window.end, step))
 
 
-def askable(window: Window, *, now: datetime, strict: bool) -> tuple[Window | None, list[str]]:
+def clip_to_available(
+    window: Window, *, now: datetime, strict: bool
+) -> tuple[Window | None, list[str]]:
     """Cut a window down to what the service holds.
 
     :param window: an aligned window.
     :param now: the present, UTC.
     :param strict: refuse what the service does not hold, instead of warning.
     :returns: what is left, None if nothing is; and warnings.
-    :raises UsageError: if ``strict``, and the window reaches past what the service holds.
+    :raises InvalidArgumentError: if ``strict``, and the window reaches past what the service holds.
     """
     warnings: list[str] = []
     start, end = window.start, window.end
@@ -84,7 +86,9 @@ def askable(window: Window, *, now: datetime, strict: bool) -> tuple[Window | No
             f"and the range begins on {start:%Y-%m-%d}: earlier counts may be missing."
         )
     if strict and warnings:
-        raise UsageError(" ".join(warnings), advice="Give a later start, or unset strict_range.")
+        raise InvalidArgumentError(
+            " ".join(warnings), advice="Give a later start, or unset strict_range."
+        )
     # The hour that runs is in nobody's past: the service refuses an end that is to come.
     end = min(end, _floor(now, HOUR))
     if not start < end:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_engagement.api.errors import (
-    CredentialsError,
+    AuthenticationError,
     EngagementError,
-    UsageError,
+    InvalidArgumentError,
 )
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import (
@@ -70,8 +70,8 @@ class EngagementHook(BaseHook):
     def get_conn(self) -> EngagementClient:
         """Give a client for the connection. It has sent nothing yet; close it after use.
 
-        :raises CredentialsError: if the connection does not hold what it must.
-        :raises UsageError: if one of its fields makes no sense.
+        :raises AuthenticationError: if the connection does not hold what it must.
+        :raises InvalidArgumentError: if one of its fields makes no sense.
         """
         from airflow_provider_engagement.api.client import EngagementClient
 
@@ -80,16 +80,16 @@ class EngagementHook(BaseHook):
     def get_settings(self) -> Settings:
         """Read the connection.
 
-        :raises CredentialsError: if it does not hold what it must.
-        :raises UsageError: if one of its fields makes no sense.
+        :raises AuthenticationError: if it does not hold what it must.
+        :raises InvalidArgumentError: if one of its fields makes no sense.
         """
         return self._read(*self._fields(self._connection()))
 
     async def aget_settings(self) -> Settings:
         """Read the connection without holding up an event loop, such as the triggerer's.
 
-        :raises CredentialsError: if it does not hold what it must.
-        :raises UsageError: if one of its fields makes no sense.
+        :raises AuthenticationError: if it does not hold what it must.
+        :raises InvalidArgumentError: if one of its fields makes no sense.
         """
         secrets, fields = self._fields(await self._aconnection())
         # In a thread, since masking asks the triggerer's other process.
@@ -103,21 +103,21 @@ class EngagementHook(BaseHook):
         self._mask(secrets.values())
         problem = fields.pop("problem", None)
         if problem:
-            raise UsageError(f"Connection {self.engagement_conn_id!r}: {problem}")
+            raise InvalidArgumentError(f"Connection {self.engagement_conn_id!r}: {problem}")
         if fields.pop("missing", False):
-            raise CredentialsError(
+            raise AuthenticationError(
                 f"There is no connection {self.engagement_conn_id!r}.",
                 advice="Make one of type engagement, or set engagement_conn_id.",
             )
         if not any(secrets.values()):
-            raise CredentialsError(
+            raise AuthenticationError(
                 f"Connection {self.engagement_conn_id!r} is empty.",
                 advice="Set login (API key), password (API secret) and, for private counts, "
                 "access_token and access_token_secret in its extra.",
             )
         try:
             return self._settings(secrets, fields)
-        except (CredentialsError, UsageError) as error:
+        except (AuthenticationError, InvalidArgumentError) as error:
             message = f"Connection {self.engagement_conn_id!r}: {error.message}"
             raise type(error)(message, advice=error.advice) from None
 
@@ -217,7 +217,7 @@ class EngagementHook(BaseHook):
         from airflow.providers.common.compat.sdk import mask_secret
 
         for secret in secrets:
-            for text in secret.forms():
+            for text in secret.encoded_variants():
                 mask_secret(text)
 
 
@@ -250,7 +250,7 @@ def _limits(value: object) -> dict[EndpointName, float]:
                 f"requests_per_minute names {', '.join(unknown)}; "
                 f"its keys are: {', '.join(EndpointName)}."
             )
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
         return {
             EndpointName(name): _number(limit, f"requests_per_minute for {name}", 0)
             for name, limit in value.items()
@@ -261,7 +261,7 @@ def _limits(value: object) -> dict[EndpointName, float]:
         "requests_per_minute must be a number, or an object with one per endpoint such as "
         '{"totals": 300, "28hr": 60, "historical": 60}.'
     )
-    raise UsageError(msg)
+    raise InvalidArgumentError(msg)
 
 
 def _parsed(text: str) -> object:
@@ -281,14 +281,14 @@ def _number(value: object, name: str, default: float) -> float:
     except ValueError:
         pass
     msg = f"{name} must be a number."
-    raise UsageError(msg)
+    raise InvalidArgumentError(msg)
 
 
 def _whole(value: object, name: str, default: int) -> int:
     number = float(_number(value, name, default))
     if not number.is_integer():
         msg = f"{name} is {number}; it must be a whole number."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     return int(number)
 
 

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from airflow_provider_engagement.api.errors import CredentialsError, UsageError
-from airflow_provider_engagement.api.listed import listed
+from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
+from airflow_provider_engagement.collections.parsing import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,8 +60,8 @@ def bigquery_client(
     :param impersonation_chain: the service account to act as, or a chain that ends in it: a list,
         or what a template makes of one.
     :param location: where jobs run unless they say otherwise.
-    :raises UsageError: if a package is missing, or the connection holds what we cannot honour.
-    :raises CredentialsError: if there are no credentials, or they cannot be read.
+    :raises InvalidArgumentError: if a package is missing, or the connection holds what we cannot honour.
+    :raises AuthenticationError: if there are no credentials, or they cannot be read.
     """
     if _has_provider():
         hook = _load(f"{_PROVIDER}.cloud.hooks.bigquery").BigQueryHook(
@@ -95,8 +95,8 @@ def storage_client(
         exist: application default credentials then serve.
     :param impersonation_chain: the service account to act as, or a chain that ends in it: a list,
         or what a template makes of one.
-    :raises UsageError: if a package is missing, or the connection holds what we cannot honour.
-    :raises CredentialsError: if there are no credentials, or they cannot be read.
+    :raises InvalidArgumentError: if a package is missing, or the connection holds what we cannot honour.
+    :raises AuthenticationError: if there are no credentials, or they cannot be read.
     """
     if _has_provider():
         hook = _load(f"{_PROVIDER}.cloud.hooks.gcs").GCSHook(
@@ -129,7 +129,7 @@ def _needed(project: str | None, conn_id: str) -> str:
     if project:
         return project
     message = f"Nothing says which project BigQuery jobs are to run in: connection {conn_id!r}"
-    raise UsageError(f"{message} has none.", advice="Set its extra 'project'.")
+    raise InvalidArgumentError(f"{message} has none.", advice="Set its extra 'project'.")
 
 
 def _access(conn_id: str, impersonation_chain: str | Sequence[str] | None) -> _Access:
@@ -137,7 +137,7 @@ def _access(conn_id: str, impersonation_chain: str | Sequence[str] | None) -> _A
     refused = [name for name in _NOT_OURS if _field(extra, name)]
     if refused:
         message = f"Connection {conn_id!r} holds {', '.join(refused)}, which needs more than"
-        raise UsageError(
+        raise InvalidArgumentError(
             f"{message} google-auth.",
             advice="Install the Google provider: "
             "pip install 'airflow-provider-engagement[google]'.",
@@ -161,10 +161,12 @@ def _anonymous(conn_id: str, extra: Mapping[str, Any], chain: list[str]) -> _Acc
     keys = [name for name in ("keyfile_dict", "key_path") if _field(extra, name)]
     if keys:
         message = f"Connection {conn_id!r} is anonymous, and has {keys[0]}."
-        raise UsageError(message, advice="Leave one of the two out.")
+        raise InvalidArgumentError(message, advice="Leave one of the two out.")
     if chain:
         message = f"Connection {conn_id!r} is anonymous, and {chain[-1]} is to be impersonated."
-        raise UsageError(message, advice="Nobody can act as another: leave one of the two out.")
+        raise InvalidArgumentError(
+            message, advice="Nobody can act as another: leave one of the two out."
+        )
     return _Access(
         _load("google.auth.credentials").AnonymousCredentials(), _field(extra, "project")
     )
@@ -189,7 +191,7 @@ def _extra(conn_id: str) -> Mapping[str, Any]:
         extra = None
     if not isinstance(extra, dict):
         message = f"Connection {conn_id!r}: its extra is no JSON object."
-        raise UsageError(message)
+        raise InvalidArgumentError(message)
     return extra
 
 
@@ -217,7 +219,7 @@ def _from_key(conn_id: str, extra: Mapping[str, Any], scopes: list[str]) -> _Acc
         return None
     if held and path:
         message = f"Connection {conn_id!r} has both keyfile_dict and key_path."
-        raise UsageError(message, advice="Leave one of them out.")
+        raise InvalidArgumentError(message, advice="Leave one of them out.")
     name = "keyfile_dict" if held else "key_path"
     account = _load("google.oauth2.service_account").Credentials
     try:
@@ -232,7 +234,7 @@ def _from_key(conn_id: str, extra: Mapping[str, Any], scopes: list[str]) -> _Acc
     except (OSError, ValueError, KeyError, TypeError, GoogleAuthError) as error:
         # The parser's own words, and so the chain of causes, may quote the key.
         message = f"The service account key in {name} of connection {conn_id!r} cannot be read"
-        raise CredentialsError(
+        raise AuthenticationError(
             f"{message} ({type(error).__name__}).",
             advice="It has to be the JSON key that Google Cloud gave out, whole.",
         ) from None
@@ -250,7 +252,7 @@ def _by_default(conn_id: str, scopes: list[str]) -> _Access:
             "Give the connection keyfile_dict or key_path, or run where application default "
             "credentials are; against an emulator, set its extra is_anonymous."
         )
-        raise CredentialsError(f"{message} used: {error}", advice=advice) from error
+        raise AuthenticationError(f"{message} used: {error}", advice=advice) from error
     return _Access(credentials, project)
 
 
@@ -273,7 +275,7 @@ def _billed(conn_id: str, extra: Mapping[str, Any], credentials: Any) -> Any:
     except AttributeError:
         kind = type(credentials).__name__
         message = f"Connection {conn_id!r} holds quota_project_id, which {kind} do not know."
-        raise UsageError(message, advice="Leave it out.") from None
+        raise InvalidArgumentError(message, advice="Leave it out.") from None
 
 
 def _load(module: str) -> Any:
@@ -281,6 +283,8 @@ def _load(module: str) -> Any:
     return importlib.import_module(module)
 
 
-def _missing(package: str) -> UsageError:
+def _missing(package: str) -> InvalidArgumentError:
     message = f"{package} is not installed."
-    return UsageError(message, advice="pip install 'airflow-provider-engagement[bigquery]'")
+    return InvalidArgumentError(
+        message, advice="pip install 'airflow-provider-engagement[bigquery]'"
+    )

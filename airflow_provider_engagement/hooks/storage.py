@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ def open_uri(
     :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
     :param impersonation_chain: whom to act as by that connection; one that the URI names decides
         for itself.
-    :raises UsageError: if there is no such file, or its scheme needs a package that is missing.
+    :raises InvalidArgumentError: if there is no such file, or its scheme needs a package that is missing.
     """
     with _advised(uri):
         if _parts(uri)[0] == "gs":
@@ -58,7 +58,7 @@ def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
     :param source: the file.
     :param uri: where to.
     :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
-    :raises UsageError: if the place does not exist, or its scheme needs a package that is missing.
+    :raises InvalidArgumentError: if the place does not exist, or its scheme needs a package that is missing.
     """
     with _advised(uri):
         scheme, _, path = _parts(uri)
@@ -85,7 +85,7 @@ def _blob(
     name = path.lstrip("/")
     if not bucket or not name:
         msg = f"{uri} names no object: it must read gs://bucket/path/to/object."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
     client = (
         storage_client(user)
         if user
@@ -113,20 +113,20 @@ def _advised(uri: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         msg = f"{uri} does not exist."
-        raise UsageError(msg) from None
+        raise InvalidArgumentError(msg) from None
     except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
         msg = f"{uri} cannot be opened: {error.strerror}."
-        raise UsageError(msg) from None
+        raise InvalidArgumentError(msg) from None
     except ImportError as error:
         msg = f"{uri} cannot be reached: {error}."
-        raise UsageError(
+        raise InvalidArgumentError(
             msg, advice="Install the Airflow provider or fsspec package for this scheme."
         ) from None
     except ValueError as error:
-        if isinstance(error, UsageError):
+        if isinstance(error, InvalidArgumentError):
             raise
         msg = f"{uri} cannot be reached: {error}."
-        raise UsageError(
+        raise InvalidArgumentError(
             msg,
             advice="Install the Airflow provider that brings this scheme, such as "
             "apache-airflow-providers-amazon for s3.",

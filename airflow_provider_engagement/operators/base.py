@@ -12,12 +12,12 @@ from airflow.providers.common.compat.sdk import (
     BaseOperator,
 )
 
-from airflow_provider_engagement.api.errors import EngagementError, UsageError
+from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
 from airflow_provider_engagement.api.query import GRANULARITIES, Query, build_query
 from airflow_provider_engagement.api.spec import EndpointName, GroupBy
 from airflow_provider_engagement.compat import DefaultsWhenMapped, retry_policy_kwargs
-from airflow_provider_engagement.operators.job import Job
-from airflow_provider_engagement.policies.retry import DEFAULT_RETRY_POLICY
+from airflow_provider_engagement.operators.retry_policy import DEFAULT_RETRY_POLICY
+from airflow_provider_engagement.operators.task_run import TaskRun
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.api.window import Window
-    from airflow_provider_engagement.data.sink import Landed, Sink
-    from airflow_provider_engagement.pull import Moment
-    from airflow_provider_engagement.pull.pieces import Pieces
+    from airflow_provider_engagement.pull import ReportingPeriod
+    from airflow_provider_engagement.pull.checkpoint import CheckpointStore
+    from airflow_provider_engagement.sinks.base import Sink, WriteResult
 
 __all__ = ["SUMMARY_KEY", "EngagementPullOperator", "one_of"]
 
@@ -89,7 +89,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
     ui_color = "#e8f5fd"
 
     # What was asked and where it landed, once it has.
-    _written: tuple[str, Landed] | None = None
+    _written: tuple[str, WriteResult] | None = None
 
     def __init__(
         self,
@@ -116,12 +116,12 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         mapped = getattr(self, "_BaseOperator__from_mapped", False)
         if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
             msg = "tweet_ids is an empty list: this task would have nothing to ask for."
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
         _check_granularity(endpoint, granularity)
         one_of(incomplete, ("keep", "drop"), name="incomplete")
         if endpoint != EndpointName.HISTORICAL and not start is end is lookback is None:
             msg = f"start, end and lookback are for historical; {endpoint} takes no range."
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
         self.endpoint = endpoint
         self.tweet_ids = tweet_ids
         self.engagement_types = engagement_types
@@ -150,7 +150,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
 
     def _execute(self, context: Context, *, began: float) -> Any:
         from airflow_provider_engagement.hooks.engagement import EngagementHook
-        from airflow_provider_engagement.operators.run import as_bool, as_share
+        from airflow_provider_engagement.operators.run_window import as_bool, as_share
 
         with EngagementHook(self.engagement_conn_id).get_conn() as client:
             query = self._query(client)
@@ -161,7 +161,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
             if not tweet_ids:
                 self.log.warning("tweet_ids holds no ids: nothing is asked, nothing is written.")
                 return self.nothing(moment.describe())
-            if moment.span is not None and window is None:
+            if moment.period is not None and window is None:
                 return self.nothing(moment.describe())
             plan = self._plan(query, tweet_ids, window, client)
             if plan_only:
@@ -169,33 +169,33 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
             if len(plan.too_young) == len(plan.tweet_ids):
                 self.log.warning("All Tweets were made after the range: nothing is asked.")
                 return self.nothing(moment.describe())
-            job = Job(
+            job = TaskRun(
                 context=context, plan=plan, settings=client.settings, moment=moment, began=began
             )
             return self._pull(job, client, max_missing_share)
 
     def _moment(
         self, context: Context, query: Query, *, strict: bool
-    ) -> tuple[Moment, Window | None]:
+    ) -> tuple[ReportingPeriod, Window | None]:
         """Tell what the run's counts are of, and which part of it the service holds."""
-        from airflow_provider_engagement.api.plan import step_of
-        from airflow_provider_engagement.api.window import askable, snapped
-        from airflow_provider_engagement.operators.run import run_range, snapshot_moment
-        from airflow_provider_engagement.pull import Moment
+        from airflow_provider_engagement.api.plan import bucket_size
+        from airflow_provider_engagement.api.window import align_to, clip_to_available
+        from airflow_provider_engagement.operators.run_window import run_range, snapshot_moment
+        from airflow_provider_engagement.pull import ReportingPeriod
 
         if self.endpoint != EndpointName.HISTORICAL:
             snapshot_at = snapshot_moment(context)
             self.log.info("Counts as of %s UTC.", f"{snapshot_at:%Y-%m-%d %H:%M}")
             if any(GroupBy.DAY not in grouping.group_by for grouping in query.groupings):
                 self._skip_if_late(snapshot_at)
-            return Moment(snapshot_at), None
+            return ReportingPeriod(snapshot_at), None
         given = run_range(context, start=self.start, end=self.end, lookback=self.lookback)
-        span = snapped(given, step_of(query))
-        self.log.info("Range: %s.", span)
-        window, warnings = askable(span, now=datetime.now(UTC), strict=strict)
+        period = align_to(given, bucket_size(query))
+        self.log.info("Range: %s.", period)
+        window, warnings = clip_to_available(period, now=datetime.now(UTC), strict=strict)
         for warning in warnings:
             self.log.warning(warning)
-        return Moment(span.end, span), window
+        return ReportingPeriod(period.end, period), window
 
     def _query(self, client: EngagementClient) -> Query:
         return build_query(
@@ -207,7 +207,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         )
 
     def _read_tweet_ids(self) -> list[str]:
-        from airflow_provider_engagement.data.collection import (
+        from airflow_provider_engagement.collections.tweet_ids import (
             is_uri,
             tweet_ids_from_file,
             tweet_ids_from_value,
@@ -224,8 +224,8 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
                 impersonation_chain=getattr(self, "impersonation_chain", None),
             ) as file:
                 return tweet_ids_from_file(file, name=self.tweet_ids)
-        except UsageError as error:
-            raise UsageError(f"tweet_ids: {error.message}", advice=error.advice) from None
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"tweet_ids: {error.message}", advice=error.advice) from None
 
     def _plan(
         self, query: Query, tweet_ids: list[str], window: Window | None, client: EngagementClient
@@ -247,22 +247,22 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         return plan
 
     def _skip_if_late(self, snapshot_at: datetime) -> None:
-        from airflow_provider_engagement.operators.run import as_timedelta
+        from airflow_provider_engagement.operators.run_window import as_timedelta
 
         late = datetime.now(UTC) - snapshot_at
         allowed = as_timedelta(self.max_snapshot_age, name="max_snapshot_age")
         if late > allowed:
-            hours, most = (span.total_seconds() / 3600 for span in (late, allowed))
+            hours, most = (period.total_seconds() / 3600 for period in (late, allowed))
             raise AirflowSkipException(
                 f"Skipped: this run stands for {snapshot_at:%Y-%m-%d %H:%M} UTC, {hours:.1f} hours "
                 "ago, and the API knows such counts only as they are now. To take them all the "
                 f"same, raise max_snapshot_age, which is {most:.1f} hours."
             )
 
-    def _pull(self, job: Job, client: EngagementClient, max_missing_share: float) -> Any:
-        from airflow_provider_engagement.operators import traces
-        from airflow_provider_engagement.operators.course import set_course
-        from airflow_provider_engagement.pull import Tally, pull
+    def _pull(self, job: TaskRun, client: EngagementClient, max_missing_share: float) -> Any:
+        from airflow_provider_engagement.operators import reporting
+        from airflow_provider_engagement.operators.limits import set_course
+        from airflow_provider_engagement.pull import PullStats, pull
 
         sink = self.make_sink(job)
         kept = self.already(job, sink)
@@ -270,7 +270,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
             landed, summary = kept
             self._leave_traces(job, landed, summary)
             return self.result(job, landed, sink)
-        tally = Tally()
+        tally = PullStats()
         pieces = self.make_pieces(job)
         try:
             outcome = pull(
@@ -289,21 +289,23 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
                 pieces.clear()
             raise
         finally:
-            traces.count(tally, self.endpoint)
+            reporting.count(tally, self.endpoint)
         self.log.info("Done: %s", outcome)
         self._leave_traces(job, outcome.landed, outcome.summary)
         return self.result(job, outcome.landed, sink)
 
-    def _leave_traces(self, job: Job, landed: Landed, summary: Mapping[str, object]) -> None:
+    def _leave_traces(
+        self, job: TaskRun, landed: WriteResult, summary: Mapping[str, object]
+    ) -> None:
         from airflow_provider_engagement.hooks.engagement import EngagementHook
-        from airflow_provider_engagement.operators import lineage, traces
+        from airflow_provider_engagement.operators import lineage, reporting
 
         instance = job.context["ti"]
         instance.xcom_push(key=SUMMARY_KEY, value=summary)
-        url = traces.console_url(landed)
+        url = reporting.console_url(landed)
         if url is not None:
-            instance.xcom_push(key=traces.LINK_KEY, value=url)
-        traces.tell_assets(job, landed, self.outlets or ())
+            instance.xcom_push(key=reporting.LINK_KEY, value=url)
+        reporting.tell_assets(job, landed, self.outlets or ())
         self._written = job.source, landed
         lineage.collect(EngagementHook(self.engagement_conn_id), job.source, landed)
 
@@ -315,21 +317,21 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
 
     def already(
         self,
-        job: Job,  # noqa: ARG002 - for subclasses
+        job: TaskRun,  # noqa: ARG002 - for subclasses
         sink: Sink,  # noqa: ARG002 - for subclasses
-    ) -> tuple[Landed, dict[str, Any]] | None:
+    ) -> tuple[WriteResult, dict[str, Any]] | None:
         """Give what lies there, and its summary, if the work is done already; None if not."""
         return None
 
-    def make_pieces(self, job: Job) -> Pieces | None:  # noqa: ARG002 - for subclasses
+    def make_pieces(self, job: TaskRun) -> CheckpointStore | None:  # noqa: ARG002 - for subclasses
         """Give where finished requests wait for the others; None for nowhere."""
         return None
 
-    def make_sink(self, job: Job) -> Sink:
+    def make_sink(self, job: TaskRun) -> Sink:
         """Give where the rows go. Subclasses say."""
         raise NotImplementedError
 
-    def result(self, job: Job, landed: Landed, sink: Sink) -> Any:  # noqa: ARG002 - some sinks hold the result
+    def result(self, job: TaskRun, landed: WriteResult, sink: Sink) -> Any:  # noqa: ARG002 - some sinks hold the result
         """Give what the task returns."""
         if landed.table is not None:
             return {"table": landed.table, "rows": landed.rows, "window": job.moment.describe()}
@@ -353,14 +355,14 @@ def _check_granularity(endpoint: str, granularity: str | None) -> None:
             f"granularity is {granularity!r}; on {endpoint} it must be one of: "
             f"{', '.join(choices)}."
         )
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
 
 
 def one_of(value: str, allowed: Collection[str], *, name: str) -> None:
     """Refuse a value that is not in a fixed list, when the DAG is parsed.
 
-    :raises UsageError: naming the parameter, what was given and what is allowed.
+    :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
     """
     if value not in allowed:
         msg = f"{name} is {value!r}; it must be one of: {', '.join(map(repr, map(str, allowed)))}."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.operators.base import EngagementPullOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_engagement.data.sink import Landed, Sink
-    from airflow_provider_engagement.operators.job import Job
+    from airflow_provider_engagement.operators.task_run import TaskRun
+    from airflow_provider_engagement.sinks.base import Sink, WriteResult
 
 __all__ = [
     "Engagement28HrOperator",
@@ -38,14 +38,14 @@ class _ToFileOrRows(EngagementPullOperator):
         super().__init__(**kwargs)
         self.output_path = output_path
 
-    def make_sink(self, job: Job) -> Sink:
+    def make_sink(self, job: TaskRun) -> Sink:
         """Give the file's sink, or one that keeps the rows."""
-        from airflow_provider_engagement.operators.sinks import FileSink, RowsSink
+        from airflow_provider_engagement.sinks.files import FileSink, RowsSink
 
         if self.output_path:
             return FileSink(self.output_path)
         if job.plan.max_rows > _MAX_RETURNED_ROWS:
-            raise UsageError(
+            raise InvalidArgumentError(
                 f"The plan gives up to {job.plan.max_rows} rows, and at most {_MAX_RETURNED_ROWS} "
                 "can be returned through XCom.",
                 advice="Set output_path, or use EngagementToBigQueryOperator "
@@ -53,7 +53,7 @@ class _ToFileOrRows(EngagementPullOperator):
             )
         return RowsSink()
 
-    def result(self, job: Job, landed: Landed, sink: Sink) -> Any:
+    def result(self, job: TaskRun, landed: WriteResult, sink: Sink) -> Any:
         """Give the file's URI, or the rows themselves."""
         rows = getattr(sink, "rows", None)
         return super().result(job, landed, sink) if rows is None else rows()

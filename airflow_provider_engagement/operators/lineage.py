@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from airflow_provider_engagement.data.sink import Landed
+    from airflow_provider_engagement.sinks.base import WriteResult
 
 __all__ = ["collect", "openlineage_facets"]
 
@@ -17,7 +17,7 @@ _BIGQUERY: Final = "bigquery"
 _MOST_OBJECTS: Final = 20
 
 
-def collect(context: Any, source: str, landed: Landed) -> None:
+def collect(context: Any, source: str, landed: WriteResult) -> None:
     """Tell Airflow's hook lineage collector, which hands it to plugins that read it.
 
     :param context: the hook that asked.
@@ -32,7 +32,7 @@ def collect(context: Any, source: str, landed: Landed) -> None:
         collector.add_output_asset(context, uri=uri)
 
 
-def _uris(landed: Landed) -> list[str]:
+def _uris(landed: WriteResult) -> list[str]:
     uris = [landed.coverage] if landed.coverage and "://" in landed.coverage else []
     if landed.table is not None:
         # As the Google provider writes a table's asset.
@@ -41,7 +41,7 @@ def _uris(landed: Landed) -> list[str]:
     return [*landed.uris[:_MOST_OBJECTS], *uris]
 
 
-def openlineage_facets(written: tuple[str, Landed] | None) -> Any:
+def openlineage_facets(written: tuple[str, WriteResult] | None) -> Any:
     """Give OpenLineage what was read and written, with the number of rows.
 
     :param written: the URL that was asked, and where the rows are; None if nothing was written.
@@ -69,7 +69,7 @@ def openlineage_facets(written: tuple[str, Landed] | None) -> Any:
     return OperatorLineage(inputs=[read], outputs=outputs)
 
 
-def _dataset(landed: Landed) -> tuple[str, str]:
+def _dataset(landed: WriteResult) -> tuple[str, str]:
     """Give the namespace and name of what holds the counts: objects are known by their folder."""
     if landed.table is not None:
         return _BIGQUERY, landed.table

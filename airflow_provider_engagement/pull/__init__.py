@@ -1,6 +1,6 @@
 """The spine: plan -> send -> flatten -> sink. Imports nothing from Airflow."""
 
-from airflow_provider_engagement.pull.outcome import Outcome, Tally
-from airflow_provider_engagement.pull.spine import Moment, pull
+from airflow_provider_engagement.pull.pull import ReportingPeriod, pull
+from airflow_provider_engagement.pull.results import PullResult, PullStats
 
-__all__ = ["Moment", "Outcome", "Tally", "pull"]
+__all__ = ["PullResult", "PullStats", "ReportingPeriod", "pull"]

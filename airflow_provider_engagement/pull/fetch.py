@@ -10,18 +10,18 @@ import pyarrow as pa
 
 from airflow_provider_engagement.api.client import Asked
 from airflow_provider_engagement.api.spec import EndpointName, GroupBy
-from airflow_provider_engagement.data.flatten import Origin, flatten
 from airflow_provider_engagement.pull.fetched import NO_ROWS, Fetched
-from airflow_provider_engagement.pull.progress import Course, Progress
+from airflow_provider_engagement.pull.progress import Progress, PullLimits
+from airflow_provider_engagement.rows.flatten import Origin, flatten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from airflow_provider_engagement.api.answer import Answer
     from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.plan import PlannedRequest
     from airflow_provider_engagement.api.query import Grouping, Query
-    from airflow_provider_engagement.pull.pieces import Pieces
+    from airflow_provider_engagement.api.response import EngagementResponse
+    from airflow_provider_engagement.pull.checkpoint import CheckpointStore
 
 __all__ = ["Fetcher"]
 
@@ -40,8 +40,8 @@ class Fetcher:
     client: EngagementClient
     query: Query
     origin: Origin
-    pieces: Pieces | None = None
-    course: Course = field(default_factory=Course)
+    pieces: CheckpointStore | None = None
+    course: PullLimits = field(default_factory=PullLimits)
 
     def fetch_all(
         self, requests: Iterable[PlannedRequest], *, spared: Callable[[], Collection[str]]
@@ -51,7 +51,7 @@ class Fetcher:
         :param requests: the requests, in the order to send them.
         :param spared: tells which ids are known by now to give nothing; they are left out.
         :raises EngagementError: if one of them stays unanswered; the others are given up.
-        :raises OutOfTimeError: if the time is up. What is in flight is still kept.
+        :raises DeadlineExceededError: if the time is up. What is in flight is still kept.
         """
         waiting = list(requests)
         progress = Progress(len(waiting), self.course)
@@ -94,7 +94,7 @@ class Fetcher:
         origin = replace(self.origin, access=request.access, asked=request.window)
         rows, parts = [NO_ROWS], [NO_ROWS]
 
-        def take(answer: Answer, tweet_ids: tuple[str, ...]) -> None:
+        def take(answer: EngagementResponse, tweet_ids: tuple[str, ...]) -> None:
             flat = flatten(
                 answer,
                 groupings=self.query.groupings,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.data.schema import LONG, arrow_schema
+from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from airflow_provider_engagement.api.answer import Answer
     from airflow_provider_engagement.api.client import Asked
     from airflow_provider_engagement.api.plan import PlannedRequest
-    from airflow_provider_engagement.data.flatten import Flattened
+    from airflow_provider_engagement.api.response import EngagementResponse
+    from airflow_provider_engagement.rows.flatten import Flattened
 
 __all__ = ["NO_ROWS", "Fetched"]
 
@@ -46,7 +46,7 @@ class Fetched:
     strangers: int = 0
     kept: bool = False
 
-    def add(self, flat: Flattened, answer: Answer) -> None:
+    def add(self, flat: Flattened, answer: EngagementResponse) -> None:
         """Note what stands in an answer beside its rows."""
         self.seen |= flat.seen
         self.strangers += flat.strangers

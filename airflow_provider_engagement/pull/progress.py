@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.api.errors import OutOfTimeError
+from airflow_provider_engagement.api.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Course", "Progress"]
+__all__ = ["Progress", "PullLimits"]
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _EVERY: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class PullLimits:
     """What surrounds a pull while it runs.
 
     :param end_by: the second of :func:`time.monotonic` at which it has to stop sending, so that
@@ -41,7 +41,7 @@ class Progress:
     :param course: what surrounds the pull.
     """
 
-    def __init__(self, total: int, course: Course) -> None:
+    def __init__(self, total: int, course: PullLimits) -> None:
         self._total = total
         self._course = course
         self._done = 0
@@ -71,7 +71,7 @@ class Progress:
     def time_left(self) -> float | None:
         """Give the seconds, at least 0, until the pull has to stop; None for no such time.
 
-        :raises OutOfTimeError: if there is none left.
+        :raises DeadlineExceededError: if there is none left.
         """
         if self._course.end_by is None:
             return None
@@ -79,7 +79,7 @@ class Progress:
         if left > 0:
             return left
         msg = f"The task's execution_timeout is near: {self._done} of {self._total} requests done."
-        raise OutOfTimeError(
+        raise DeadlineExceededError(
             msg,
             advice="The next try sends only the others. A longer execution_timeout saves it.",
         )

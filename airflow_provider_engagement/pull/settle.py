@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.spec import Access
-from airflow_provider_engagement.data.coverage import Coverage, Fate, Status
+from airflow_provider_engagement.rows.coverage import Coverage, Status, TweetOutcome
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.api.plan import Plan
@@ -28,8 +28,8 @@ def settle_unasked(plan: Plan, coverage: Coverage) -> None:
     """Say what becomes of the Tweets that no request is worth sending for."""
     types = plan.query.engagement_types
     old = [item for item, spared in plan.too_old.items() if set(types).issubset(spared)]
-    coverage.settle(old, Fate(Status.UNSUPPORTED, reason=_TOO_OLD, missing_types=types))
-    young = Fate(Status.UNSUPPORTED, reason=_TOO_YOUNG, missing_types=types)
+    coverage.settle(old, TweetOutcome(Status.UNSUPPORTED, reason=_TOO_OLD, missing_types=types))
+    young = TweetOutcome(Status.UNSUPPORTED, reason=_TOO_YOUNG, missing_types=types)
     coverage.settle(plan.too_young, young)
 
 
@@ -43,26 +43,26 @@ def settle(fetched: Fetched, plan: Plan, coverage: Coverage) -> None:
     for tweet_id in request.tweet_ids:
         fate = _fate(tweet_id, fetched, plan)
         if second_look:
-            coverage.fates[tweet_id] = fate
+            coverage.outcomes[tweet_id] = fate
         else:
             coverage.add(tweet_id, fate)
 
 
-def _fate(tweet_id: str, fetched: Fetched, plan: Plan) -> Fate:
+def _fate(tweet_id: str, fetched: Fetched, plan: Plan) -> TweetOutcome:
     request, asked = fetched.request, fetched.asked
     wanted = plan.query.engagement_types
     listed = fetched.unsupported.get(tweet_id, frozenset())
     if tweet_id in asked.unavailable:
-        return Fate(Status.UNAVAILABLE, _UNAVAILABLE, None, wanted)
+        return TweetOutcome(Status.UNAVAILABLE, _UNAVAILABLE, None, wanted)
     if tweet_id in asked.forbidden:
-        return Fate(Status.FORBIDDEN, _FOREIGN, None, wanted)
+        return TweetOutcome(Status.FORBIDDEN, _FOREIGN, None, wanted)
     if tweet_id in asked.unanswered:
-        return Fate(Status.UNANSWERED, _NOT_TOLD_APART, None, wanted)
+        return TweetOutcome(Status.UNANSWERED, _NOT_TOLD_APART, None, wanted)
     lacking = fetched.lacking.get(tweet_id, frozenset())
     if tweet_id not in fetched.seen:
         if listed and not lacking:
-            return Fate(Status.UNSUPPORTED, _UNSUPPORTED, None, wanted)
-        return Fate(Status.UNANSWERED, _ABSENT, None, wanted)
+            return TweetOutcome(Status.UNSUPPORTED, _UNSUPPORTED, None, wanted)
+        return TweetOutcome(Status.UNANSWERED, _ABSENT, None, wanted)
     missing = tuple(
         name
         for name in wanted
@@ -74,4 +74,4 @@ def _fate(tweet_id: str, fetched: Fetched, plan: Plan) -> Fate:
     if request.access is Access.PUBLIC and plan.query.access is Access.OWNER:
         reason = _FOREIGN_PUBLIC
     told = tuple(name for name in missing if name in lacking)
-    return Fate(Status.ANSWERED, reason, request.access, missing, told)
+    return TweetOutcome(Status.ANSWERED, reason, request.access, missing, told)

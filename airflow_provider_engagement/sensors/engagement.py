@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_engagement.api.errors import EngagementError, UsageError
+from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
 from airflow_provider_engagement.operators.base import one_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_engagement.data.crossings import Verdict
+    from airflow_provider_engagement.thresholds.evaluation import Verdict
 
 __all__ = ["EngagementThresholdSensor"]
 
@@ -77,17 +77,17 @@ class EngagementThresholdSensor(BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
-        from airflow_provider_engagement.api.thresholds import WATCHED
-        from airflow_provider_engagement.data.crossings import MATCHES
+        from airflow_provider_engagement.thresholds.evaluation import MATCHES
+        from airflow_provider_engagement.thresholds.parsing import POLLABLE_ENDPOINTS
 
         super().__init__(**kwargs)
         # A mapped task is made when its collection is known, which may be empty like any other.
         mapped = getattr(self, "_BaseOperator__from_mapped", False)
         if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
             msg = "tweet_ids is an empty list: this task would have nothing to wait for."
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
         one_of(match, MATCHES, name="match")
-        one_of(endpoint, WATCHED, name="endpoint")
+        one_of(endpoint, POLLABLE_ENDPOINTS, name="endpoint")
         self.tweet_ids = tweet_ids
         self.thresholds = thresholds
         self.match = match
@@ -116,13 +116,13 @@ class EngagementThresholdSensor(BaseSensorOperator):
                 require=self.require,
                 endpoint=self.endpoint,
                 engagement_conn_id=self.engagement_conn_id,
-                poke_interval=self.poke_interval,
+                poll_interval=self.poke_interval,
             )
         except EngagementError as error:
             raise self._given_up(str(error)) from error
         self.defer(
             trigger=trigger,
-            method_name="resume",
+            method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout),
         )
 
@@ -135,12 +135,12 @@ class EngagementThresholdSensor(BaseSensorOperator):
                 raise self._given_up(str(error)) from error
             self.log.warning("No look this time: %s", error)
             return PokeReturnValue(is_done=False)
-        if not verdict.met and verdict.hopeless:
-            raise self._given_up(verdict.hopeless)
+        if not verdict.met and verdict.unreachable_reason:
+            raise self._given_up(verdict.unreachable_reason)
         self.log.info("%d of %d needed have crossed.", verdict.crossed, verdict.needed)
         return PokeReturnValue(verdict.met, verdict.describe() if verdict.met else None)
 
-    def resume(self, context: Context, event: dict[str, Any]) -> Any:  # noqa: ARG002 - Airflow's signature
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:  # noqa: ARG002 - Airflow's signature
         """Take up what the trigger has found."""
         if event["status"] != "met":
             raise self._given_up(event["message"])
@@ -157,10 +157,10 @@ class EngagementThresholdSensor(BaseSensorOperator):
 
     def _look(self) -> Verdict:
         from airflow_provider_engagement.api.query import build_query
-        from airflow_provider_engagement.data.crossings import judge, make_rule
         from airflow_provider_engagement.hooks.engagement import EngagementHook
-        from airflow_provider_engagement.pull.look import ask_now
-        from airflow_provider_engagement.triggers.watch import plain_tweet_ids, read_tweet_ids
+        from airflow_provider_engagement.thresholds.evaluation import judge, make_rule
+        from airflow_provider_engagement.thresholds.observation import observe
+        from airflow_provider_engagement.triggers.polling import plain_tweet_ids, read_tweet_ids
 
         rule = make_rule(
             self.thresholds, match=self.match, require=self.require, endpoint=self.endpoint
@@ -173,7 +173,7 @@ class EngagementThresholdSensor(BaseSensorOperator):
                 engagement_types=list(rule.types),
                 granularity="total",
             )
-            return judge(rule, ask_now(client, query, tweet_ids), tweet_ids)
+            return judge(rule, observe(client, query, tweet_ids), tweet_ids)
 
     def _given_up(self, message: str) -> Exception:
         """Give what to raise where waiting is no use: the same in each mode, on each Airflow."""

@@ -9,7 +9,7 @@ Behind it is a :class:`World`, which tells a test the true counts.
 from __future__ import annotations
 
 from airflow_provider_engagement.simulator.faults import FAULT_KINDS, FaultKind, Faults
-from airflow_provider_engagement.simulator.records import Received
+from airflow_provider_engagement.simulator.request_log import Received
 from airflow_provider_engagement.simulator.server import Simulator
 from airflow_provider_engagement.simulator.world import World
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from oauthlib.oauth1.rfc5849 import signature  # type: ignore[import-untyped] # it ships no types
 
 from airflow_provider_engagement.api.spec import Access
-from airflow_provider_engagement.simulator import refusals
+from airflow_provider_engagement.simulator import error_responses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,9 +88,9 @@ class Gatekeeper:
         if scheme.lower() == "bearer":
             # Taken as it stands: the percent escapes are part of the token.
             if rest.strip() != self._app.bearer:
-                raise refusals.UNKNOWN_TOKEN.refuse()
+                raise error_responses.UNKNOWN_TOKEN.refuse()
             return Asker(Access.PUBLIC)
-        raise refusals.UNKNOWN_AUTHORIZATION.refuse()
+        raise error_responses.UNKNOWN_AUTHORIZATION.refuse()
 
     def exchange(self, authorization: str | None, body: bytes) -> str:
         """Give the app's bearer for its key and secret.
@@ -104,29 +104,29 @@ class Gatekeeper:
             pair = base64.b64decode(rest, validate=True).decode()
             form = parse_qs(body.decode())
         except ValueError:  # no Base64, or no text
-            raise refusals.TOKEN_NOT_GRANTED.refuse() from None
+            raise error_responses.TOKEN_NOT_GRANTED.refuse() from None
         key, _, secret = pair.partition(":")
         given = (scheme.lower(), unquote(key), unquote(secret), form.get("grant_type"))
         # A secret sent as it is, with + and / in it, is refused, lest it works only here.
         escaped = not set(pair) & set("+/=")
         wanted = ("basic", self._app.key, self._app.secret, ["client_credentials"])
         if given != wanted or not escaped:
-            raise refusals.TOKEN_NOT_GRANTED.refuse()
+            raise error_responses.TOKEN_NOT_GRANTED.refuse()
         return self._app.bearer
 
     def _signed(self, method: str, uri: str, authorization: str) -> Asker:
         given = self._parameters(authorization)
         if given["oauth_consumer_key"] != self._app.key:
-            raise refusals.UNKNOWN_CONSUMER.refuse()
+            raise error_responses.UNKNOWN_CONSUMER.refuse()
         token = None
         # An empty token pair means the app itself ("two-legged").
         if given.get("oauth_token"):
             token = self._tokens.get(given["oauth_token"])
             if token is None:
-                raise refusals.UNKNOWN_TOKEN.refuse()
+                raise error_responses.UNKNOWN_TOKEN.refuse()
         secrets = (self._app.secret, token.secret if token else "")
         if not _is_signed_with(secrets, method, uri, authorization):
-            raise refusals.BAD_SIGNATURE.refuse()
+            raise error_responses.BAD_SIGNATURE.refuse()
         # Only a request that is signed well may use a nonce up.
         self._check_fresh(given)
         return Asker(Access.OWNER, token.account) if token else Asker(Access.PUBLIC)
@@ -138,26 +138,26 @@ class Gatekeeper:
                 headers={"Authorization": authorization}, exclude_oauth_signature=False
             )
         except ValueError:
-            raise refusals.BAD_OAUTH.refuse(names="the header cannot be read") from None
+            raise error_responses.BAD_OAUTH.refuse(names="the header cannot be read") from None
         given = dict(pairs)
         wrong = [name for name in _REQUIRED if not given.get(name)]
         names = Counter(name for name, _ in pairs)
         wrong += [name for name, times in names.items() if times > 1]
         if wrong:
-            raise refusals.BAD_OAUTH.refuse(names=", ".join(wrong))
+            raise error_responses.BAD_OAUTH.refuse(names=", ".join(wrong))
         if given["oauth_signature_method"] != "HMAC-SHA1":
-            raise refusals.BAD_METHOD.refuse()
+            raise error_responses.BAD_METHOD.refuse()
         return given
 
     def _check_fresh(self, given: dict[str, str]) -> None:
         now = self._clock()
         stamp = given["oauth_timestamp"]
         if not (stamp.isascii() and stamp.isdigit() and abs(now - int(stamp)) <= _TOLERANCE):
-            raise refusals.STALE.refuse()
+            raise error_responses.STALE.refuse()
         key = (stamp, given["oauth_nonce"], given.get("oauth_token", ""))
         with self._lock:
             if key in self._nonces:
-                raise refusals.NONCE_USED.refuse()
+                raise error_responses.NONCE_USED.refuse()
             self._nonces[key] = now + 2 * _TOLERANCE
             # In the order that they came in, so the oldest are at the front.
             while self._nonces[oldest := next(iter(self._nonces))] < now:

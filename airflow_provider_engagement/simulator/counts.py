@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
-from airflow_provider_engagement.simulator.hashing import Floats, Ids, shares
+from airflow_provider_engagement.simulator.deterministic import Floats, Ids, shares
 
 __all__ = ["CORRECTED_TYPES", "Counts", "Millis", "cumulative"]
 

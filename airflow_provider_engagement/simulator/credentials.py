@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 from urllib.parse import quote
 
-from airflow_provider_engagement.simulator.hashing import digest, number
+from airflow_provider_engagement.simulator.deterministic import digest, number
 
 __all__ = ["App", "Credentials", "UserToken", "app", "author_id", "user_token"]
 

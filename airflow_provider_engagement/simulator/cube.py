@@ -85,11 +85,11 @@ def of_window(
     days = sorted({edge.date() for edge in edges[:-1]})
     midnight = datetime.combine(days[0], datetime.min.time(), tzinfo=UTC)
     first = (window.start - midnight).seconds // 3600
-    span = slice(first, first + len(edges) - 1)
+    period = slice(first, first + len(edges) - 1)
     values = np.zeros((len(tweet_ids), len(types), 24 * len(days)), dtype=np.int64)
-    values[:, :, span] = events
+    values[:, :, period] = events
     present = np.zeros(24 * len(days), dtype=np.bool_)
-    present[span] = True
+    present[period] = True
     return Cube(
         labels=(tweet_ids, types, tuple(day.isoformat() for day in days), _HOURS),
         values=values.reshape(len(tweet_ids), len(types), len(days), 24),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from airflow_provider_engagement.simulator.hashing import number, share
+from airflow_provider_engagement.simulator.deterministic import number, share
 
 __all__ = ["FAULT_KINDS", "FaultKind", "Faults"]
 

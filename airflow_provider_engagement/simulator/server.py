@@ -10,7 +10,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
-from airflow_provider_engagement.simulator import refusals
+from airflow_provider_engagement.simulator import error_responses
 from airflow_provider_engagement.simulator.faults import Faults
 from airflow_provider_engagement.simulator.service import Reply, Request, Service
 from airflow_provider_engagement.simulator.throttle import Throttle
@@ -18,7 +18,7 @@ from airflow_provider_engagement.simulator.throttle import Throttle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_engagement.simulator.records import Received
+    from airflow_provider_engagement.simulator.request_log import Received
     from airflow_provider_engagement.simulator.world import World
 
 __all__ = ["Simulator"]
@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             body = self._read(headers)
-        except refusals.Refused as refused:
+        except error_responses.Refused as refused:
             self.close_connection = True
             unread = Request(self.command, self.path, headers, b"")
             reply = server.service.refuse(refused, unread)
@@ -255,9 +255,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self, headers: dict[str, str]) -> bytes:
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
-            raise refusals.NO_LENGTH.refuse()
+            raise error_responses.NO_LENGTH.refuse()
         if int(length) > _MAX_BODY:
-            raise refusals.TOO_LARGE.refuse(limit=_MAX_BODY)
+            raise error_responses.TOO_LARGE.refuse(limit=_MAX_BODY)
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise ConnectionError

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.spec import ENDPOINTS, Endpoint
-from airflow_provider_engagement.simulator import asked, refusals
-from airflow_provider_engagement.simulator.answers import answer
+from airflow_provider_engagement.simulator import error_responses, request_validation
 from airflow_provider_engagement.simulator.auth import Asker, Gatekeeper
-from airflow_provider_engagement.simulator.records import Received, Records
-from airflow_provider_engagement.simulator.refusals import INVENTED_HEADER, Refused
+from airflow_provider_engagement.simulator.error_responses import INVENTED_HEADER, Refused
+from airflow_provider_engagement.simulator.request_log import Received, Records
+from airflow_provider_engagement.simulator.responses import answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,10 +48,10 @@ _WEB_PAGE: Final = (
 )
 
 _FAILURES: Final = {
-    "429": refusals.RATE_LIMITED,
-    "500": refusals.INTERNAL_ERROR,
-    "502": refusals.BAD_GATEWAY,
-    "503": refusals.SERVICE_UNAVAILABLE,
+    "429": error_responses.RATE_LIMITED,
+    "500": error_responses.INTERNAL_ERROR,
+    "502": error_responses.BAD_GATEWAY,
+    "503": error_responses.SERVICE_UNAVAILABLE,
 }
 
 
@@ -199,22 +199,22 @@ class Service:
             bearer = self._gate.exchange(request.headers.get("authorization"), request.body)
             return {"token_type": "bearer", "access_token": bearer}
         if request.method != "POST" or endpoint is None:
-            raise refusals.NO_SUCH_PAGE.refuse()
+            raise error_responses.NO_SUCH_PAGE.refuse()
         if self._require_gzip and not request.takes_gzip:
-            raise refusals.NO_GZIP.refuse()
+            raise error_responses.NO_GZIP.refuse()
         progress.asker = self._gate.check(
             request.method, request.uri, request.headers.get("authorization")
         )
         if not self._app_enabled:
-            raise refusals.APP_NOT_ENABLED.refuse()
+            raise error_responses.APP_NOT_ENABLED.refuse()
         progress.allowance = self._throttle.ask(endpoint.name)
         if progress.allowance and not progress.allowance.granted:
-            raise refusals.RATE_LIMITED.refuse()
+            raise error_responses.RATE_LIMITED.refuse()
         progress.fault = self.faults.pick(next(self._numbers))
         if progress.fault in _FAILURES:
             raise _FAILURES[progress.fault].refuse()
         _check_content_type(request)
-        what = asked.read(endpoint, request.body, self.world.now())
+        what = request_validation.read(endpoint, request.body, self.world.now())
         progress.ids = len(what.tweet_ids)
         return answer(self.world, progress.asker, what)
 
@@ -244,7 +244,7 @@ def _check_content_type(request: Request) -> None:
     # Two documented samples have none, so only a wrong one is refused.
     given = request.headers.get("content-type")
     if given is not None and given.partition(";")[0].strip().lower() != "application/json":
-        raise refusals.NOT_JSON_TYPE.refuse(given=given)
+        raise error_responses.NOT_JSON_TYPE.refuse(given=given)
 
 
 def _break(reply: Reply, fault: FaultKind | None) -> None:

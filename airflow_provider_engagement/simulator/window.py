@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from airflow_provider_engagement.api.spec import HISTORICAL_FLOOR, Endpoint, EndpointName
-from airflow_provider_engagement.simulator import refusals
+from airflow_provider_engagement.simulator import error_responses
 
 __all__ = ["Window", "window_of"]
 
@@ -51,10 +51,10 @@ def window_of(endpoint: Endpoint, body: dict[str, object], now: datetime) -> Win
     if endpoint.max_window is None:
         if given:
             names = " and ".join(given)
-            raise refusals.NO_WINDOW_HERE.refuse(endpoint=endpoint.name, names=names)
+            raise error_responses.NO_WINDOW_HERE.refuse(endpoint=endpoint.name, names=names)
         return _last_28_hours(now) if endpoint.name is EndpointName.LAST_28_HOURS else None
     if len(given) == 1:
-        raise refusals.HALF_A_WINDOW.refuse()
+        raise error_responses.HALF_A_WINDOW.refuse()
     if not given:
         return _default(endpoint.max_window, now)
     start, end = (_moment(name, body[name]) for name in given)
@@ -65,14 +65,14 @@ def _checked(start: datetime, end: datetime, longest: timedelta, now: datetime) 
     # The service's order of these checks is unknown. That of length and snapping, too: snapped
     # first, so that a client which passes here is within the limit either way.
     if end > now:
-        raise refusals.END_IN_FUTURE.refuse()
+        raise error_responses.END_IN_FUTURE.refuse()
     if end <= start:
-        raise refusals.END_NOT_AFTER_START.refuse()
+        raise error_responses.END_NOT_AFTER_START.refuse()
     window = Window(_floor(start), _ceil(end))
     if window.start < HISTORICAL_FLOOR:
-        raise refusals.START_TOO_EARLY.refuse(floor=_text(HISTORICAL_FLOOR))
+        raise error_responses.START_TOO_EARLY.refuse(floor=_text(HISTORICAL_FLOOR))
     if window.end - window.start > longest:
-        raise refusals.WINDOW_TOO_LONG.refuse(days=longest.days)
+        raise error_responses.WINDOW_TOO_LONG.refuse(days=longest.days)
     return window
 
 
@@ -94,9 +94,9 @@ def _moment(name: str, value: object) -> datetime:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            raise refusals.BAD_MOMENT.refuse(name=name) from None
+            raise error_responses.BAD_MOMENT.refuse(name=name) from None
         return moment.replace(tzinfo=UTC)
-    raise refusals.BAD_MOMENT.refuse(name=name)
+    raise error_responses.BAD_MOMENT.refuse(name=name)
 
 
 def _floor(moment: datetime) -> datetime:

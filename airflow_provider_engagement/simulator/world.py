@@ -20,14 +20,14 @@ from airflow_provider_engagement.api.tweet_id import (
 )
 from airflow_provider_engagement.simulator import credentials as made
 from airflow_provider_engagement.simulator.counts import Counts, Millis, cumulative
-from airflow_provider_engagement.simulator.hashing import Ids, ids_array, number, share
+from airflow_provider_engagement.simulator.deterministic import Ids, ids_array, number, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Fate", "World", "created", "milliseconds"]
+__all__ = ["TweetOutcome", "World", "created", "milliseconds"]
 
-Fate = Literal["served", "deleted", "protected"]
+TweetOutcome = Literal["served", "deleted", "protected"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -145,7 +145,7 @@ class World:
             return self.accounts[0]
         return self.accounts[number(self.seed, "owner", tweet_id) % len(self.accounts)]
 
-    def fate(self, tweet_id: str) -> Fate:
+    def fate(self, tweet_id: str) -> TweetOutcome:
         """Tell what became of a Tweet. One that is not made yet counts as deleted."""
         if tweet_id in self.deleted:
             return "deleted"

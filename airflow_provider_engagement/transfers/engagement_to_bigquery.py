@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.operators.base import one_of
 from airflow_provider_engagement.transfers.base import EngagementTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_engagement.data.objects import ObjectStore
-    from airflow_provider_engagement.data.sink import Sink
-    from airflow_provider_engagement.operators.job import Job
-    from airflow_provider_engagement.pull.pieces import Pieces
+    from airflow_provider_engagement.operators.task_run import TaskRun
+    from airflow_provider_engagement.pull.checkpoint import CheckpointStore
+    from airflow_provider_engagement.sinks.base import Sink
+    from airflow_provider_engagement.sinks.objects import ObjectStore
 
 __all__ = ["EngagementToBigQueryOperator"]
 
@@ -63,13 +63,13 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         self.staging_bucket = staging_bucket
         self.location = location
 
-    def make_sink(self, job: Job) -> Sink:
+    def make_sink(self, job: TaskRun) -> Sink:
         """Give the table."""
-        from airflow_provider_engagement.data.bigquery import BigQuerySink
         from airflow_provider_engagement.hooks.google import bigquery_client
+        from airflow_provider_engagement.sinks.bigquery import BigQuerySink
 
         if self.write_mode == "truncate" and job.map_index >= 0:
-            raise UsageError(
+            raise InvalidArgumentError(
                 'write_mode is "truncate" in a mapped task: each instance would delete the rows of '
                 "the others.",
                 advice='Use "upsert".',
@@ -86,7 +86,7 @@ class EngagementToBigQueryOperator(EngagementTransfer):
             labels=job.labels,
         )
 
-    def make_pieces(self, job: Job) -> Pieces | None:
+    def make_pieces(self, job: TaskRun) -> CheckpointStore | None:
         """Keep finished requests in the staging bucket, where there is one."""
         store = self._staging()
         return job.pieces(store, "engagement-staging") if store else None
@@ -94,8 +94,8 @@ class EngagementToBigQueryOperator(EngagementTransfer):
     def _staging(self) -> ObjectStore | None:
         if not self.staging_bucket:
             return None
-        from airflow_provider_engagement.data.gcs import GcsStore
         from airflow_provider_engagement.hooks.google import storage_client
+        from airflow_provider_engagement.sinks.gcs import GcsStore
 
         client = storage_client(self.gcp_conn_id, self.impersonation_chain)
         return GcsStore(client, self.staging_bucket)

@@ -10,10 +10,10 @@ from airflow_provider_engagement.transfers.base import EngagementTransfer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_engagement.data.objects import ObjectStore
-    from airflow_provider_engagement.data.sink import Landed, Sink
-    from airflow_provider_engagement.operators.job import Job
-    from airflow_provider_engagement.pull.pieces import Pieces
+    from airflow_provider_engagement.operators.task_run import TaskRun
+    from airflow_provider_engagement.pull.checkpoint import CheckpointStore
+    from airflow_provider_engagement.sinks.base import Sink, WriteResult
+    from airflow_provider_engagement.sinks.objects import ObjectStore
 
 __all__ = ["EngagementToGCSOperator"]
 
@@ -56,9 +56,9 @@ class EngagementToGCSOperator(EngagementTransfer):
         self.object_prefix = object_prefix
         self.file_format = file_format
 
-    def make_sink(self, job: Job) -> Sink:
+    def make_sink(self, job: TaskRun) -> Sink:
         """Give the task's folder."""
-        from airflow_provider_engagement.data.objects import ObjectSink, folder_name
+        from airflow_provider_engagement.sinks.objects import ObjectSink, folder_name
 
         folder = folder_name(
             self.object_prefix,
@@ -78,25 +78,25 @@ class EngagementToGCSOperator(EngagementTransfer):
             file_format=self.file_format,
         )
 
-    def make_pieces(self, job: Job) -> Pieces:
+    def make_pieces(self, job: TaskRun) -> CheckpointStore:
         """Keep finished requests in the bucket, beside the folders."""
-        from airflow_provider_engagement.data.objects import folder_name
+        from airflow_provider_engagement.sinks.objects import folder_name
 
         return job.pieces(self._store(), folder_name(self.object_prefix, "_staging"))
 
     def _store(self) -> ObjectStore:
-        from airflow_provider_engagement.data.gcs import GcsStore
         from airflow_provider_engagement.hooks.google import storage_client
+        from airflow_provider_engagement.sinks.gcs import GcsStore
 
         return GcsStore(storage_client(self.gcp_conn_id, self.impersonation_chain), self.bucket)
 
-    def already(self, job: Job, sink: Sink) -> tuple[Landed, dict[str, Any]] | None:
+    def already(self, job: TaskRun, sink: Sink) -> tuple[WriteResult, dict[str, Any]] | None:
         """Keep a snapshot that was taken before."""
-        from airflow_provider_engagement.data.objects import ObjectSink
-        from airflow_provider_engagement.data.sink import Landed
+        from airflow_provider_engagement.sinks.base import WriteResult
+        from airflow_provider_engagement.sinks.objects import ObjectSink
 
         # A range is asked for anew each time: the service corrects what it has given.
-        if job.moment.span is not None or not isinstance(sink, ObjectSink):
+        if job.moment.period is not None or not isinstance(sink, ObjectSink):
             return None
         manifest = sink.already()
         if manifest is None:
@@ -104,5 +104,5 @@ class EngagementToGCSOperator(EngagementTransfer):
         self.log.info("The snapshot of %s was taken before and stands.", job.folder_part)
         coverage = manifest["coverage"]["uri"]
         uris = tuple(entry["uri"] for entry in manifest["objects"])
-        landed = Landed(manifest["rows"], table=None, uris=uris, coverage=coverage)
+        landed = WriteResult(manifest["rows"], table=None, uris=uris, coverage=coverage)
         return landed, {**manifest["summary"], "coverage": coverage}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_engagement.api.errors import EngagementError, UsageError
+from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable
 
-    from airflow_provider_engagement.data.crossings import Rule
+    from airflow_provider_engagement.thresholds.evaluation import Rule
     from airflow_provider_engagement.triggers.stream import Poll, PollingProducer
 
 __all__ = ["EngagementThresholdEventTrigger", "EngagementThresholdTrigger"]
@@ -32,7 +32,7 @@ class EngagementThresholdTrigger(BaseTrigger):
     :param require: how many Tweets: ``"any"``, ``"all"``, a number, or ``"sum"`` of them.
     :param endpoint: ``"totals"`` or ``"28hr"``.
     :param engagement_conn_id: the connection, which is read in the triggerer.
-    :param poke_interval: seconds between two polls.
+    :param poll_interval: seconds between two polls.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class EngagementThresholdTrigger(BaseTrigger):
         require: str | int = "any",
         endpoint: str = "totals",
         engagement_conn_id: str = "engagement_default",
-        poke_interval: float = 60.0,
+        poll_interval: float = 60.0,
     ) -> None:
-        from airflow_provider_engagement.data.crossings import make_rule
-        from airflow_provider_engagement.triggers.watch import Watch, plain_tweet_ids
+        from airflow_provider_engagement.thresholds.evaluation import make_rule
+        from airflow_provider_engagement.triggers.polling import PollSettings, plain_tweet_ids
 
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         self.rule = make_rule(thresholds, match=match, require=require, endpoint=endpoint)
         self.match = match
-        self.watch = Watch(
+        self.watch = PollSettings(
             engagement_conn_id,
             endpoint,
             self.rule.types,
             plain_tweet_ids(tweet_ids),
-            float(poke_interval),
+            float(poll_interval),
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -70,12 +70,12 @@ class EngagementThresholdTrigger(BaseTrigger):
             "require": self.rule.require,
             "endpoint": str(watch.endpoint),
             "engagement_conn_id": watch.engagement_conn_id,
-            "poke_interval": watch.interval,
+            "poll_interval": watch.interval,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and give one event."""
-        from airflow_provider_engagement.data.crossings import judge
+        from airflow_provider_engagement.thresholds.evaluation import judge
 
         try:
             async for seen in self.watch.looks(patient=False):
@@ -83,8 +83,8 @@ class EngagementThresholdTrigger(BaseTrigger):
                 if verdict.met:
                     yield _event({"status": "met", "result": verdict.describe()})
                     return
-                if verdict.hopeless:
-                    yield _failed(verdict.hopeless)
+                if verdict.unreachable_reason:
+                    yield _failed(verdict.unreachable_reason)
                     return
         except EngagementError as error:
             yield _failed(str(error))
@@ -127,8 +127,8 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         fire_existing: bool = False,
         poll_interval: float = 60.0,
     ) -> None:
-        from airflow_provider_engagement.data.crossings import make_rule
-        from airflow_provider_engagement.triggers.watch import Watch, plain_tweet_ids
+        from airflow_provider_engagement.thresholds.evaluation import make_rule
+        from airflow_provider_engagement.triggers.polling import PollSettings, plain_tweet_ids
 
         _check_airflow()
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
@@ -136,7 +136,7 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         self.rule = make_rule(thresholds, match=match, require=require, endpoint=endpoint)
         self.match = match
         self.fire_existing = fire_existing
-        self.watch = Watch(
+        self.watch = PollSettings(
             engagement_conn_id,
             endpoint,
             self.rule.types,
@@ -145,7 +145,7 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         )
         if not self.watch.tweet_ids:
             msg = "tweet_ids is an empty list: this watcher would have nothing to ask for."
-            raise UsageError(msg)
+            raise InvalidArgumentError(msg)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class and the arguments that make this trigger again."""
@@ -187,10 +187,10 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         self, shared_stream: AsyncIterator[Poll]
     ) -> AsyncIterator[TriggerEvent]:
         """Give one event for each poll that has brought crossings."""
-        from airflow_provider_engagement.data.marks import make_event
-        from airflow_provider_engagement.triggers.memory import Memory
+        from airflow_provider_engagement.thresholds.crossing_state import make_event
+        from airflow_provider_engagement.thresholds.state_store import StateStore
 
-        memory = Memory(self._store(), self.rule, fire_existing=self.fire_existing)
+        memory = StateStore(self._store(), self.rule, fire_existing=self.fire_existing)
         events = await memory.recall()
         async for poll in shared_stream:
             crossings = memory.marks.update(poll.seen.look, poll.seen.tweet_ids)
@@ -216,18 +216,18 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
             f"asset_name is {self.asset_name!r}, and no asset of that name has this watcher. "
             "It must be the name of the asset whose watchers it is in."
         )
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Refuse to run alone: Airflow 3.3 runs event triggers by their shared stream."""
         _check_airflow()
         msg = "EngagementThresholdEventTrigger is for an AssetWatcher; to wait, use the sensor."
-        raise UsageError(msg)
+        raise InvalidArgumentError(msg)
         yield  # type: ignore[unreachable]  # what makes it a generator
 
 
 def _plain(rule: Rule) -> dict[str, str]:
-    from airflow_provider_engagement.api.thresholds import as_plain
+    from airflow_provider_engagement.thresholds.parsing import as_plain
 
     return as_plain(one for condition in rule.conditions for one in condition.thresholds)
 
@@ -250,4 +250,4 @@ def _check_airflow() -> None:
         f"EngagementThresholdEventTrigger needs Airflow 3.3 or later; this is {__version__}. "
         "On earlier ones wait with EngagementThresholdSensor."
     )
-    raise UsageError(msg)
+    raise InvalidArgumentError(msg)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-    from airflow_provider_engagement.triggers.poller import Seen
-    from airflow_provider_engagement.triggers.watch import Watch
+    from airflow_provider_engagement.thresholds.poller import PollResult
+    from airflow_provider_engagement.triggers.polling import PollSettings
 
     _Producer = SharedStreamProducer
 else:
@@ -37,7 +37,7 @@ class Poll:
     :param when_stored: called once the events that it gave rise to are stored.
     """
 
-    seen: Seen
+    seen: PollResult
     when_stored: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
@@ -47,7 +47,7 @@ class PollingProducer(_Producer):
     :param watch: what to look at.
     """
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: PollSettings) -> None:
         self._watch = watch
 
     async def open_stream(self) -> AsyncIterator[tuple[Poll, Poll]]:

@@ -24,7 +24,7 @@ from airflow_provider_engagement.api import auth as auth_module
 from airflow_provider_engagement.api.auth import BearerAuth, exchange, owner_auth
 from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.errors import (
-    CredentialsError,
+    AuthenticationError,
     EngagementError,
     ServiceError,
 )
@@ -150,7 +150,7 @@ def test_each_request_is_signed_anew() -> None:
 
 def test_the_owner_cannot_be_spoken_for_without_tokens() -> None:
     app_only = Credentials(consumer_key=Secret("key"), consumer_secret=Secret("secret"))
-    with pytest.raises(CredentialsError, match=r"no tokens of the Tweets' owner.*access_token"):
+    with pytest.raises(AuthenticationError, match=r"no tokens of the Tweets' owner.*access_token"):
         owner_auth(app_only)
 
 
@@ -159,7 +159,7 @@ def test_the_headers_on_the_wire(world: World, tmp_path: Path, access: Access) -
     ids = world.tweets("acme", 3, since=NOW - timedelta(days=20), until=NOW)
     types = None if access is Access.OWNER else ["favorites"]
     with Simulator(world) as simulator:
-        pull_rows(simulator, ids, now=NOW, pace_directory=tmp_path, engagement_types=types)
+        pull_rows(simulator, ids, now=NOW, rate_state_directory=tmp_path, engagement_types=types)
         (request,) = simulator.requests
     assert request.access == access
     assert request.headers["content-type"] == "application/json"
@@ -276,9 +276,9 @@ def test_a_failed_exchange_is_not_remembered() -> None:
 @pytest.mark.parametrize(
     ("reply", "kind", "says"),
     [
-        ((403, {}, b'{"errors":[{"code":99}]}'), CredentialsError, "app's key and secret"),
-        ((401, {}, b""), CredentialsError, "Check login and password"),
-        ((400, {}, b""), CredentialsError, "HTTP 400"),
+        ((403, {}, b'{"errors":[{"code":99}]}'), AuthenticationError, "app's key and secret"),
+        ((401, {}, b""), AuthenticationError, "Check login and password"),
+        ((400, {}, b""), AuthenticationError, "HTTP 400"),
         ((200, {}, b"<html>sign in</html>"), ServiceError, "Check oauth2_endpoint"),
         ((200, {}, b"[]"), ServiceError, "not answer with a bearer token"),
         ((200, {}, b'{"token_type":"mac","access_token":"x"}'), ServiceError, "bearer token"),
@@ -320,11 +320,11 @@ def test_wrong_key_and_secret_are_refused_by_the_simulator(world: World, tmp_pat
             oauth2_endpoint=right.oauth2_endpoint,
         )
         with (
-            EngagementClient(wrong, pace_directory=tmp_path) as client,
-            pytest.raises(CredentialsError, match="did not accept the app's key and secret"),
+            EngagementClient(wrong, rate_state_directory=tmp_path) as client,
+            pytest.raises(AuthenticationError, match="did not accept the app's key and secret"),
         ):
             client.prepare(ENDPOINTS["totals"].name, Access.PUBLIC)
-        with EngagementClient(right, pace_directory=tmp_path) as client:
+        with EngagementClient(right, rate_state_directory=tmp_path) as client:
             client.prepare(ENDPOINTS["totals"].name, Access.PUBLIC)
 
 
@@ -337,7 +337,7 @@ def test_whoever_wants_to_know_is_told_of_a_received_token_before_it_is_used(
         client = EngagementClient(
             settings,
             on_secret=lambda secret: told.append((secret, len(simulator.requests))),
-            pace_directory=tmp_path,
+            rate_state_directory=tmp_path,
         )
         with client:
             client.prepare(ENDPOINTS["totals"].name, Access.PUBLIC)
@@ -349,19 +349,19 @@ def test_whoever_wants_to_know_is_told_of_a_received_token_before_it_is_used(
 # ---- Nothing shows ---------------------------------------------------------------------------
 
 
-def forms(credentials: Credentials) -> set[str]:
-    return {form for secret in credentials.secrets() for form in secret.forms()}
+def encoded_variants(credentials: Credentials) -> set[str]:
+    return {form for secret in credentials.secrets() for form in secret.encoded_variants()}
 
 
 def assert_no_secret(credentials: Credentials, text: str) -> None:
-    assert not [form for form in forms(credentials) if form in text]
+    assert not [form for form in encoded_variants(credentials) if form in text]
 
 
 def test_no_secret_shows_in_what_holds_it(world: World) -> None:
     with Simulator(world) as simulator:
         settings = settings_for(simulator)
     held = [settings, settings.credentials, *settings.credentials.secrets()]
-    held += [settings.redactor(), Secret("secret").forms]
+    held += [settings.redactor(), Secret("secret").encoded_variants]
     shown = "".join(f"{item!r} {item!s} {item}" for item in held)
     assert_no_secret(settings.credentials, shown)
     assert "***" in shown
@@ -391,7 +391,7 @@ def test_the_libraries_that_sign_say_nothing_even_at_debug(
     caplog.set_level(logging.DEBUG)
     with Simulator(world) as simulator:
         settings = settings_for(simulator, bearer=False)
-        pull_rows(simulator, ids, now=NOW, pace_directory=tmp_path, settings=settings)
+        pull_rows(simulator, ids, now=NOW, rate_state_directory=tmp_path, settings=settings)
         exchange(settings, new_session(1))
     names = {record.name.partition(".")[0] for record in caplog.records}
     assert "urllib3" in names, "the level is not DEBUG"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_engagement.api import errors
-from airflow_provider_engagement.api.answer import TweetsRefusedError
 from airflow_provider_engagement.api.client import PullStoppedError
-from airflow_provider_engagement.api.errors import EngagementError, UsageError
+from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
+from airflow_provider_engagement.api.response import TweetsRefusedError
 
 TREE = [getattr(errors, name) for name in errors.__all__]
 FACTS: dict[str, Any] = {
@@ -57,8 +57,8 @@ def test_the_root_is_not_retryable() -> None:
 
 
 def test_an_error_says_what_happened_what_was_said_and_what_to_do() -> None:
-    assert str(UsageError("It went wrong.", **FACTS)) == (
+    assert str(InvalidArgumentError("It went wrong.", **FACTS)) == (
         "It went wrong. (HTTP 403) "
         "The service said: Forbidden to access tweets: 20 | and so on. Do this."
     )
-    assert str(UsageError("It went wrong.")) == "It went wrong."
+    assert str(InvalidArgumentError("It went wrong.")) == "It went wrong."

@@ -13,14 +13,14 @@ from support import settings_for
 from airflow_provider_engagement.api import auth as auth_module
 from airflow_provider_engagement.api import probe as probe_module
 from airflow_provider_engagement.api.errors import (
-    AccessError,
-    CredentialsError,
+    AuthenticationError,
     EngagementError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+    RateLimitError,
     ServiceError,
-    ThrottledError,
-    UsageError,
 )
-from airflow_provider_engagement.api.probe import Reach, probe
+from airflow_provider_engagement.api.probe import AccessReport, probe
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.simulator import Faults, Simulator, World
@@ -42,7 +42,7 @@ class Service:
     """A simulated service, and what asking it costs."""
 
     simulator: Simulator
-    pace_directory: Path
+    rate_state_directory: Path
 
     def settings(
         self,
@@ -57,8 +57,10 @@ class Service:
         changed = {wrong: CANARY} if wrong else {}
         return replace(good, credentials=replace(good.credentials, **changed), **fields)
 
-    def probe(self, wrong: str = "", **changes: Any) -> Reach:
-        return probe(self.settings(wrong, **changes), pace_directory=self.pace_directory)
+    def probe(self, wrong: str = "", **changes: Any) -> AccessReport:
+        return probe(
+            self.settings(wrong, **changes), rate_state_directory=self.rate_state_directory
+        )
 
     def refusal(self, wrong: str = "", **changes: Any) -> EngagementError:
         with pytest.raises(EngagementError) as raised:
@@ -135,7 +137,7 @@ def test_key_and_secret_are_exchanged_where_no_bearer_is_stored(
 ) -> None:
     told: list[Secret] = []
     settings = service.settings(user_tokens=False, bearer=False)
-    assert probe(settings, on_secret=told.append, pace_directory=tmp_path).public
+    assert probe(settings, on_secret=told.append, rate_state_directory=tmp_path).public
     assert service.asked == ["token", "totals"]
     assert [secret.reveal() for secret in told] == [service.simulator.world.app.bearer]
 
@@ -144,7 +146,7 @@ def test_key_and_secret_are_exchanged_where_no_bearer_is_stored(
 @pytest.mark.parametrize("wrong", ["consumer_key", "consumer_secret"])
 def test_wrong_key_or_secret_is_told(service: Service, wrong: str, bearer: bool) -> None:
     error = service.refusal(wrong, bearer=bearer)
-    assert isinstance(error, CredentialsError)
+    assert isinstance(error, AuthenticationError)
     assert error.message == "The API key or the API secret is wrong."
     assert service.asked == ["totals", "token"]
 
@@ -158,14 +160,14 @@ def test_wrong_key_of_an_app_alone_is_told(service: Service) -> None:
 @pytest.mark.parametrize("wrong", ["access_token", "access_token_secret"])
 def test_wrong_token_is_told(service: Service, wrong: str) -> None:
     error = service.refusal(wrong)
-    assert isinstance(error, CredentialsError)
+    assert isinstance(error, AuthenticationError)
     assert error.message == "The API key and secret are right, the owner's tokens are not."
     assert service.asked == ["totals", "token"]
 
 
 def test_token_or_key_is_left_open_where_the_exchange_does_not_answer(service: Service) -> None:
     error = service.refusal("access_token", oauth2_endpoint=NOWHERE)
-    assert isinstance(error, CredentialsError)
+    assert isinstance(error, AuthenticationError)
     assert error.message == "The API key, its secret, or the owner's tokens are wrong."
     assert "Check oauth2_endpoint" in str(error)
 
@@ -175,7 +177,7 @@ def test_wrong_bearer_is_told_even_where_the_owner_is_let_in(
     service: Service, user_tokens: bool
 ) -> None:
     error = service.refusal("bearer_token", user_tokens=user_tokens)
-    assert isinstance(error, CredentialsError)
+    assert isinstance(error, AuthenticationError)
     assert error.message == "The bearer token is wrong."
 
 
@@ -183,7 +185,7 @@ def test_wrong_bearer_is_told_even_where_the_owner_is_let_in(
 def test_app_that_is_not_enabled_is_told(start: Callable[..., Service], user_tokens: bool) -> None:
     service = start(app_enabled=False)
     error = service.refusal(user_tokens=user_tokens)
-    assert isinstance(error, AccessError)
+    assert isinstance(error, PermissionDeniedError)
     assert error.message == "The app is not enabled for the Engagement API."
     assert "account manager" in str(error)
     assert service.asked == ["totals"]
@@ -208,7 +210,7 @@ def test_unknown_host_is_told(service: Service, monkeypatch: pytest.MonkeyPatch)
 
 def test_wrong_path_is_told(service: Service) -> None:
     error = service.refusal(host=service.simulator.url + "/v2")
-    assert isinstance(error, UsageError)
+    assert isinstance(error, InvalidArgumentError)
     assert "Check the connection's host" in str(error)
 
 
@@ -247,7 +249,7 @@ def test_turn_that_does_not_come_is_given_up(
     monkeypatch.setattr(probe_module, "_LONGEST", 0.3)
     service = start(requests_per_minute=0)
     error = service.refusal()
-    assert isinstance(error, ThrottledError)
+    assert isinstance(error, RateLimitError)
     assert error.message == "No request got its turn within 0 s."
 
 

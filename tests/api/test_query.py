@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_engagement.api.errors import CredentialsError, UsageError
+from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES, Access
 
@@ -64,9 +64,9 @@ def test_types_are_read_from_what_templates_render(given: object) -> None:
 
 
 def test_private_counts_without_the_owners_tokens_say_so() -> None:
-    with pytest.raises(CredentialsError, match=r"impressions.*owner's tokens.*access_token"):
+    with pytest.raises(AuthenticationError, match=r"impressions.*owner's tokens.*access_token"):
         build_query("totals", has_owner=False, engagement_types=["favorites", "impressions"])
-    with pytest.raises(CredentialsError, match="historical can be asked for with"):
+    with pytest.raises(AuthenticationError, match="historical can be asked for with"):
         build_query("historical", has_owner=False)
 
 
@@ -120,7 +120,7 @@ def named(*levels: str) -> dict[str, Any]:
 def test_what_the_service_would_refuse_is_refused_first(
     endpoint: str, arguments: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message):
         build_query(endpoint, has_owner=True, **arguments)
 
 

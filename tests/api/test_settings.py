@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_engagement.api.errors import CredentialsError, UsageError
+from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
 from airflow_provider_engagement.api.secret import MASK, Redactor, Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings, checked_url
 from airflow_provider_engagement.api.spec import EndpointName
@@ -63,13 +63,13 @@ def test_https_is_taken_and_http_to_this_machine(url: str) -> None:
     ],
 )
 def test_no_credential_is_sent_elsewhere(url: str) -> None:
-    with pytest.raises(UsageError, match="host"):
+    with pytest.raises(InvalidArgumentError, match="host"):
         checked_url(url, name="host")
 
 
 @pytest.mark.parametrize("url", ["https://me:secret@x.com", "https://me@x.com", "http://:pw@[::1]"])
 def test_a_url_holds_no_password_and_the_error_does_not_show_it(url: str) -> None:
-    with pytest.raises(UsageError, match="user name or password") as caught:
+    with pytest.raises(InvalidArgumentError, match="user name or password") as caught:
         settings(host=url)
     told = "".join(traceback.format_exception(caught.value))
     assert "secret" not in told.replace("test_a_url_holds_no_password", "")
@@ -77,7 +77,9 @@ def test_a_url_holds_no_password_and_the_error_does_not_show_it(url: str) -> Non
 
 
 def test_the_token_endpoint_is_checked_too() -> None:
-    with pytest.raises(UsageError, match=r"oauth2_endpoint is http://api\.x\.com: only https"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"oauth2_endpoint is http://api\.x\.com: only https"
+    ):
         settings(oauth2_endpoint="http://api.x.com/oauth2/token")
 
 
@@ -95,7 +97,7 @@ def test_the_token_endpoint_is_checked_too() -> None:
     ],
 )
 def test_a_figure_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message):
         settings(**changes)
 
 
@@ -119,7 +121,7 @@ def test_whole_credentials_are_taken(held: dict[str, Secret]) -> None:
     ],
 )
 def test_half_of_a_pair_is_refused(held: dict[str, Secret], message: str) -> None:
-    with pytest.raises(CredentialsError, match=message):
+    with pytest.raises(AuthenticationError, match=message):
         Credentials(**held)
 
 
@@ -133,6 +135,6 @@ def test_settings_show_no_secret() -> None:
 def test_a_redactor_takes_out_every_form_the_longest_first() -> None:
     secret = Secret("pass+word/12=")
     redact = Redactor([secret, None, Secret("pass"), Secret("abc")])
-    for form in secret.forms():
+    for form in secret.encoded_variants():
         assert redact(f"<{form}>") == f"<{MASK}>"
     assert redact("abc is too short to be a secret") == "abc is too short to be a secret"

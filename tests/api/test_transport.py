@@ -12,13 +12,17 @@ import pytest
 import requests
 from requests.auth import HTTPBasicAuth
 
-from airflow_provider_engagement.api.errors import AnswerError, EngagementError, ServiceError
+from airflow_provider_engagement.api.errors import (
+    EngagementError,
+    InvalidResponseError,
+    ServiceError,
+)
 from airflow_provider_engagement.api.transport import new_session, post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_engagement.api.answer import Reply
+    from airflow_provider_engagement.api.response import Reply
 
 ZIPPED = gzip.compress(b'{"a": 1}', mtime=0)
 BOMB = gzip.compress(b"0" * 5_000_000, mtime=0)
@@ -89,7 +93,7 @@ def test_a_torn_answer_can_be_asked_for_again(pieces: tuple[bytes, ...], words: 
 
 
 def test_a_gzip_bomb_is_not_inflated_to_its_end() -> None:
-    with pytest.raises(AnswerError, match="larger than 1000000 bytes"):
+    with pytest.raises(InvalidResponseError, match="larger than 1000000 bytes"):
         ask(said(BOMB, "Content-Encoding: gzip"))
 
 

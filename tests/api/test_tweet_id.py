@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.tweet_id import (
     LAST_SEQUENTIAL_ID,
     MAX_TWEET_ID,
@@ -45,6 +45,6 @@ def test_text_and_number_are_the_same_id(number: int) -> None:
     ["", "12a", "1.0", 1.0, 1.5e18, True, None, 0, -5, "0", MAX_TWEET_ID + 1, "9" * 20, "٣", b"5"],
 )
 def test_what_is_no_id_is_refused_by_place_and_not_by_content(value: object) -> None:
-    with pytest.raises(UsageError, match=r"tweet_ids\[3\] is not a Tweet id") as caught:
+    with pytest.raises(InvalidArgumentError, match=r"tweet_ids\[3\] is not a Tweet id") as caught:
         parse_tweet_id(value, where="tweet_ids[3]")
     assert "12a" not in str(caught.value)

@@ -6,12 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.spec import HISTORICAL_FLOOR
 from airflow_provider_engagement.api.tweet_id import created_at, first_id_at
-from airflow_provider_engagement.api.window import DAY, HOUR, Window, askable, snapped, split
+from airflow_provider_engagement.api.window import (
+    DAY,
+    HOUR,
+    Window,
+    align_to,
+    clip_to_available,
+    split,
+)
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 FOUR_WEEKS = timedelta(days=28)
@@ -36,17 +43,17 @@ def test_a_range_is_widened_to_whole_steps_and_no_further(
     one: datetime, other: datetime, step: timedelta
 ) -> None:
     start, end = min(one, other), max(one, other) + timedelta(microseconds=1)
-    window = snapped(Window(start, end), step)
+    window = align_to(Window(start, end), step)
     assert window.start <= start < window.start + step
     assert window.end - step < end <= window.end
-    assert snapped(window, step) == window
+    assert align_to(window, step) == window
 
 
 @given(start=moments, steps_long=st.integers(1, 2000), step=steps, cut=st.integers(0, 23))
 def test_parts_meet_cover_the_range_and_cut_no_bucket(
     start: datetime, steps_long: int, step: timedelta, cut: int
 ) -> None:
-    begin = snapped(Window(start, start + HOUR), step).start
+    begin = align_to(Window(start, start + HOUR), step).start
     end = begin + steps_long * step - (cut * HOUR if step == DAY else timedelta(0))
     parts = split(Window(begin, end), FOUR_WEEKS, step)
     assert parts[0].end == end
@@ -62,31 +69,35 @@ def test_parts_meet_cover_the_range_and_cut_no_bucket(
     ("start", "end"), [("2026-11-20", "2026-11-20"), ("2026-11-20", "2026-11-19")]
 )
 def test_an_empty_range_is_an_error_that_names_the_fix(start: str, end: str) -> None:
-    with pytest.raises(UsageError, match="is empty.*CronDataIntervalTimetable"):  # noqa: RUF043 - a pattern
-        snapped(window_of(start, end), DAY)
+    with pytest.raises(InvalidArgumentError, match="is empty.*CronDataIntervalTimetable"):  # noqa: RUF043 - a pattern
+        align_to(window_of(start, end), DAY)
 
 
 def test_nothing_to_come_is_asked_for() -> None:
-    window, warnings = askable(window_of("2026-11-20", "2026-11-23"), now=NOW, strict=False)
+    window, warnings = clip_to_available(
+        window_of("2026-11-20", "2026-11-23"), now=NOW, strict=False
+    )
     assert window == window_of("2026-11-20", "2026-11-21T09:00")
     assert warnings == []
-    window, warnings = askable(window_of("2026-11-22", "2026-11-23"), now=NOW, strict=False)
+    window, warnings = clip_to_available(
+        window_of("2026-11-22", "2026-11-23"), now=NOW, strict=False
+    )
     assert window is None
     assert "Nothing of 2026-11-22 00:00" in warnings[0]
 
 
 def test_what_the_service_no_longer_holds_is_warned_of_or_refused() -> None:
     long_ago = window_of("2014-01-01", "2014-10-01")
-    window, warnings = askable(long_ago, now=NOW, strict=False)
+    window, warnings = clip_to_available(long_ago, now=NOW, strict=False)
     assert window == Window(HISTORICAL_FLOOR, long_ago.end)
     assert "nothing before 2014-09-01" in warnings[0]
     last_year = window_of("2025-06-01", "2025-07-01")
-    window, warnings = askable(last_year, now=NOW, strict=False)
+    window, warnings = clip_to_available(last_year, now=NOW, strict=False)
     assert window == last_year
     assert "365 days" in warnings[0]
     for range_ in (long_ago, last_year):
-        with pytest.raises(UsageError, match="strict_range"):
-            askable(range_, now=NOW, strict=True)
+        with pytest.raises(InvalidArgumentError, match="strict_range"):
+            clip_to_available(range_, now=NOW, strict=True)
 
 
 def ids_over(days: int, count: int, end: datetime) -> list[str]:

@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import CONN_ID, NOW, connect
-from running import run as execute
+from run_operator import CONN_ID, NOW, connect
+from run_operator import run as execute
 
 from airflow_provider_engagement import simulator
 from airflow_provider_engagement.api import errors
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
 from airflow_provider_engagement.compat import HAS_RETRY_POLICIES
-from airflow_provider_engagement.data.coverage import Status
-from airflow_provider_engagement.data.schema import COVERAGE, LONG, WIDE
 from airflow_provider_engagement.get_provider_info import get_provider_info
 from airflow_provider_engagement.hooks.engagement import EngagementHook
+from airflow_provider_engagement.rows.coverage import Status
+from airflow_provider_engagement.rows.schema import COVERAGE, LONG, WIDE
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,

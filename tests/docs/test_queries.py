@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import CONN_ID, NOW, connect, counts, run, truth
+from run_operator import CONN_ID, NOW, connect, counts, run, truth
 
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.simulator import Simulator, World

@@ -12,9 +12,9 @@ from airflow.providers.common.compat.sdk import redact
 
 from airflow_provider_engagement.api import auth as auth_module
 from airflow_provider_engagement.api.errors import (
-    CredentialsError,
+    AuthenticationError,
     EngagementError,
-    UsageError,
+    InvalidArgumentError,
 )
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
@@ -210,7 +210,7 @@ def test_a_flag_is_read(connect: Connect, given: object, flag: bool) -> None:
 def test_a_field_that_makes_no_sense_is_named(
     connect: Connect, fields: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message):
         connect(extra(**fields)).get_settings()
 
 
@@ -224,7 +224,9 @@ def test_a_field_that_makes_no_sense_is_named(
     ],
 )
 def test_plain_http_to_another_host_is_refused(connect: Connect, host: str) -> None:
-    with pytest.raises(UsageError, match=r"host is .*: only https is allowed, or http to this"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"host is .*: only https is allowed, or http to this"
+    ):
         connect({**KEYS, "host": host}).get_settings()
 
 
@@ -236,7 +238,9 @@ def test_plain_http_to_this_machine_is_taken(connect: Connect, host: str) -> Non
 
 def test_a_password_in_the_host_is_refused_and_not_shown(connect: Connect) -> None:
     hook = connect({**KEYS, "host": "https://someone:hunter2@example.com"})
-    with pytest.raises(UsageError, match="host must not hold a user name or password") as caught:
+    with pytest.raises(
+        InvalidArgumentError, match="host must not hold a user name or password"
+    ) as caught:
         hook.get_settings()
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
@@ -258,7 +262,7 @@ def test_a_password_in_the_host_is_refused_and_not_shown(connect: Connect) -> No
 def test_a_connection_that_holds_too_little(
     connect: Connect, given: str | dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(CredentialsError, match=message):
+    with pytest.raises(AuthenticationError, match=message):
         connect(given).get_settings()
 
 
@@ -270,13 +274,15 @@ def test_an_extra_that_is_no_object_is_an_error_that_does_not_show_it(
     connection = hook.get_connection(hook.engagement_conn_id)
     connection.extra = text
     hook.get_connection = lambda _: connection  # type: ignore[method-assign,assignment,misc]  # as an older Airflow stored it
-    with pytest.raises(UsageError, match="'engagement_test': its extra is no JSON object"):
+    with pytest.raises(
+        InvalidArgumentError, match="'engagement_test': its extra is no JSON object"
+    ):
         hook.get_settings()
 
 
 def test_a_connection_that_does_not_exist() -> None:
     hook = EngagementHook("engagement_nowhere")
-    with pytest.raises(CredentialsError, match="no connection 'engagement_nowhere'"):
+    with pytest.raises(AuthenticationError, match="no connection 'engagement_nowhere'"):
         hook.get_settings()
 
 
@@ -288,8 +294,10 @@ def test_airflow_makes_a_hook_without_touching_the_connection() -> None:
 
 
 def assert_masked(settings: Settings, *more: str) -> None:
-    forms = {form for secret in settings.credentials.secrets() for form in secret.forms()}
-    for form in {*forms, *more}:
+    encoded_variants = {
+        form for secret in settings.credentials.secrets() for form in secret.encoded_variants()
+    }
+    for form in {*encoded_variants, *more}:
         assert form not in str(redact(f"said {form} and more"))
 
 
@@ -304,7 +312,7 @@ def test_every_form_of_every_secret_is_masked_by_airflow(connect: Connect) -> No
 
 def test_secrets_are_masked_even_if_the_connection_is_refused(connect: Connect) -> None:
     hook = connect({"login": "r+key/two", "password": "r+secret/two=", "host": "http://x.com"})
-    with pytest.raises(UsageError):
+    with pytest.raises(InvalidArgumentError):
         hook.get_settings()
     held = Credentials(Secret("r+key/two"), Secret("r+secret/two="))
     assert_masked(Settings(credentials=held, account="a"))
@@ -315,13 +323,13 @@ def test_a_token_that_is_received_is_masked_too(
 ) -> None:
     monkeypatch.setattr(auth_module, "_EXCHANGED", {})
     world = World(seed=77, accounts=("acme",))
-    forms = Secret(world.app.bearer).forms()
+    encoded_variants = Secret(world.app.bearer).encoded_variants()
     with Simulator(world) as simulator:
         hook = connect(simulator.connection("acme", user_tokens=False, bearer=False))
         with hook.get_conn() as client:
-            assert any(form in str(redact(form)) for form in forms)
+            assert any(form in str(redact(form)) for form in encoded_variants)
             client.prepare(EndpointName.TOTALS, Access.PUBLIC)
-            assert_masked(client.settings, *forms)
+            assert_masked(client.settings, *encoded_variants)
 
 
 def test_a_client_asks_the_host_of_the_connection(connect: Connect, tmp_path: Path) -> None:
@@ -334,7 +342,7 @@ def test_a_client_asks_the_host_of_the_connection(connect: Connect, tmp_path: Pa
     with Simulator(world) as simulator:
         hook = connect(simulator.connection("acme"))
         with hook.get_conn() as client:
-            client._pace_directory = tmp_path  # noqa: SLF001 - the machine's own is not ours to use
+            client._rate_state_directory = tmp_path  # noqa: SLF001 - the machine's own is not ours to use
             query = build_query("totals", has_owner=client.settings.credentials.has_owner)
             client.prepare(EndpointName.TOTALS, query.access)
             (request,) = make_plan(query, ids, now=now).requests

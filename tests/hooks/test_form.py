@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from airflow.providers.common.compat.sdk import redact
 from airflow.providers_manager import ProvidersManager
-from running import CONN_ID, connect
+from run_operator import CONN_ID, connect
 
 from airflow_provider_engagement import get_provider_info as module
 from airflow_provider_engagement.api.settings import (

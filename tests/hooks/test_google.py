@@ -15,7 +15,11 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 from keys import BOSS, PLATFORM, ROBOT, make_key
 
-from airflow_provider_engagement.api.errors import CredentialsError, EngagementError, UsageError
+from airflow_provider_engagement.api.errors import (
+    AuthenticationError,
+    EngagementError,
+    InvalidArgumentError,
+)
 from airflow_provider_engagement.hooks.google import bigquery_client, storage_client
 
 if TYPE_CHECKING:
@@ -184,7 +188,9 @@ def test_credentials_that_nobody_else_can_pay_for_are_told(
     connect: Connect, default_credentials: Any
 ) -> None:
     assert not hasattr(default_credentials, "with_quota_project")
-    with pytest.raises(UsageError, match="holds quota_project_id, which AnonymousCredentials"):
+    with pytest.raises(
+        InvalidArgumentError, match="holds quota_project_id, which AnonymousCredentials"
+    ):
         bigquery_client(connect(project="mine", quota_project_id="payer"))
 
 
@@ -216,7 +222,7 @@ def test_a_broken_key_of_the_machine_is_not_shown(
     cut = key | {"private_key": key["private_key"][:-300]}
     for broken in (json.dumps(cut), json.dumps(key)[:-40] + secret, json.dumps({"a": secret})):
         path.write_text(broken)
-        with pytest.raises(CredentialsError, match=r"default ones .*key\.json") as refused:
+        with pytest.raises(AuthenticationError, match=r"default ones .*key\.json") as refused:
             bigquery_client(connect())
         assert secret not in "".join(traceback.format_exception(refused.value))
 
@@ -266,21 +272,23 @@ def test_what_cannot_be_honoured_is_refused_by_name(
     connect: Connect, make: Callable[..., Any], name: str, prefix: str
 ) -> None:
     conn_id = connect("mine", **{f"{prefix}{name}": "hush", "is_anonymous": True})
-    with pytest.raises(UsageError, match=f"Connection 'mine' holds {name}") as refused:
+    with pytest.raises(InvalidArgumentError, match=f"Connection 'mine' holds {name}") as refused:
         make(conn_id)
     assert "airflow-provider-engagement[google]" in str(refused.value)
     assert "hush" not in str(refused.value)
 
 
 def test_contradictions_are_refused(connect: Connect, key: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="both keyfile_dict and key_path"):
+    with pytest.raises(InvalidArgumentError, match="both keyfile_dict and key_path"):
         bigquery_client(connect(keyfile_dict=key, key_path="/key.json"))
     for name, held in (("keyfile_dict", key), ("key_path", "/key.json")):
-        with pytest.raises(UsageError, match=f"is anonymous, and has {name}"):
+        with pytest.raises(InvalidArgumentError, match=f"is anonymous, and has {name}"):
             storage_client(connect(is_anonymous=True, **{name: held}))
-    with pytest.raises(UsageError, match="is anonymous, and boss@p is to be impersonated"):
+    with pytest.raises(
+        InvalidArgumentError, match="is anonymous, and boss@p is to be impersonated"
+    ):
         bigquery_client(connect(is_anonymous=True), "boss@p")
-    with pytest.raises(UsageError, match="which project"):
+    with pytest.raises(InvalidArgumentError, match="which project"):
         bigquery_client(connect(is_anonymous=True))
 
 
@@ -298,7 +306,7 @@ def test_a_broken_key_is_not_shown(
         "list": json.dumps([secret]),
         "nothing": {"client_email": ROBOT, "comment": secret},
     }[broken]
-    with pytest.raises(CredentialsError, match="keyfile_dict of connection 'mine'") as refused:
+    with pytest.raises(AuthenticationError, match="keyfile_dict of connection 'mine'") as refused:
         bigquery_client(connect("mine", keyfile_dict=held))
     shown = "".join(traceback.format_exception(refused.value)) + caplog.text
     assert secret not in shown
@@ -317,13 +325,13 @@ def test_a_broken_key_file_is_not_shown(
         "bytes": secret.encode() + bytes(range(128, 256)),
     }
     path.write_bytes(held[broken])
-    with pytest.raises(CredentialsError, match="key_path of connection 'mine'") as refused:
+    with pytest.raises(AuthenticationError, match="key_path of connection 'mine'") as refused:
         storage_client(connect("mine", key_path=str(path)))
     assert secret not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_missing_key_file_is_told(connect: Connect, tmp_path: Path) -> None:
-    with pytest.raises(CredentialsError, match=r"key_path .* \(FileNotFoundError\)"):
+    with pytest.raises(AuthenticationError, match=r"key_path .* \(FileNotFoundError\)"):
         storage_client(connect(key_path=str(tmp_path / "none.json")))
 
 
@@ -333,7 +341,9 @@ def test_no_credentials_at_all_is_told(connect: Connect, monkeypatch: pytest.Mon
         raise DefaultCredentialsError("There are none.")
 
     monkeypatch.setattr(google.auth, "default", default)
-    with pytest.raises(CredentialsError, match=r"default ones .*: There are none\. Give the conn"):
+    with pytest.raises(
+        AuthenticationError, match=r"default ones .*: There are none\. Give the conn"
+    ):
         bigquery_client(connect())
 
 
@@ -345,7 +355,9 @@ def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any], module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UsageError, match=r"airflow-provider-engagement\[bigquery\]") as refused:
+    with pytest.raises(
+        InvalidArgumentError, match=r"airflow-provider-engagement\[bigquery\]"
+    ) as refused:
         make()
     assert module.replace(".", "-") in str(refused.value)
     assert isinstance(refused.value, EngagementError)
@@ -402,7 +414,7 @@ def test_with_the_google_provider_its_hooks_resolve() -> None:
 
 @pytest.mark.usefixtures("google_provider")
 def test_with_the_google_provider_too_there_must_be_a_project() -> None:
-    with pytest.raises(UsageError, match=r"which project .*'homeless' has none"):
+    with pytest.raises(InvalidArgumentError, match=r"which project .*'homeless' has none"):
         bigquery_client("homeless")
     assert storage_client("homeless")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import CONN_ID, connect
+from run_operator import CONN_ID, connect
 
-from airflow_provider_engagement.api import answer as answer_module
+from airflow_provider_engagement.api import response as answer_module
 from airflow_provider_engagement.api import auth as auth_module
 from airflow_provider_engagement.api import probe as probe_module
 from airflow_provider_engagement.api.secret import Secret
@@ -76,7 +76,7 @@ def test_four_faults_have_four_messages_without_secrets(
             secrets = [text for text in held if len(text) > 5 and "://" not in text]
             assert len(secrets) == 5
             for secret in secrets:
-                for form in Secret(secret).forms():
+                for form in Secret(secret).encoded_variants():
                     assert form not in message
                     assert form not in caplog.text
 

@@ -40,7 +40,7 @@ class Asked:
 
     query: Query
     ids: Sequence[str]
-    span: Window | None
+    period: Window | None
 
     @property
     def is_28hr(self) -> bool:
@@ -132,8 +132,8 @@ def _bounds(
     document: dict[str, Any], asked: Asked, received: datetime
 ) -> tuple[datetime, datetime]:
     """Tell which stretch of time the counts may be of."""
-    if asked.span is not None:
-        return asked.span.start, asked.span.end
+    if asked.period is not None:
+        return asked.period.start, asked.period.end
     start, end = (_moment(document.get(name)) for name in ("start", "end"))
     latest = received + timedelta(days=366)
     if not asked.is_28hr or start is end is None:
@@ -171,7 +171,7 @@ class _Reader:
         self, asked: Asked, document: dict[str, Any], first: datetime, last: datetime
     ) -> None:
         self.asked, self.first, self.last = asked, first, last
-        self.has_range = asked.span is not None or _moment(document.get("start")) is not None
+        self.has_range = asked.period is not None or _moment(document.get("start")) is not None
         self.gone = set(_ids(document.get("unavailable_tweet_ids")))
         self.gone |= _forbidden(document.get("errors"))
         self.unsupported = _unsupported(document)

@@ -17,9 +17,9 @@ from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.window import DAY, Window
-from airflow_provider_engagement.operators.sinks import RowsSink
-from airflow_provider_engagement.pull import Moment, Outcome, pull
+from airflow_provider_engagement.pull import PullResult, ReportingPeriod, pull
 from airflow_provider_engagement.simulator import Simulator, World
+from airflow_provider_engagement.sinks.files import RowsSink
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import Case, Gives
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from airflow_provider_engagement.data.sink import Landed
     from airflow_provider_engagement.simulator.service import Request
+    from airflow_provider_engagement.sinks.base import WriteResult
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.replace(hour=0, minute=0, second=0)
@@ -46,7 +46,7 @@ Cells = dict[tuple[str, str, str | None], int]
 class Landing(RowsSink):
     """Keeps rows and coverage in memory."""
 
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> Landed:
+    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:
         self.coverage = coverage.to_pylist()
         return super().commit(coverage, manifest)
 
@@ -74,17 +74,17 @@ def settings_for(url: str, asked: str, **changes: Any) -> Settings:
     return Settings(Credentials(**keys), "acme", host=url, oauth2_endpoint=endpoint, **changes)
 
 
-def pulled(settings: Settings, asked: str, folder: Path) -> tuple[Outcome, Landing]:
+def pulled(settings: Settings, asked: str, folder: Path) -> tuple[PullResult, Landing]:
     """Pull counts, by the hour or day where the endpoint has those."""
     endpoint = "totals" if asked == "token" else asked
     # Without a private type the app-only token is what is asked with.
     types = TYPES if asked == "token" else ["impressions", *TYPES]
-    span = SPAN if endpoint == "historical" else None
+    period = SPAN if endpoint == "historical" else None
     query = build_query(endpoint, has_owner=True, engagement_types=types)
     sink = Landing()
-    with EngagementClient(settings, retry=QUICK, pace_directory=folder) as client:
-        plan = make_plan(query, IDS, now=NOW, window=span)
-        return pull(client, plan, sink, moment=Moment(NOW, span)), sink
+    with EngagementClient(settings, retry=QUICK, rate_state_directory=folder) as client:
+        plan = make_plan(query, IDS, now=NOW, window=period)
+        return pull(client, plan, sink, moment=ReportingPeriod(NOW, period)), sink
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_what_comes_of_it_once(
             check_error(case, settings, tmp_path)
             # Not tried in vain; but where a refusal names no Tweets, they are asked for in halves,
             # and then app-only.
-            assert len(wire.requests) <= (20 if case.error == "MissingCountsError" else 3)
+            assert len(wire.requests) <= (20 if case.error == "IncompleteDataError" else 3)
         return
     with sent(case, way, 1) as (_, settings):
         outcome, sink = pulled(settings, case.asked, tmp_path)

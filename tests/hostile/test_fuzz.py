@@ -27,9 +27,9 @@ from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.window import DAY, Window
-from airflow_provider_engagement.operators.sinks import RowsSink
-from airflow_provider_engagement.pull import Moment, pull
+from airflow_provider_engagement.pull import ReportingPeriod, pull
 from airflow_provider_engagement.simulator import World
+from airflow_provider_engagement.sinks.files import RowsSink
 from tools.hostile.made import http
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ WORLD = World(seed=5, accounts=("acme",), now=NOW)
 IDS = WORLD.tweets("acme", 3, since=TODAY - 20 * DAY, until=TODAY - 5 * DAY)
 SPAN = Window(TODAY - 2 * DAY, TODAY)
 KEYS = {name: text for name, text in WORLD.credentials("acme").items() if name != "bearer_token"}
-SECRETS = sorted({form for text in KEYS.values() for form in Secret(text).forms()})
+SECRETS = sorted({form for text in KEYS.values() for form in Secret(text).encoded_variants()})
 ONCE = Retry(attempts=1)
 
 EVERYDAY, LONG = 150, 20_500
@@ -115,7 +115,7 @@ class Listener(logging.Handler):
 
 
 @pytest.fixture
-def heard() -> Iterator[Listener]:
+def record_response() -> Iterator[Listener]:
     """Hear all that any logger says, at DEBUG."""
     root, listener = logging.getLogger(), Listener()
     level = root.level
@@ -137,7 +137,7 @@ class Stage:
     scene: str
     folder: Path
     wire: Wire
-    heard: Listener
+    record_response: Listener
     tried: Tried
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -146,8 +146,8 @@ class Stage:
         self.query = build_query(
             endpoint, has_owner=True, engagement_types=types, groupings=groupings or None
         )
-        self.span = SPAN if endpoint == "historical" else None
-        self.asked = oracle.Asked(self.query, IDS, self.span)
+        self.period = SPAN if endpoint == "historical" else None
+        self.asked = oracle.Asked(self.query, IDS, self.period)
         good, documents = Good(WORLD), []
 
         def say(request: Request) -> Iterable[bytes]:
@@ -164,16 +164,16 @@ class Stage:
         settings = Settings(Credentials(**keys), "acme", host=url, oauth2_endpoint=url, timeout=20)
         sink = RowsSink()
         folder = self.folder / str(next(self.numbers))
-        with EngagementClient(settings, retry=ONCE, pace_directory=folder) as client:
-            plan = make_plan(self.query, IDS, now=NOW, window=self.span)
-            outcome = pull(client, plan, sink, moment=Moment(NOW, self.span))
+        with EngagementClient(settings, retry=ONCE, rate_state_directory=folder) as client:
+            plan = make_plan(self.query, IDS, now=NOW, window=self.period)
+            outcome = pull(client, plan, sink, moment=ReportingPeriod(NOW, self.period))
         return sink, outcome.summary
 
     def send(self, mutant: mutants.Mutant) -> None:
         """Send an answer, and hold what comes of it against what stands in it."""
         self.wire.say = lambda _: iter([mutant.wire])
         self.wire.requests.clear()
-        self.heard.said.clear()
+        self.record_response.said.clear()
         self.tried.answers += 1
         received = datetime.now(UTC)
         try:
@@ -184,7 +184,7 @@ class Stage:
             self.check_rows(mutant, received, sink.rows(), summary)
             return
         self.tried.errors[type(failed).__name__] += 1
-        check_silence(failed, self.heard.said)
+        check_silence(failed, self.record_response.said)
         assert self.may_fail(mutant, received), f"{failed!r} of {mutant}"
 
     def check_rows(
@@ -201,7 +201,7 @@ class Stage:
         assert Counter(map(cell, rows)) == Counter(dict.fromkeys(reading.cells, 1))
         assert {cell(row): row["value"] for row in rows} == reading.cells
         assert summary["counts_never_asked_for"] == reading.strangers
-        assert not [s for s in SECRETS if s in f"{rows}{summary}{self.heard.said}"]
+        assert not [s for s in SECRETS if s in f"{rows}{summary}{self.record_response.said}"]
 
     def may_fail(self, mutant: mutants.Mutant, received: datetime) -> bool:
         if mutant.status != 200 or not mutant.is_whole:
@@ -265,18 +265,18 @@ def fuzz(stage: Stage, examples: int) -> None:
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_whatever_is_sent_gives_its_counts_or_an_error(
-    scene: str, stage: Callable[[str], Stage], heard: Listener
+    scene: str, stage: Callable[[str], Stage], record_response: Listener
 ) -> None:
     one = stage(scene)
-    one.heard = heard
+    one.record_response = record_response
     fuzz(one, EVERYDAY)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("scene", SCENES)
 def test_100_000_answers_give_their_counts_or_an_error(
-    scene: str, stage: Callable[[str], Stage], heard: Listener
+    scene: str, stage: Callable[[str], Stage], record_response: Listener
 ) -> None:
     one = stage(scene)
-    one.heard = heard
+    one.record_response = record_response
     fuzz(one, LONG)

@@ -14,20 +14,20 @@ import pytest
 from hostile.wire import Good, Wire
 
 from airflow_provider_engagement.api.client import EngagementClient, Retry
-from airflow_provider_engagement.api.errors import AnswerError, ServiceError
+from airflow_provider_engagement.api.errors import InvalidResponseError, ServiceError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.transport import MAX_ANSWER_BYTES
 from airflow_provider_engagement.api.window import DAY, Window
-from airflow_provider_engagement.data.gcs import GcsStore
-from airflow_provider_engagement.data.schema import LONG, arrow_schema
-from airflow_provider_engagement.operators.sinks import RowsSink
-from airflow_provider_engagement.pull import Moment, Outcome, pull
-from airflow_provider_engagement.pull.look import ask_now
-from airflow_provider_engagement.pull.pieces import Pieces
+from airflow_provider_engagement.pull import PullResult, ReportingPeriod, pull
+from airflow_provider_engagement.pull.checkpoint import CheckpointStore
+from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 from airflow_provider_engagement.simulator import World
+from airflow_provider_engagement.sinks.files import RowsSink
+from airflow_provider_engagement.sinks.gcs import GcsStore
+from airflow_provider_engagement.thresholds.observation import observe
 from tools.hostile import made
 from tools.hostile.made import grouping, http
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from airflow_provider_engagement.data.sink import Landed
     from airflow_provider_engagement.simulator.service import Request
+    from airflow_provider_engagement.sinks.base import WriteResult
     from tools.clients import Gcs
 
     Change = Callable[[dict[str, Any], list[str]], object]
@@ -51,7 +51,7 @@ ONCE = Retry(attempts=1)
 class Landing(RowsSink):
     """Keeps rows, and what the coverage says to be missing."""
 
-    def commit(self, coverage: pa.Table, manifest: dict[str, object]) -> Landed:  # type: ignore[override]  # narrower
+    def commit(self, coverage: pa.Table, manifest: dict[str, object]) -> WriteResult:  # type: ignore[override]  # narrower
         self.missing = {
             row["tweet_id"]: (row["status"], row["reason"], row["missing_types"])
             for row in coverage.to_pylist()
@@ -79,20 +79,22 @@ class Service:
         folder: Path,
         *,
         endpoint: str = "totals",
-        span: Window | None = None,
-        pieces: Pieces | None = None,
+        period: Window | None = None,
+        pieces: CheckpointStore | None = None,
         **asked: Any,
-    ) -> tuple[Outcome, Landing]:
+    ) -> tuple[PullResult, Landing]:
         query = build_query(endpoint, has_owner=True, engagement_types=TYPES, **asked)
         sink = Landing()
         with self.client(folder) as client:
-            plan = make_plan(query, ids, now=NOW, window=span)
-            return pull(client, plan, sink, moment=Moment(NOW, span), pieces=pieces), sink
+            plan = make_plan(query, ids, now=NOW, window=period)
+            return pull(
+                client, plan, sink, moment=ReportingPeriod(NOW, period), pieces=pieces
+            ), sink
 
     def client(self, folder: Path) -> EngagementClient:
         keys = {name: Secret(text) for name, text in WORLD.credentials("acme").items()}
         settings = Settings(Credentials(**keys), "acme", host=self.wire.url, max_concurrency=1)
-        return EngagementClient(settings, retry=ONCE, pace_directory=folder)
+        return EngagementClient(settings, retry=ONCE, rate_state_directory=folder)
 
 
 def some(count: int, days: int = 20) -> list[str]:
@@ -138,14 +140,14 @@ def forget_once(tweet_id: str) -> Change:
 
 
 def test_a_sum_over_windows_is_absent_where_one_of_them_lacks_its_part(tmp_path: Path) -> None:
-    ids, span = some(3, days=90), Window(TODAY - 80 * DAY, TODAY)
+    ids, period = some(3, days=90), Window(TODAY - 80 * DAY, TODAY)
     service = Service(forget_once(ids[0]))
     with service.wire:
         outcome, sink = service.pull(
-            ids, tmp_path, endpoint="historical", span=span, granularity="total"
+            ids, tmp_path, endpoint="historical", period=period, granularity="total"
         )
     truth = {
-        (item, name): WORLD.count_between(item, name, span.start, span.end)
+        (item, name): WORLD.count_between(item, name, period.start, period.end)
         for item in ids
         for name in TYPES
     }
@@ -187,7 +189,7 @@ def test_what_an_answer_lacked_is_still_known_to_the_next_try(tmp_path: Path, gc
 
     service = Service(change)
     store = GcsStore(gcs.client, gcs.make_bucket().name)
-    pieces = Pieces(store=store, root="staging", day=TODAY.date(), name="one")
+    pieces = CheckpointStore(store=store, root="staging", day=TODAY.date(), name="one")
     with service.wire:
         with pytest.raises(ServiceError):
             service.pull(ids, tmp_path, pieces=pieces)
@@ -231,7 +233,7 @@ def test_a_piece_that_is_none_is_asked_for_again(tmp_path: Path, gcs: Gcs, left:
 
     service = Service(change)
     store = GcsStore(gcs.client, gcs.make_bucket().name)
-    pieces = Pieces(store=store, root="staging", day=TODAY.date(), name="one")
+    pieces = CheckpointStore(store=store, root="staging", day=TODAY.date(), name="one")
     with service.wire:
         with pytest.raises(ServiceError):
             service.pull(ids, tmp_path, pieces=pieces)
@@ -249,7 +251,7 @@ def test_what_one_look_lacks_may_be_in_the_next(tmp_path: Path) -> None:
     service = Service(forget_once(ids[0]))
     query = build_query("totals", has_owner=True, engagement_types=TYPES)
     with service.wire, service.client(tmp_path) as client:
-        first, second = (ask_now(client, query, ids) for _ in range(2))
+        first, second = (observe(client, query, ids) for _ in range(2))
     assert first.closed == second.closed == {}
     assert first.counts[ids[0]].keys() == {"impressions"}
     assert second.counts[ids[0]] == {name: WORLD.count(ids[0], name) for name in TYPES}
@@ -274,7 +276,7 @@ def test_no_answer_takes_more_memory_than_its_bound(tmp_path: Path, answer: made
         service.wire.say = lambda _: answer({})
         tracemalloc.start()
         try:
-            with pytest.raises(AnswerError):
+            with pytest.raises(InvalidResponseError):
                 service.pull(some(3), tmp_path)
             _, most = tracemalloc.get_traced_memory()
         finally:

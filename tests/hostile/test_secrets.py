@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from hostile.wire import Good, Wire
-from running import CONN_ID, connect, run
+from run_operator import CONN_ID, connect, run
 
 from airflow_provider_engagement.api import client as client_module
 from airflow_provider_engagement.api.client import Retry
@@ -62,10 +62,12 @@ IS_3 = version("apache-airflow").startswith("3.")
 
 def forms_of(secret: str) -> set[str]:
     """Give a secret in each form that it is looked for in, made apart from the code's own way."""
-    forms = {secret, quote(secret), quote_plus(secret), quote(secret, safe="")}
-    forms |= {re.sub("%..", lambda escape: escape[0].lower(), form) for form in forms}
+    encoded_variants = {secret, quote(secret), quote_plus(secret), quote(secret, safe="")}
+    encoded_variants |= {
+        re.sub("%..", lambda escape: escape[0].lower(), form) for form in encoded_variants
+    }
     padded = base64.b64encode(secret.encode()).decode()
-    return forms | {padded, padded.rstrip("=")}
+    return encoded_variants | {padded, padded.rstrip("=")}
 
 
 PAIR = ":".join(quote(KEYS[name], safe="") for name in ("consumer_key", "consumer_secret"))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, connect, run
 
 from airflow_provider_engagement.api import client as client_module
 from airflow_provider_engagement.api import errors

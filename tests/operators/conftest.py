@@ -20,7 +20,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
-from running import NOW
+from run_operator import NOW
 
 from tools.clients import BigQuery, Gcs
 from tools.services import google_environment
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Bucket
 
     from airflow_provider_engagement.simulator import World
-    from airflow_provider_engagement.simulator.records import Received
+    from airflow_provider_engagement.simulator.request_log import Received
 
 HERE = Path(__file__).parent
 IS_3 = version("apache-airflow").startswith("3.")
@@ -139,7 +139,7 @@ def watched(
     with Simulator(world, faults=faults) as service, collector() as (port, sent):
         connections = {name: json.dumps(service.connection(name)) for name in tweets}
         ran = subprocess.run(  # noqa: S603 - our own code
-            [sys.executable, HERE / "run_and_tell.py", *DAGS],
+            [sys.executable, HERE / "run_dag.py", *DAGS],
             cwd=folder,
             env={
                 **os.environ,

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import NOW, connect
+from run_operator import NOW, connect
 
 from airflow_provider_engagement.simulator import Simulator, World
 from tools.env import ROOT
@@ -43,7 +43,7 @@ class Reader(AirflowPlugin):
 RUN = """
 import json, sys
 sys.path[:0] = [sys.argv[1] + "/tests"]
-from running import CONN_ID, run
+from run_operator import CONN_ID, run
 from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (

@@ -14,19 +14,19 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
 )
-from running import CONN_ID, NOW, connect, counts, run, truth, window
+from run_operator import CONN_ID, NOW, connect, counts, run, truth, window
 
 from airflow_provider_engagement.api.client import EngagementClient, Retry
 from airflow_provider_engagement.api.errors import (
-    AccessError,
-    CredentialsError,
-    MissingCountsError,
+    AuthenticationError,
+    IncompleteDataError,
+    InvalidArgumentError,
+    PermissionDeniedError,
     ServiceError,
-    UsageError,
 )
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
-from airflow_provider_engagement.data.schema import COVERAGE, LONG, arrow_schema
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
+from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ def test_an_empty_collection_writes_no_file(simulator: Simulator, tmp_path: Path
 
 @pytest.mark.parametrize("empty", [[], ()])
 def test_an_empty_literal_list_fails_when_the_dag_is_parsed(empty: object) -> None:
-    with pytest.raises(UsageError, match="tweet_ids is an empty list"):
+    with pytest.raises(InvalidArgumentError, match="tweet_ids is an empty list"):
         totals(empty)
 
 
@@ -380,19 +380,19 @@ def test_a_fault_that_no_retry_mends_fails_the_task_at_once(
     connect(monkeypatch, connection)
     with pytest.raises(AirflowFailException, match="did not accept the credentials") as caught:
         run(totals(ids))
-    assert isinstance(caught.value.__cause__, CredentialsError)
+    assert isinstance(caught.value.__cause__, AuthenticationError)
     assert len(simulator.requests) == 1
 
 
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({"engagement_types": ["likes"]}, UsageError),
-        ({"tweet_ids": "not ids"}, UsageError),
-        ({"max_missing_share": "2"}, UsageError),
-        ({"plan_only": "perhaps"}, UsageError),
-        ({"max_snapshot_age": "soon"}, UsageError),
-        ({"groupings": {"a": {"group_by": ["engagement.day"]}}}, UsageError),
+        ({"engagement_types": ["likes"]}, InvalidArgumentError),
+        ({"tweet_ids": "not ids"}, InvalidArgumentError),
+        ({"max_missing_share": "2"}, InvalidArgumentError),
+        ({"plan_only": "perhaps"}, InvalidArgumentError),
+        ({"max_snapshot_age": "soon"}, InvalidArgumentError),
+        ({"groupings": {"a": {"group_by": ["engagement.day"]}}}, InvalidArgumentError),
     ],
 )
 def test_bad_input_fails_the_task_at_once(
@@ -408,7 +408,7 @@ def test_too_few_counted_fails_the_task(world: World, ids: list[str], simulator:
     world.deleted = set(ids[:6])
     with pytest.raises(AirflowFailException, match="6 of 12 Tweets could be counted") as caught:
         run(totals(ids, max_missing_share=0.49))
-    assert isinstance(caught.value.__cause__, MissingCountsError)
+    assert isinstance(caught.value.__cause__, IncompleteDataError)
     assert len(run(totals(ids, max_missing_share="0.5")).value) == 42
     assert len(simulator.requests) == 2
 
@@ -423,7 +423,7 @@ def test_a_fault_that_may_pass_is_left_to_airflows_retries(
         {
             "on_secret": None,
             "retry": quick,
-            "pace_directory": None,
+            "rate_state_directory": None,
         },
     )
     simulator.faults = Faults(share=1.0, kinds=("503",))
@@ -440,7 +440,7 @@ def test_an_app_that_is_not_allowed_private_counts_says_so(
     connect(monkeypatch, simulator.connection("acme", user_tokens=False))
     with pytest.raises(AirflowFailException, match=r"impressions.*owner's tokens") as caught:
         run(totals(ids, engagement_types=["favorites", "impressions"]))
-    assert not isinstance(caught.value.__cause__, AccessError)
+    assert not isinstance(caught.value.__cause__, PermissionDeniedError)
     assert simulator.requests == []
 
 

@@ -20,9 +20,9 @@ from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
     TaskDeferred,
 )
-from running import CONN_ID, as_xcom, connect
+from run_operator import CONN_ID, as_xcom, connect
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.sensors.engagement import EngagementThresholdSensor
 from airflow_provider_engagement.simulator import Simulator, World
 
@@ -300,7 +300,7 @@ def test_what_no_template_can_mend_is_refused_when_the_dag_is_parsed(
     given: dict[str, Any], words: str
 ) -> None:
     given = {"tweet_ids": ["1"], "thresholds": {"favorites": 1}, **given}
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(InvalidArgumentError, match=words):
         EngagementThresholdSensor(task_id="wait", **given)
 
 

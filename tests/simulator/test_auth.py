@@ -13,7 +13,7 @@ from oauthlib.oauth1 import SIGNATURE_HMAC_SHA256
 from requests_oauthlib import OAuth1
 
 from airflow_provider_engagement.simulator.auth import Gatekeeper
-from airflow_provider_engagement.simulator.refusals import Refused
+from airflow_provider_engagement.simulator.error_responses import Refused
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.simulator import World

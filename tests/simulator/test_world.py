@@ -192,9 +192,9 @@ def test_shares_hold_for_any_ids() -> None:
     assert 0.25 < len(strangers) / 2000 < 0.35
     assert len(set(strangers)) == 7
     assert 0.3 < owners.count("acme") / 2000 < 0.4
-    fates = [world.fate(tweet_id) for tweet_id in tweets]
-    assert 0.07 < fates.count("protected") / 2000 < 0.12
-    assert 0.07 < fates.count("deleted") / 2000 < 0.13
+    outcomes = [world.fate(tweet_id) for tweet_id in tweets]
+    assert 0.07 < outcomes.count("protected") / 2000 < 0.12
+    assert 0.07 < outcomes.count("deleted") / 2000 < 0.13
 
 
 def test_one_account_owns_all_but_the_foreign() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from running import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, connect, run
 
 from airflow_provider_engagement.api import client as client_module
 from airflow_provider_engagement.api.client import Retry

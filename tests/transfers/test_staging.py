@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
-from running import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, connect, run
 
-from airflow_provider_engagement.data.gcs import GcsStore
 from airflow_provider_engagement.simulator import Simulator, World
+from airflow_provider_engagement.sinks.gcs import GcsStore
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
 )

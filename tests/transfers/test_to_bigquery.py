@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from running import CONN_ID, NOW, connect, counts, run, truth, window
+from run_operator import CONN_ID, NOW, connect, counts, run, truth, window
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
-from airflow_provider_engagement.data.schema import COVERAGE, LONG
+from airflow_provider_engagement.rows.schema import COVERAGE, LONG
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
@@ -298,5 +298,5 @@ def test_a_plan_makes_no_table(
 def test_what_no_template_can_mend_fails_when_the_dag_is_parsed(
     changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message):
         transfer(**({"tweet_ids": ["20"], "table": "dataset.totals"} | changes))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from running import CONN_ID, NOW, connect, counts, run, truth, window
+from run_operator import CONN_ID, NOW, connect, counts, run, truth, window
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
-from airflow_provider_engagement.data.schema import COVERAGE, LONG, arrow_schema
+from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
@@ -267,5 +267,5 @@ def test_a_run_that_comes_too_late_is_skipped(
 def test_what_no_template_can_mend_fails_when_the_dag_is_parsed(
     changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message):
         transfer(**({"tweet_ids": ["20"], "bucket": "bucket"} | changes))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from parts import Airflow
+from services import Airflow
 
 from airflow_provider_engagement.simulator import Simulator, World
 from tools.env import ROOT

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from blockbuster import blockbuster_ctx
-from running import CONN_ID, connect
+from run_operator import CONN_ID, connect
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 from airflow_provider_engagement.triggers import engagement
 from airflow_provider_engagement.triggers.engagement import (
@@ -52,7 +52,7 @@ def ids(world: World, number: int) -> list[str]:
 
 
 def waiting(tweet_ids: Any, thresholds: Any = None, **given: Any) -> EngagementThresholdTrigger:
-    given = {"engagement_conn_id": CONN_ID, "poke_interval": 0.3, **given}
+    given = {"engagement_conn_id": CONN_ID, "poll_interval": 0.3, **given}
     return EngagementThresholdTrigger(
         tweet_ids=tweet_ids, thresholds=thresholds or {"favorites": 10**9}, **given
     )
@@ -86,7 +86,7 @@ def triggers() -> list[Any]:
         "engagement_conn_id": "another",
     }
     made: list[Any] = [
-        EngagementThresholdTrigger(**given, poke_interval=5),
+        EngagementThresholdTrigger(**given, poll_interval=5),
         EngagementThresholdTrigger(**{**given, "tweet_ids": "gs://b/ids.txt", "require": "sum"}),
     ]
     if HAS_WATCHERS:
@@ -162,7 +162,7 @@ async def _with_blockbuster(work: Callable[[], Coroutine[Any, Any, None]]) -> No
 
 def test_a_thousand_tweets_cost_four_requests_a_poll(world: World, api: Simulator) -> None:
     async def work() -> None:
-        task = asyncio.create_task(event_of(waiting(ids(world, 1000), poke_interval=0.6)))
+        task = asyncio.create_task(event_of(waiting(ids(world, 1000), poll_interval=0.6)))
         for expected in (4, 8):
             while len(api.requests) < expected:  # noqa: ASYNC110 - it is in other threads
                 await asyncio.sleep(0.01)
@@ -186,7 +186,7 @@ def test_fifty_sensors_on_one_app_stay_within_the_contract(
 
         async def work() -> None:
             # Each has 40 Tweets, half of which the next one has too.
-            some = [waiting(tweets[at * 19 : at * 19 + 40], poke_interval=1) for at in range(50)]
+            some = [waiting(tweets[at * 19 : at * 19 + 40], poll_interval=1) for at in range(50)]
             tasks = [asyncio.create_task(event_of(one)) for one in some]
             await asyncio.sleep(12)
             assert not [task for task in tasks if task.done()]
@@ -210,7 +210,7 @@ def test_sensors_share_their_rounds(world: World, api: Simulator) -> None:
     tweets = ids(world, 100)
 
     async def work() -> None:
-        tasks = [asyncio.create_task(event_of(waiting(tweets, poke_interval=1))) for _ in range(50)]
+        tasks = [asyncio.create_task(event_of(waiting(tweets, poll_interval=1))) for _ in range(50)]
         await asyncio.sleep(2.5)
         for task in tasks:
             task.cancel()
@@ -276,7 +276,7 @@ def test_one_that_may_not_ask_spoils_nothing_for_the_others(
 
 @pytest.mark.skipif(HAS_WATCHERS, reason="this Airflow has asset watchers")
 def test_an_older_airflow_is_told_to_be_too_old() -> None:
-    with pytest.raises(UsageError, match=r"needs Airflow 3.3 or later; this is 2\.11"):
+    with pytest.raises(InvalidArgumentError, match=r"needs Airflow 3.3 or later; this is 2\.11"):
         EngagementThresholdEventTrigger(
             asset_name="popular", tweet_ids=["1"], thresholds={"favorites": 1}
         )

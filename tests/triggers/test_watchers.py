@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import CONN_ID, connect
+from run_operator import CONN_ID, connect
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.triggers import engagement
 from airflow_provider_engagement.triggers.engagement import EngagementThresholdEventTrigger
@@ -298,11 +298,11 @@ def test_the_asset_must_be_the_one_that_is_watched() -> None:
         async for _ in trigger.filter_shared_stream(None):
             pass
 
-    with pytest.raises(UsageError, match="no asset of that name has this watcher"):
+    with pytest.raises(InvalidArgumentError, match="no asset of that name has this watcher"):
         run(work)
 
 
 @pytest.mark.parametrize("tweet_ids", [[], "", ()])
 def test_an_empty_collection_is_refused_at_once(tweet_ids: Any) -> None:
-    with pytest.raises(UsageError, match="tweet_ids is an empty list"):
+    with pytest.raises(InvalidArgumentError, match="tweet_ids is an empty list"):
         watcher(tweet_ids)

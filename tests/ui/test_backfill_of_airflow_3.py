@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from filling import DAG_ID, DAY, FOUR_WEEKS, TODAY, Site, Stretch, cells, site, statuses, truth
+from factories import DAG_ID, DAY, FOUR_WEEKS, TODAY, Site, Stretch, cells, site, statuses, truth
 
 from tools import browser
 from tools.env import ROOT

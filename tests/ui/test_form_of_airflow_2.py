@@ -49,7 +49,7 @@ def served(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     config = tmp_path_factory.mktemp("www") / "webserver_config.py"
     config.write_text(CONFIG)
     filled = {**STANDARD, **UNTOUCHED, **{PREFIX + name: text for name, text in FILLED.items()}}
-    forms = [
+    encoded_variants = [
         {**STANDARD, **UNTOUCHED, "conn_id": "untouched"},
         {**filled, "conn_id": "filled"},
         {**filled, "conn_id": "senseless", PREFIX + "max_concurrency": "65"},
@@ -57,7 +57,7 @@ def served(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-W", "ignore", Path(__file__).with_name("serve_form.py")],
         env={**os.environ, "AIRFLOW__WEBSERVER__CONFIG_FILE": str(config)},
-        input=json.dumps(forms),
+        input=json.dumps(encoded_variants),
         capture_output=True,
         text=True,
         check=False,

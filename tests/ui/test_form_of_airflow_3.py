@@ -57,7 +57,7 @@ for conn_id in sys.argv[1:]:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PollResult:
     """What the form showed before it was saved."""
 
     standard: str
@@ -83,7 +83,7 @@ def standard_fields(stage: Stage, conn_id: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def seen(stage: Stage, ui: Ui, pictures: Path) -> Seen:
+def seen(stage: Stage, ui: Ui, pictures: Path) -> PollResult:
     """Fill every field of the form in, look at it, and save it."""
     form = ui.new_connection(FORM["hook-name"])
     standard = form.dialog.text
@@ -103,7 +103,7 @@ def seen(stage: Stage, ui: Ui, pictures: Path) -> Seen:
     own = form.dialog.text
     ui.picture(pictures / "connection-form.png", form.dialog)
     form.save()
-    return Seen(one_line(standard), one_line(own), kinds, placeholders)
+    return PollResult(one_line(standard), one_line(own), kinds, placeholders)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def bare(stage: Stage, ui: Ui) -> str:
 
 
 @pytest.fixture(scope="module")
-def pressed(ui: Ui, seen: Seen, pictures: Path) -> tuple[bool, str]:
+def pressed(ui: Ui, seen: PollResult, pictures: Path) -> tuple[bool, str]:
     """Press Test beside the connection."""
     assert seen
     answer = ui.test_connection(CONN_ID)
@@ -146,7 +146,7 @@ def told_of(stage: Stage, connection: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def ran(stage: Stage, seen: Seen) -> str:
+def ran(stage: Stage, seen: PollResult) -> str:
     """Run the daily example with the connection from the form; give the run's id."""
     assert seen
     airflow = stage.airflow
@@ -175,7 +175,7 @@ def read_back(stage: Stage, *conn_ids: str) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("READ ")) for line in lines]
 
 
-def test_every_field_is_labelled_and_explained(seen: Seen) -> None:
+def test_every_field_is_labelled_and_explained(seen: PollResult) -> None:
     for label in FORM["ui-field-behaviour"]["relabeling"].values():
         assert label in seen.standard
     assert "Schema" not in seen.standard
@@ -186,12 +186,12 @@ def test_every_field_is_labelled_and_explained(seen: Seen) -> None:
     assert seen.placeholders == {name: hints[name] for name in seen.placeholders}
 
 
-def test_secrets_are_not_shown_while_they_are_typed(seen: Seen) -> None:
+def test_secrets_are_not_shown_while_they_are_typed(seen: PollResult) -> None:
     hidden = {name for name, kind in seen.kinds.items() if kind == "password"}
     assert hidden == set(SECRETS)
 
 
-def test_rest_gives_back_what_was_typed_but_for_secrets(stage: Stage, seen: Seen) -> None:
+def test_rest_gives_back_what_was_typed_but_for_secrets(stage: Stage, seen: PollResult) -> None:
     assert seen
     saved = stage.airflow.call("GET", f"connections/{CONN_ID}")
     assert saved["conn_type"] == "engagement"
@@ -214,7 +214,7 @@ def test_untouched_fields_are_saved_as_nothing(stage: Stage, bare: str) -> None:
     assert json.loads(saved["extra"]) == dict.fromkeys(FIELDS)
 
 
-def test_hook_reads_what_the_form_saved(stage: Stage, seen: Seen, bare: str) -> None:
+def test_hook_reads_what_the_form_saved(stage: Stage, seen: PollResult, bare: str) -> None:
     assert seen
     full, empty = read_back(stage, CONN_ID, bare)
     keys = {
@@ -282,12 +282,12 @@ def test_no_secret_is_in_any_log(
     assert ran
     held = [stage.connection["password"], "canary-secret-1+/=", "canary-token-2+/="]
     held += [stage.connection["extra"][name] for name in SECRETS]
-    forms = {form for secret in held for form in Secret(secret).forms()}
+    encoded_variants = {form for secret in held for form in Secret(secret).encoded_variants()}
     logs = [stage.airflow.log, *(stage.airflow.home / "logs").rglob("*.log")]
     texts = {log: log.read_text(errors="replace") for log in logs}
     assert any(f"task_id={TASK_ID}" in str(log) for log in texts)
     assert "path=/api/v2/connections/test" in texts[stage.airflow.log]
     told = "\n".join(faults.values())
-    for form in forms:
+    for form in encoded_variants:
         assert form not in told
         assert not [log for log, text in texts.items() if form in text]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from running import NOW, connect, counts, truth
+from run_operator import NOW, connect, counts, truth
 
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.simulator import Simulator, World

@@ -17,9 +17,9 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoun
 from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
 from keys import BOSS, PLATFORM, ROBOT, make_key
-from running import CONN_ID, NOW, connect, counts, run, truth
+from run_operator import CONN_ID, NOW, connect, counts, run, truth
 
-from airflow_provider_engagement.api.errors import UsageError
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.hooks import google as seam
 from airflow_provider_engagement.hooks.google import bigquery_client, storage_client
@@ -401,7 +401,7 @@ def test_anonymous_is_the_same_but_that_the_hooks_pass_over_impersonation(
     assert described(make(conn_id, BOSS)) == with_hooks
     monkeypatch.setattr(seam, "_has_provider", lambda: False)
     assert described(make(conn_id)) == with_hooks
-    with pytest.raises(UsageError, match="is anonymous"):
+    with pytest.raises(InvalidArgumentError, match="is anonymous"):
         make(conn_id, BOSS)
 
 
@@ -416,7 +416,7 @@ def test_the_hooks_are_what_makes_the_clients(
 
 
 def test_a_connection_without_a_project_is_told(google_connection: Connect) -> None:
-    with pytest.raises(UsageError, match="'mine' has none"):
+    with pytest.raises(InvalidArgumentError, match="'mine' has none"):
         bigquery_client(google_connection(is_anonymous=True))
 
 

@@ -38,33 +38,45 @@ if TYPE_CHECKING:
 __all__ = ["CASES"]
 
 # What comes of many of them.
-_NO_JSON: Final = (Gives.AGAIN, "AnswerError", "The answer is no JSON object")
-_NO_GROUPING: Final = (Gives.AGAIN, "AnswerError", "none of the groupings asked for")
-_NO_OBJECT: Final = (Gives.AGAIN, "AnswerError", "where an object of counts was expected")
-_NO_NUMBER: Final = (Gives.AGAIN, "AnswerError", "An answer has a count that is no whole number")
-_NO_28_HOURS: Final = (Gives.AGAIN, "AnswerError", "which are no 28 hours.")
-_NO_START: Final = (Gives.AGAIN, "AnswerError", "only one of when its hours begin and end.")
-_MORE_HOURS: Final = (Gives.AGAIN, "AnswerError", "has counts of more than 28 hours.")
-_TOO_LARGE: Final = (Gives.AGAIN, "AnswerError", "The answer is larger than")
+_NO_JSON: Final = (Gives.AGAIN, "InvalidResponseError", "The answer is no JSON object")
+_NO_GROUPING: Final = (Gives.AGAIN, "InvalidResponseError", "none of the groupings asked for")
+_NO_OBJECT: Final = (Gives.AGAIN, "InvalidResponseError", "where an object of counts was expected")
+_NO_NUMBER: Final = (
+    Gives.AGAIN,
+    "InvalidResponseError",
+    "An answer has a count that is no whole number",
+)
+_NO_28_HOURS: Final = (Gives.AGAIN, "InvalidResponseError", "which are no 28 hours.")
+_NO_START: Final = (
+    Gives.AGAIN,
+    "InvalidResponseError",
+    "only one of when its hours begin and end.",
+)
+_MORE_HOURS: Final = (Gives.AGAIN, "InvalidResponseError", "has counts of more than 28 hours.")
+_TOO_LARGE: Final = (Gives.AGAIN, "InvalidResponseError", "The answer is larger than")
 _TOO_LONG: Final = (Gives.AGAIN, "ServiceError", "No whole answer came: it took too long.")
 _TORN: Final = (Gives.AGAIN, "ServiceError", "No whole answer came: the connection")
 _NOT_GZIP: Final = (Gives.AGAIN, "ServiceError", "its compression is broken")
-_NO_CODING: Final = (Gives.AGAIN, "AnswerError", "The answer is compressed in another way")
-_TWICE: Final = (Gives.AGAIN, "AnswerError", "names that stand in it twice")
-_SAME: Final = (Gives.AGAIN, "AnswerError", "the same hour under two names")
-_NO_DAY: Final = (Gives.AGAIN, "AnswerError", "something else than a date")
+_NO_CODING: Final = (Gives.AGAIN, "InvalidResponseError", "The answer is compressed in another way")
+_TWICE: Final = (Gives.AGAIN, "InvalidResponseError", "names that stand in it twice")
+_SAME: Final = (Gives.AGAIN, "InvalidResponseError", "the same hour under two names")
+_NO_DAY: Final = (Gives.AGAIN, "InvalidResponseError", "something else than a date")
 _FAILED: Final = (Gives.AGAIN, "ServiceError", "The service failed.")
-_NONE: Final = (Gives.FAILS, "MissingCountsError", "0 of 5 Tweets could be counted")
-_NO_KEYS: Final = (Gives.FAILS, "CredentialsError", "The service did not accept the credentials.")
-_NO_ACCESS: Final = (Gives.FAILS, "AccessError", "The service refused access.")
-_REFUSED: Final = (Gives.FAILS, "UsageError", "The service refused the request.")
-_NOWHERE: Final = (Gives.FAILS, "UsageError", "There is no such endpoint at this host.")
-_IN_WORDS: Final = (Gives.FAILS, "UsageError", "The service said: no [31m xxx")
-_TOO_LONG_A_WAIT: Final = (Gives.ENDS, "ThrottledError", "The service has us wait another")
-_THROTTLED: Final = (Gives.AGAIN, "ThrottledError", "The service refused a request for its rate.")
+_NONE: Final = (Gives.FAILS, "IncompleteDataError", "0 of 5 Tweets could be counted")
+_NO_KEYS: Final = (
+    Gives.FAILS,
+    "AuthenticationError",
+    "The service did not accept the credentials.",
+)
+_NO_ACCESS: Final = (Gives.FAILS, "PermissionDeniedError", "The service refused access.")
+_REFUSED: Final = (Gives.FAILS, "InvalidArgumentError", "The service refused the request.")
+_NOWHERE: Final = (Gives.FAILS, "InvalidArgumentError", "There is no such endpoint at this host.")
+_IN_WORDS: Final = (Gives.FAILS, "InvalidArgumentError", "The service said: no [31m xxx")
+_TOO_LONG_A_WAIT: Final = (Gives.ENDS, "RateLimitError", "The service has us wait another")
+_THROTTLED: Final = (Gives.AGAIN, "RateLimitError", "The service refused a request for its rate.")
 _NO_TOKEN: Final = (Gives.ENDS, "ServiceError", "did not answer with a bearer token")
 _UNREACHABLE: Final = (Gives.ENDS, "ServiceError", "The token endpoint could not be reached")
-_NO_PAIR: Final = (Gives.FAILS, "CredentialsError", "did not accept the app's key and secret")
+_NO_PAIR: Final = (Gives.FAILS, "AuthenticationError", "did not accept the app's key and secret")
 
 _DEEP: Final = b'{"a": ' * 100_000 + b"1" + b"}" * 100_000
 _CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

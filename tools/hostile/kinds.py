@@ -64,7 +64,7 @@ class Case:
 
 
 FAULTS: Final = (
-    Fault("429", "refused for its rate: 429", "ThrottledError", "for its rate. (HTTP 429)"),
+    Fault("429", "refused for its rate: 429", "RateLimitError", "for its rate. (HTTP 429)"),
     Fault("500", "the service failed: 500", "ServiceError", "The service failed. (HTTP 500)"),
     Fault("502", "a proxy failed: 502", "ServiceError", "The service failed. (HTTP 502)"),
     Fault("503", "the service is down: 503", "ServiceError", "The service failed. (HTTP 503)"),
@@ -75,7 +75,9 @@ FAULTS: Final = (
         "ServiceError",
         "No whole answer came: the connection broke in the middle of it.",
     ),
-    Fault("malformed", "JSON that breaks off, status 200", "AnswerError", "no JSON object"),
-    Fault("html", "a page of HTML, status 200", "AnswerError", "an HTML page"),
+    Fault(
+        "malformed", "JSON that breaks off, status 200", "InvalidResponseError", "no JSON object"
+    ),
+    Fault("html", "a page of HTML, status 200", "InvalidResponseError", "an HTML page"),
 )
 """The simulator's faults; each is asked for again, and this is the error if it goes on."""

@@ -1,0 +1,1 @@
+"""Which Tweets to ask for: ids read from values, text and files. Imports nothing from Airflow."""

@@ -1,1 +1,0 @@
-"""From answers to rows, and from rows to where they land. Imports nothing from Airflow."""

@@ -1,5 +1,0 @@
-"""Landing rows in BigQuery."""
-
-from airflow_provider_engagement.data.bigquery.sink import WRITE_MODES, BigQuerySink
-
-__all__ = ["WRITE_MODES", "BigQuerySink"]

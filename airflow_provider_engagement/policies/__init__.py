@@ -1,1 +1,0 @@
-"""What Airflow does when a task has failed."""

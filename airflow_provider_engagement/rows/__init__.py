@@ -1,0 +1,1 @@
+"""Rows: their columns, and how responses are decoded into them. Imports nothing from Airflow."""

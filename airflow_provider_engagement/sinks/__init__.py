@@ -1,0 +1,1 @@
+"""Where rows are written: memory, files, objects, BigQuery. Imports nothing from Airflow."""

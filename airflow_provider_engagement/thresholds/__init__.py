@@ -1,0 +1,1 @@
+"""Thresholds on counts: parse, evaluate, poll, remember. Imports nothing from Airflow."""

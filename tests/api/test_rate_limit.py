@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from email.utils import formatdate
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_engagement.api.errors import RateLimitError
+from airflow_provider_engagement.api.rate_limit import (
+    MAX_WAIT,
+    RateLimiter,
+    SharedRateState,
+    requested_wait,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START = 1_800_000_000.0
+
+
+class Time:
+    """A clock that is put forward by whoever waits."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+def pace_on(folder: Path, time: Time, limit: float | None, key: str = "app") -> RateLimiter:
+    return RateLimiter(
+        SharedRateState(key, folder),
+        requests_per_minute=limit,
+        max_concurrency=8,
+        wait=time.wait,
+        clock=time,
+    )
+
+
+def test_turns_are_spread_evenly_over_all_who_share_the_app(tmp_path: Path) -> None:
+    time = Time()
+    tasks = [pace_on(tmp_path, time, 60) for _ in range(3)]
+    sent = []
+    for number in range(60):
+        with tasks[number % 3].turn():
+            sent.append(time.now)
+    gaps = [later - earlier for earlier, later in pairwise(sent)]
+    assert min(gaps) >= 1.0
+    assert max(gaps) <= 1.01
+
+
+def test_another_app_has_a_pace_of_its_own(tmp_path: Path) -> None:
+    time = Time()
+    for key in ("one", "two"):
+        with pace_on(tmp_path, time, 1, key).turn():
+            pass
+    assert time.waits == []
+
+
+def test_every_task_hears_of_a_refusal_and_waits_it_out(tmp_path: Path) -> None:
+    time = Time()
+    refused, other = pace_on(tmp_path, time, 600), pace_on(tmp_path, time, 600)
+    headers = {"x-per-minute-remaining": "0", "x-per-minute-reset": str(START + 30)}
+    assert refused.record_response(429, headers) == START + 30
+    with other.turn():
+        assert time.now == START + 30
+
+
+def test_without_a_word_the_wait_doubles_and_a_success_ends_that(tmp_path: Path) -> None:
+    time = Time()
+    pace = pace_on(tmp_path, time, 600)
+    waits = []
+    for _ in range(9):
+        told = pace.record_response(429, {})
+        # A second request was in flight and is refused as well: no news.
+        assert pace.record_response(429, {}) == told
+        assert told is not None
+        waits.append(told - time.now)
+        time.now = told
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    pace.record_response(200, {})
+    assert pace.record_response(429, {}) == time.now + 1
+
+
+def test_a_long_wait_is_left_to_airflow(tmp_path: Path) -> None:
+    time = Time()
+    pace = pace_on(tmp_path, time, 600)
+    pace.record_response(429, {"retry-after": str(MAX_WAIT + 1)})
+    with pytest.raises(RateLimitError, match="another 301 s") as caught, pace.turn():
+        pass
+    assert caught.value.retry_at == START + 301
+    assert time.waits == []
+
+
+def test_a_limit_that_the_service_tells_becomes_the_pace(tmp_path: Path) -> None:
+    time = Time()
+    pace = pace_on(tmp_path, time, None)
+    with pace.turn():
+        pace.record_response(200, {"x-per-minute-limit": "30", "x-per-minute-remaining": "29"})
+    for _ in range(10):
+        with pace.turn():
+            pass
+    assert time.now - START == pytest.approx(9 * 2 * 1.005, abs=0.01)
+
+
+def test_a_torn_slot_book_is_begun_anew(tmp_path: Path) -> None:
+    time = Time()
+    with pace_on(tmp_path, time, 60).turn():
+        pass
+    (book,) = tmp_path.iterdir()
+    book.write_bytes(b"torn")
+    with pace_on(tmp_path, time, 60).turn():
+        pass
+    assert time.waits == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "refused", "expected"),
+    [
+        ({}, True, None),
+        ({"x-per-minute-remaining": "3", "x-per-minute-reset": str(START + 9)}, False, None),
+        ({"x-per-minute-remaining": "0", "x-per-minute-reset": str(START + 9)}, False, 9),
+        ({"x-per-second-remaining": "0", "x-per-second-reset": str(START + 1)}, True, 1),
+        ({"x-per-minute-remaining": "0", "x-per-minute-reset": str(START - 9)}, True, 0),
+        ({"x-per-minute-remaining": "0", "x-per-minute-reset": str(START * 1000)}, True, 900),
+        ({"x-per-minute-reset": str(START + 9)}, False, None),
+        ({"retry-after": "7"}, True, 7),
+        ({"retry-after": "7"}, False, None),
+        ({"retry-after": formatdate(START + 20, usegmt=True)}, True, 20),
+        ({"retry-after": "soon"}, True, None),
+        ({"x-per-minute-remaining": "none", "x-per-minute-reset": "nan"}, True, None),
+        (
+            # The service's clock is five minutes ahead of ours.
+            {
+                "date": formatdate(START + 300, usegmt=True),
+                "x-per-minute-remaining": "0",
+                "x-per-minute-reset": str(START + 330),
+            },
+            True,
+            30,
+        ),
+    ],
+)
+def test_what_headers_say_of_waiting(
+    headers: dict[str, str], refused: bool, expected: float | None
+) -> None:
+    told = requested_wait(headers, now=START, refused=refused)
+    assert told == (None if expected is None else START + expected)
+
+
+@given(st.dictionaries(st.sampled_from(["retry-after", "date", "x-per-minute-reset"]), st.text()))
+def test_no_header_can_upset_it(headers: dict[str, str]) -> None:
+    told = requested_wait({**headers, "x-per-minute-remaining": "0"}, now=START, refused=True)
+    assert told is None or START <= told <= START + 900

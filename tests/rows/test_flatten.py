@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_engagement.api.errors import InvalidResponseError
+from airflow_provider_engagement.api.query import Grouping
+from airflow_provider_engagement.api.response import EngagementResponse, Reply, read_response
+from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES, Access, EndpointName, GroupBy
+from airflow_provider_engagement.rows.decode import Counts, read_counts
+from airflow_provider_engagement.rows.flatten import Flattened, Origin, flatten
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NOW = datetime(2026, 11, 21, 8, 0, 0, 5, tzinfo=UTC)
+SNAPSHOT = datetime(2026, 11, 21, tzinfo=UTC)
+TYPE, TWEET, DAY, HOUR = (
+    GroupBy.ENGAGEMENT_TYPE,
+    GroupBy.TWEET_ID,
+    GroupBy.DAY,
+    GroupBy.HOUR,
+)
+
+
+def answer_of(name: str, grouping: Grouping) -> EngagementResponse:
+    body = (GOLDEN / name).read_bytes()
+    reply = Reply(status=200, headers={}, body=body, received_at=NOW)
+    return read_response(reply, grouping_names=[grouping.name], redact=str)
+
+
+def flattened(
+    answer: EngagementResponse, grouping: Grouping, ids: list[str], types: Any
+) -> Flattened:
+    return flatten(
+        answer,
+        groupings=(grouping,),
+        tweet_ids=ids,
+        engagement_types=types,
+        origin=Origin(
+            account="acme",
+            access=Access.OWNER,
+            endpoint=EndpointName.TOTALS,
+            snapshot_at=SNAPSHOT,
+        ),
+    )
+
+
+def counts(flat: Flattened) -> dict[tuple[str | None, str | None], int]:
+    return {(r["tweet_id"], r["engagement_type"]): r["value"] for r in flat.table.to_pylist()}
+
+
+def dicts(counts: Counts) -> list[dict[str, Any]]:
+    columns = {name: level.strings().to_pylist() for name, level in counts.levels.items()}
+    columns["value"] = counts.values.to_pylist()
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def test_the_documented_public_answer() -> None:
+    grouping = Grouping("perTweetMetricsUnowned", (TWEET, TYPE))
+    tweet = "1067094924124872705"
+    flat = flattened(answer_of("totals-public.json", grouping), grouping, [tweet], ENGAGEMENT_TYPES)
+    assert counts(flat) == {
+        (tweet, "favorites"): 1360,
+        (tweet, "quote_tweets"): 29,
+        (tweet, "replies"): 56,
+        (tweet, "retweets"): 178,
+        (tweet, "video_views"): 5754512,
+    }
+    row = flat.table.to_pylist()[0]
+    assert row == {
+        "account": "acme",
+        "access": "owner",
+        "endpoint": "totals",
+        "grouping": "tweet.id/engagement.type",
+        "tweet_id": tweet,
+        "engagement_type": "favorites",
+        "granularity": "lifetime",
+        "date": SNAPSHOT.date(),
+        "period_start": None,
+        "period_end": None,
+        "hour_of_day": None,
+        "snapshot_at": SNAPSHOT,
+        "value": 1360,
+        "complete": True,
+        "tweet_created_at": datetime(2018, 11, 26, 16, 37, 10, 233000, tzinfo=UTC),
+        "collected_at": NOW,
+    }
+
+
+def test_a_type_that_was_not_asked_for_is_set_aside() -> None:
+    grouping = Grouping("perTweetMetricsOwned", (TWEET, TYPE))
+    asked = ["impressions", "engagements", "favorites", "retweets", "replies", "video_views"]
+    tweet = "1060976163948904448"
+    flat = flattened(answer_of("totals-owned.json", grouping), grouping, [tweet], asked)
+    expected = dict(zip(asked, [148, 4, 0, 9, 1, 0], strict=True))
+    assert counts(flat) == {(tweet, name): value for name, value in expected.items()}
+    assert flat.strangers == 1
+
+
+def test_grand_totals_have_no_tweet() -> None:
+    grouping = Grouping("Grand Totals", (TYPE,))
+    flat = flattened(answer_of("grand-totals.json", grouping), grouping, ["5"], ENGAGEMENT_TYPES)
+    assert counts(flat) == {(None, "favorites"): 12, (None, "replies"): 2, (None, "retweets"): 2}
+
+
+def test_an_unavailable_tweet_and_a_bare_number() -> None:
+    grouping = Grouping("group1", (TWEET, TYPE))
+    answer = answer_of("totals-unavailable.json", grouping)
+    assert answer.unavailable == {"323456789"}
+    flat = flattened(answer, grouping, ["323456789", "423456789"], ENGAGEMENT_TYPES)
+    assert counts(flat)["423456789", "retweets"] == 26
+    assert flat.seen == {"423456789"}
+    assert flat.table["tweet_created_at"].null_count == 4
+
+
+def test_what_is_listed_as_unsupported_is_absent_though_it_is_sent_as_zero() -> None:
+    grouping = Grouping("grouping name", (TWEET, TYPE))
+    ids = ["479311209565413376", "477139122520219648", "1397568983931392004"]
+    flat = flattened(
+        answer_of("totals-unsupported.json", grouping), grouping, ids, ENGAGEMENT_TYPES
+    )
+    found = counts(flat)
+    assert len(found) == 10
+    assert (ids[0], "video_views") not in found
+    assert found[ids[2], "video_views"] == 17902
+
+
+@pytest.mark.parametrize(
+    ("name", "grouping", "rows", "one"),
+    [
+        (
+            "historical-by-tweet.json",
+            Grouping("types-by-tweet-id", (TWEET, TYPE)),
+            12,
+            {TWEET: "223456789", TYPE: "detail_expands", "value": 1323},
+        ),
+        (
+            "historical-hour-of-day.json",
+            Grouping("hourly_timeseries", (TYPE, TWEET, HOUR)),
+            4,
+            {TYPE: "impressions", TWEET: "695310089847111681", HOUR: "18", "value": 167},
+        ),
+        (
+            "28hr-by-hour.json",
+            Grouping("hourly-time-series", (TWEET, TYPE, DAY, HOUR)),
+            14,
+            {TWEET: "123456789", TYPE: "impressions", DAY: "2015-09-14", HOUR: "17", "value": 551},
+        ),
+    ],
+)
+def test_documented_time_series_are_read_at_every_level(
+    name: str, grouping: Grouping, rows: int, one: dict[str, Any]
+) -> None:
+    table = read_counts(answer_of(name, grouping).groupings[grouping.name], grouping)
+    assert len(table) == rows
+    assert one in dicts(table)
+
+
+levels = st.permutations(list(GroupBy)).flatmap(
+    lambda order: st.integers(1, 3).map(lambda depth: tuple(order[:depth]))
+)
+numbers = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(data=st.data(), group_by=levels)
+def test_any_nesting_gives_every_count_once(data: st.DataObject, group_by: Any) -> None:
+    keys = st.text("abc123", min_size=1, max_size=3)
+    nested = st.dictionaries(keys, st.one_of(numbers, numbers.map(str)), max_size=4)
+    for _ in group_by[1:]:
+        nested = st.dictionaries(keys, nested, max_size=4)  # type: ignore[assignment]
+    document = data.draw(nested)
+    table = read_counts(document, Grouping("g", group_by))
+
+    def walk(part: Any, path: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        if len(path) == len(group_by):
+            return [(*path, int(part))]
+        return [row for key, inner in part.items() for row in walk(inner, (*path, key))]
+
+    found = [tuple(row[name] for name in (*group_by, "value")) for row in dicts(table)]
+    assert found == walk(document, ())
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        {"1": {"favorites": "0x1f"}},
+        {"1": {"favorites": "1.5"}},
+        {"1": {"favorites": 1.5}},
+        {"1": {"favorites": ""}},
+        {"1": {"favorites": " 7"}},
+        {"1": {"favorites": "7\n"}},
+        {"1": {"favorites": None}},
+        {"1": {"favorites": True}},
+        {"1": {"favorites": [1]}},
+        {"1": {"favorites": {"2026-01-01": "1"}}},
+        {"1": {"favorites": "9223372036854775808"}},
+        {"1": {"favorites": 10**30}},
+        {"1": "7"},
+        {"1": []},
+        [],
+        None,
+        "text",
+    ],
+)
+def test_what_is_no_count_is_never_a_row(nested: Any) -> None:
+    with pytest.raises(InvalidResponseError):
+        read_counts(nested, Grouping("g", (TWEET, TYPE)))
+
+
+def test_an_empty_answer_has_no_rows() -> None:
+    grouping = Grouping("g", (TWEET, TYPE))
+    assert len(read_counts({}, grouping)) == 0
+    answer = EngagementResponse({"g": {"5": {}}}, frozenset(), frozenset(), {}, NOW)
+    assert flattened(answer, grouping, ["5"], ENGAGEMENT_TYPES).table.num_rows == 0
+
+
+def test_ids_and_types_never_asked_for_are_counted_and_left_out() -> None:
+    grouping = Grouping("g", (TWEET, TYPE))
+    groupings = json.loads('{"g": {"5": {"favorites": "1"}, "6": {"favorites": "2", "x": "3"}}}')
+    answer = EngagementResponse(groupings, frozenset(), frozenset(), {}, NOW)
+    flat = flattened(answer, grouping, ["5"], ["favorites"])
+    assert counts(flat) == {("5", "favorites"): 1}
+    assert flat.strangers == 2

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow_provider_engagement.sinks import writers as files
+from bigquery_checks import coverage_table, covered, hour_row, rows_table
+from hypothesis import given
+from hypothesis import strategies as st
+from tenacity import wait_none
+
+from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget, LoadSettings, StagingTable
+from airflow_provider_engagement.sinks.bigquery.merge import STAGING
+from airflow_provider_engagement.sinks.bigquery.names import TableName
+from airflow_provider_engagement.sinks.gcs import GcsStore
+from airflow_provider_engagement.sinks.writers import Part
+
+if TYPE_CHECKING:
+    from tools.clients import BigQuery, Gcs
+
+MIB = 1024 * 1024
+
+
+class Watched:
+    """A client that notes what it is asked for."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._client, name)
+        if not callable(real):
+            return real
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append((name, args, kwargs))
+            return real(*args, **kwargs)
+
+        return call
+
+    def count(self, name: str) -> int:
+        return sum(called == name for called, _, _ in self.calls)
+
+
+@given(
+    rows=st.integers(0, 10**8),
+    expected=st.integers(0, 10**8),
+    bytes_a_row=st.floats(0.5, 400),
+)
+def test_loads_are_few_however_wrong_the_plan_was(
+    rows: int, expected: int, bytes_a_row: float
+) -> None:
+    budget = LoadBudget(expected_rows=expected)
+    done: list[Part] = []
+    while rows:
+        limit = budget.part_bytes(done)
+        taken = min(rows, int(limit / bytes_a_row) + 1)
+        rows -= taken
+        done.append(Part(Path("part"), taken, int(taken * bytes_a_row)))
+    assert len(done) <= 20
+    assert all(part.size >= 64 * MIB - 1 for part in done[:-1])
+
+
+def test_parts_grow_with_the_plan() -> None:
+    first = Part(Path("part"), rows=1_000_000, size=10_000_000)
+    # 10 bytes a row, 999 million rows to come, 19 loads left.
+    wanted = LoadBudget(expected_rows=10**9).part_bytes([first])
+    assert wanted == pytest.approx(999_000_000 * 10 / 19, rel=0.01)
+    assert LoadBudget(expected_rows=2_000_000).part_bytes([first]) == 64 * MIB
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(files, "ROW_GROUP", 10)
+    return tmp_path
+
+
+def staging(client: Any, dataset: str, **settings: Any) -> StagingTable:
+    name = TableName("test", dataset, "counts").new_staging()
+    return StagingTable(client, name, STAGING, LoadSettings(wait=wait_none(), **settings))
+
+
+def test_rows_and_coverage_of_a_small_pull_are_one_load(
+    bigquery: BigQuery, dataset: str, scratch: Path
+) -> None:
+    client = Watched(bigquery.client)
+    table = staging(client, dataset, labels={"dag": "d"})
+    table.write(rows_table(hour_row(), hour_row(tweet_id="7")))
+    table.write(coverage_table(covered()))
+    table.finish()
+    assert table.loads == client.count("load_table_from_file") == 1
+    found = bigquery.rows(f"SELECT tweet_id, value, status FROM `{table.name}` ORDER BY 1, 2")  # noqa: S608 - a table of ours
+    assert [(row["value"], row["status"]) for row in found] == [
+        (None, "answered"),
+        (1, None),
+        (1, None),
+    ]
+    _, _, load = next(call for call in client.calls if call[0] == "load_table_from_file")
+    assert load["job_config"].labels == {"dag": "d"}
+    assert load["job_config"].create_disposition == "CREATE_NEVER"
+    table.drop()
+    assert list(scratch.iterdir()) == []
+
+
+def test_loads_are_bounded(bigquery: BigQuery, dataset: str, scratch: Path) -> None:
+    client = Watched(bigquery.client)
+    table = staging(client, dataset, budget=LoadBudget(least_bytes=1, most_loads=4))
+    for number in range(30):
+        table.write(rows_table(*(hour_row(value=10 * number + i) for i in range(10))))
+    table.finish()
+    assert table.loads == client.count("load_table_from_file") == 4
+    # Disk is given back as parts are loaded.
+    assert list(scratch.glob("*/part-*")) == []
+    count = bigquery.rows(f"SELECT COUNT(DISTINCT value) AS n FROM `{table.name}`")  # noqa: S608 - a table of ours
+    assert count == [{"n": 300}]
+    table.drop()
+
+
+def test_the_table_goes_by_itself_after_a_day(bigquery: BigQuery, dataset: str) -> None:
+    # The emulator does not keep when a table expires.
+    client = Watched(bigquery.client)
+    table = staging(client, dataset)
+    table.write(rows_table(hour_row()))
+    made = next(args[0] for name, args, _ in client.calls if name == "create_table")
+    assert abs(made.expires - datetime.now(UTC) - timedelta(days=1)) < timedelta(minutes=1)
+    table.drop()
+
+
+def test_through_a_bucket_it_is_one_load(
+    bigquery: BigQuery, dataset: str, gcs: Gcs, scratch: Path
+) -> None:
+    bucket = gcs.make_bucket()
+    client = Watched(bigquery.client)
+    table = staging(
+        client,
+        dataset,
+        bucket=GcsStore(gcs.client, bucket.name),
+        budget=LoadBudget(least_bytes=1, most_loads=4),
+    )
+    for number in range(5):
+        table.write(rows_table(*(hour_row(value=10 * number + i) for i in range(10))))
+    table.finish()
+    parts = [blob.name for blob in bucket.list_blobs()]
+    assert parts == sorted(parts)
+    assert len(parts) == 4
+    assert parts[0] == f"engagement-staging/{table.name.table}/part-00000.parquet"
+    assert table.loads == client.count("load_table_from_uri") == 1
+    assert client.count("load_table_from_file") == 0
+    count = bigquery.rows(f"SELECT COUNT(DISTINCT value) AS n FROM `{table.name}`")  # noqa: S608 - a table of ours
+    assert count == [{"n": 50}]
+    table.drop()
+    assert list(bucket.list_blobs()) == []
+    assert list(scratch.iterdir()) == []
+
+
+def test_nothing_to_load_makes_nothing(bigquery: BigQuery, dataset: str, scratch: Path) -> None:
+    client = Watched(bigquery.client)
+    table = staging(client, dataset)
+    table.write(rows_table())
+    table.finish()
+    table.drop()
+    assert client.calls == []
+    assert list(scratch.iterdir()) == []
+
+
+def test_dropping_never_raises(
+    bigquery: BigQuery, dataset: str, gcs: Gcs, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Watched):
+        def delete_table(self, *_: Any, **__: Any) -> None:
+            message = "no route"
+            raise ConnectionError(message)
+
+    class BrokenStore(GcsStore):
+        def delete(self, name: str) -> None:
+            raise ConnectionError(name)
+
+    bucket = BrokenStore(gcs.client, gcs.make_bucket().name)
+    table = staging(Broken(bigquery.client), dataset, bucket=bucket)
+    table.write(rows_table(hour_row()))
+    table.finish()
+    table.drop()
+    table.drop()
+    assert caplog.text.count("was not cleared away") == 2
