@@ -10,8 +10,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.rows import schema
-
 import airflow_provider_engagement
 from airflow_provider_engagement.api import errors, spec
 from airflow_provider_engagement.api.client import Retry
@@ -21,6 +19,7 @@ from airflow_provider_engagement.api.rate_limit import MAX_WAIT
 from airflow_provider_engagement.api.response import Reply, read_response
 from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_ANSWER_BYTES
+from airflow_provider_engagement.rows import schema
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives

@@ -192,7 +192,8 @@ class EngagementClient:
         :param query: what is asked.
         :param request: of which Tweets; its access must be prepared.
         :param take: takes each answer as it comes, with the ids that it was asked for, instead
-            of their being gathered. If it raises InvalidResponseError, the answer is asked for again.
+            of their being gathered. If it raises InvalidResponseError, the answer is asked for
+            again.
         :raises EngagementError: if it stays unanswered.
         """
         asked = Asked()

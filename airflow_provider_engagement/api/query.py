@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +20,6 @@ from airflow_provider_engagement.api.spec import (
     EndpointName,
     GroupBy,
 )
-from airflow_provider_engagement.collections.parsing import listed
 
 __all__ = ["GRANULARITIES", "Grouping", "Query", "build_query"]
 
@@ -98,8 +96,8 @@ def build_query(
 
     :param endpoint: ``totals``, ``28hr`` or ``historical``.
     :param has_owner: whether the connection holds the owner's tokens.
-    :param engagement_types: a list, or text with a JSON list or names between commas; None for
-        all that the endpoint has and the credentials allow.
+    :param engagement_types: a list of names; None for all that the endpoint has and the
+        credentials allow.
     :param granularity: one of :data:`GRANULARITIES`; None for the endpoint's default.
     :param groupings: the API's own object, ``{name: {"group_by": [...]}}``, instead of a
         granularity.
@@ -144,9 +142,11 @@ def _endpoint(name: str) -> Endpoint:
 def _engagement_types(given: object, spec: Endpoint) -> tuple[str, ...]:
     if given is None:
         return ()
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        msg = f"engagement_types is of type {type(given).__name__}; it must be a list."
+        raise InvalidArgumentError(msg)
     names = [
-        _text(name, where=f"engagement_types[{index}]").strip()
-        for index, name in enumerate(listed(given, where="engagement_types"))
+        _text(name, where=f"engagement_types[{index}]").strip() for index, name in enumerate(given)
     ]
     if not names:
         msg = "engagement_types is empty. Leave it out for all that the endpoint has."
@@ -181,12 +181,6 @@ def _groupings(spec: Endpoint, granularity: str | None, groupings: object) -> tu
 
 
 def _own_groupings(spec: Endpoint, given: object) -> tuple[Grouping, ...]:
-    if isinstance(given, str):
-        try:
-            given = json.loads(given)
-        except ValueError:
-            msg = "groupings is text that is not JSON."
-            raise InvalidArgumentError(msg) from None
     if not isinstance(given, Mapping) or not 1 <= len(given) <= MAX_GROUPINGS:
         what = f"{len(given)} groupings" if isinstance(given, Mapping) else type(given).__name__
         msg = (

@@ -36,8 +36,8 @@ def parse_tweet_id(value: object, *, where: str) -> str:
     :param value: the id.
     :param where: what to call its place in an error, such as ``tweet_ids[3]``.
     :returns: the id as the service wants it: decimal digits, no leading zeros.
-    :raises InvalidArgumentError: if it is no id. A float is refused, since it has already lost digits.
-        The message never holds the value: a wrong file may hold anything.
+    :raises InvalidArgumentError: if it is no id. A float is refused, since it has already lost
+        digits. The message never holds the value: a wrong file may hold anything.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         number = value

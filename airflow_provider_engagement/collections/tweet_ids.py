@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.tweet_id import parse_tweet_id
-from airflow_provider_engagement.collections.parsing import listed
+from airflow_provider_engagement.collections.parsing import parse_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,10 +30,10 @@ def is_uri(value: object) -> bool:
 def tweet_ids_from_value(value: object) -> list[str]:
     """Read the ids that a parameter holds, each once, in their first order.
 
-    :param value: ids as text or numbers, in any form that :func:`listed` reads.
+    :param value: ids as text or numbers, in any form that :func:`parse_list` reads.
     :raises InvalidArgumentError: naming the place of the first one that is no id.
     """
-    ids = listed(value, where="tweet_ids")
+    ids = parse_list(value, name="tweet_ids")
     return read_ids((item, f"tweet_ids[{index}]") for index, item in enumerate(ids))
 
 
@@ -44,7 +44,8 @@ def tweet_ids_from_file(file: IO[bytes], *, name: str) -> list[str]:
 
     :param file: the open file.
     :param name: what to call it in an error.
-    :raises InvalidArgumentError: if it cannot be read, with the line's number and never its content.
+    :raises InvalidArgumentError: if it cannot be read, with the line's number and never its
+        content.
     """
     return read_ids(_numbered(file, name=name))
 

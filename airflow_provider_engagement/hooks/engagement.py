@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -25,6 +23,7 @@ from airflow_provider_engagement.api.settings import (
     Settings,
 )
 from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.collections.parsing import is_given, parse_literal
 from airflow_provider_engagement.hooks import form
 
 if TYPE_CHECKING:
@@ -239,10 +238,10 @@ def _base_url(connection: Any) -> str:
 
 def _limits(value: object) -> dict[EndpointName, float]:
     """Read ``requests_per_minute``: a number, or one per endpoint; as text too."""
-    if value is None or value == "":
+    if not is_given(value):
         return {}
     if isinstance(value, str):
-        value = _parsed(value)
+        value = parse_literal(value)
     if isinstance(value, Mapping):
         unknown = sorted(str(name) for name in value if name not in list(EndpointName))
         if unknown:
@@ -262,14 +261,6 @@ def _limits(value: object) -> dict[EndpointName, float]:
         '{"totals": 300, "28hr": 60, "historical": 60}.'
     )
     raise InvalidArgumentError(msg)
-
-
-def _parsed(text: str) -> object:
-    """Read JSON, or Python: so Airflow 2's form shows an object, and saves what it showed."""
-    for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            return read(text.strip())
-    return None
 
 
 def _number(value: object, name: str, default: float) -> float:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
-from airflow_provider_engagement.collections.parsing import listed
+from airflow_provider_engagement.collections.parsing import parse_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,8 @@ def bigquery_client(
     :param impersonation_chain: the service account to act as, or a chain that ends in it: a list,
         or what a template makes of one.
     :param location: where jobs run unless they say otherwise.
-    :raises InvalidArgumentError: if a package is missing, or the connection holds what we cannot honour.
+    :raises InvalidArgumentError: if a package is missing, or the connection holds what we cannot
+        honour.
     :raises AuthenticationError: if there are no credentials, or they cannot be read.
     """
     if _has_provider():
@@ -95,7 +96,8 @@ def storage_client(
         exist: application default credentials then serve.
     :param impersonation_chain: the service account to act as, or a chain that ends in it: a list,
         or what a template makes of one.
-    :raises InvalidArgumentError: if a package is missing, or the connection holds what we cannot honour.
+    :raises InvalidArgumentError: if a package is missing, or the connection holds what we cannot
+        honour.
     :raises AuthenticationError: if there are no credentials, or they cannot be read.
     """
     if _has_provider():
@@ -206,7 +208,7 @@ def _chain(given: object) -> list[str]:
 
 
 def _texts(given: object, *, where: str) -> list[str]:
-    return [str(each) for each in listed(given, where=where)] if given else []
+    return [str(each) for each in parse_list(given, name=where)] if given else []
 
 
 def _from_key(conn_id: str, extra: Mapping[str, Any], scopes: list[str]) -> _Access | None:

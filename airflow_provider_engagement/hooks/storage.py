@@ -10,18 +10,48 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.collections.tweet_ids import (
+    is_uri,
+    tweet_ids_from_file,
+    tweet_ids_from_value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from google.cloud.storage import Blob
 
-__all__ = ["open_uri", "put_file"]
+__all__ = ["open_uri", "put_file", "read_tweet_ids"]
 
 _DEFAULT_GCP_CONN_ID = "google_cloud_default"
 
 # Not as urllib reads a URL: the name of a file or object may hold a question mark or a hash.
 _URI: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*):(?://([^/]*))?)?(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def read_tweet_ids(
+    value: object,
+    *,
+    gcp_conn_id: str | None = None,
+    impersonation_chain: str | Sequence[str] | None = None,
+) -> list[str]:
+    """Read the ids that the parameter ``tweet_ids`` stands for, each once, in their first order.
+
+    :param value: the ids, in any form that a template renders them to; or the URI of a file of ids.
+    :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
+    :param impersonation_chain: the service accounts to impersonate by that connection.
+    :raises InvalidArgumentError: if a value is not an id, or the file cannot be read.
+    """
+    if not is_uri(value):
+        return tweet_ids_from_value(value)
+    uri = str(value)
+    try:
+        with open_uri(
+            uri, gcp_conn_id=gcp_conn_id, impersonation_chain=impersonation_chain
+        ) as file:
+            return tweet_ids_from_file(file, name=uri)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"tweet_ids: {error.message}", advice=error.advice) from None
 
 
 @contextlib.contextmanager
@@ -37,7 +67,8 @@ def open_uri(
     :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
     :param impersonation_chain: whom to act as by that connection; one that the URI names decides
         for itself.
-    :raises InvalidArgumentError: if there is no such file, or its scheme needs a package that is missing.
+    :raises InvalidArgumentError: if there is no such file, or its scheme needs a package that is
+        missing.
     """
     with _advised(uri):
         if _parts(uri)[0] == "gs":
@@ -58,7 +89,8 @@ def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
     :param source: the file.
     :param uri: where to.
     :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
-    :raises InvalidArgumentError: if the place does not exist, or its scheme needs a package that is missing.
+    :raises InvalidArgumentError: if the place does not exist, or its scheme needs a package that
+        is missing.
     """
     with _advised(uri):
         scheme, _, path = _parts(uri)

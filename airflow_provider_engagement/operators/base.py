@@ -198,34 +198,31 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         return ReportingPeriod(period.end, period), window
 
     def _query(self, client: EngagementClient) -> Query:
+        from airflow_provider_engagement.collections.parsing import (
+            is_given,
+            parse_list,
+            parse_literal,
+        )
+
+        types, groupings = self.engagement_types, self.groupings
         return build_query(
             self.endpoint,
             has_owner=client.settings.credentials.has_owner,
-            engagement_types=self.engagement_types,
+            engagement_types=parse_list(types, name="engagement_types")
+            if is_given(types)
+            else None,
             granularity=self.granularity,
-            groupings=self.groupings,
+            groupings=parse_literal(groupings) if isinstance(groupings, str) else groupings,
         )
 
     def _read_tweet_ids(self) -> list[str]:
-        from airflow_provider_engagement.collections.tweet_ids import (
-            is_uri,
-            tweet_ids_from_file,
-            tweet_ids_from_value,
+        from airflow_provider_engagement.hooks.storage import read_tweet_ids
+
+        return read_tweet_ids(
+            self.tweet_ids,
+            gcp_conn_id=getattr(self, "gcp_conn_id", None),
+            impersonation_chain=getattr(self, "impersonation_chain", None),
         )
-
-        if not is_uri(self.tweet_ids):
-            return tweet_ids_from_value(self.tweet_ids)
-        from airflow_provider_engagement.hooks.storage import open_uri
-
-        try:
-            with open_uri(
-                self.tweet_ids,
-                gcp_conn_id=getattr(self, "gcp_conn_id", None),
-                impersonation_chain=getattr(self, "impersonation_chain", None),
-            ) as file:
-                return tweet_ids_from_file(file, name=self.tweet_ids)
-        except InvalidArgumentError as error:
-            raise InvalidArgumentError(f"tweet_ids: {error.message}", advice=error.advice) from None
 
     def _plan(
         self, query: Query, tweet_ids: list[str], window: Window | None, client: EngagementClient

@@ -104,7 +104,8 @@ def read_counts(nested: object, grouping: Grouping) -> Counts:
 
     :param nested: the objects, as parsed from JSON.
     :param grouping: its levels.
-    :raises InvalidResponseError: if it is not of that shape, or a count is no whole number of 64 bits.
+    :raises InvalidResponseError: if it is not of that shape, or a count is no whole number of 64
+        bits.
     """
     objects: list[Any] = [nested]
     levels: dict[GroupBy, Level] = {}

@@ -105,8 +105,8 @@ def flatten(
     :param tweet_ids: ids that it may speak of.
     :param engagement_types: types that it may speak of.
     :param origin: what all of its rows share.
-    :raises InvalidResponseError: if a count is no whole number of 64 bits, or stands at the wrong level,
-        or the same count stands there twice.
+    :raises InvalidResponseError: if a count is no whole number of 64 bits, or stands at the wrong
+        level, or the same count stands there twice.
     """
     flat = Flattened()
     if origin.endpoint is EndpointName.LAST_28_HOURS:

@@ -54,7 +54,8 @@ def starts_of(counts: Counts) -> NDArray[np.int64]:
     """Tell when each count's bucket begins, in Unix microseconds.
 
     :param counts: counts by day, or by day and hour.
-    :raises InvalidResponseError: if one stands under something else, or two names mean the same hour.
+    :raises InvalidResponseError: if one stands under something else, or two names mean the same
+        hour.
     """
     starts = _read(counts, GroupBy.DAY, _day)
     if GroupBy.HOUR in counts.levels:
@@ -65,7 +66,8 @@ def starts_of(counts: Counts) -> NDArray[np.int64]:
 def hours_of(counts: Counts) -> NDArray[np.int64]:
     """Tell the hour of the day, 0 to 23, of each count.
 
-    :raises InvalidResponseError: if one stands under something else, or two names mean the same hour.
+    :raises InvalidResponseError: if one stands under something else, or two names mean the same
+        hour.
     """
     return _read(counts, GroupBy.HOUR, _hour)
 
@@ -102,7 +104,8 @@ def check_28_hours(answer: EngagementResponse) -> None:
     """Refuse an answer of 28hr that says to be of another time.
 
     :param answer: one of 28hr, which takes no range: only the answer says when its hours are.
-    :raises InvalidResponseError: if it says to be of more than 28 hours, or of a time that cannot be.
+    :raises InvalidResponseError: if it says to be of more than 28 hours, or of a time that cannot
+        be.
     """
     if answer.start is None and answer.end is None:
         return

@@ -158,14 +158,14 @@ class EngagementThresholdSensor(BaseSensorOperator):
     def _look(self) -> Verdict:
         from airflow_provider_engagement.api.query import build_query
         from airflow_provider_engagement.hooks.engagement import EngagementHook
+        from airflow_provider_engagement.hooks.storage import read_tweet_ids
         from airflow_provider_engagement.thresholds.evaluation import judge, make_rule
         from airflow_provider_engagement.thresholds.observation import observe
-        from airflow_provider_engagement.triggers.polling import plain_tweet_ids, read_tweet_ids
 
         rule = make_rule(
             self.thresholds, match=self.match, require=self.require, endpoint=self.endpoint
         )
-        tweet_ids = read_tweet_ids(plain_tweet_ids(self.tweet_ids))
+        tweet_ids = read_tweet_ids(self.tweet_ids)
         with EngagementHook(self.engagement_conn_id).get_conn() as client:
             query = build_query(
                 self.endpoint,

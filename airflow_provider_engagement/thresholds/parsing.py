@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import math
 import operator
 import re
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS, ENGAGEMENT_TYPES, EndpointName
+from airflow_provider_engagement.collections.parsing import parse_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,7 +95,7 @@ def parse_thresholds(given: object, *, endpoint: str) -> tuple[Threshold, ...]:
         msg = f"endpoint is {endpoint!r}; what can be watched is: {', '.join(POLLABLE_ENDPOINTS)}."
         raise InvalidArgumentError(msg)
     if isinstance(given, str):
-        given = _from_text(given)
+        given = parse_literal(given)
     if not isinstance(given, Mapping) or not given:
         what = "empty" if isinstance(given, Mapping) else f"of type {type(given).__name__}"
         msg = f"thresholds is {what}; it must be a dictionary such as {_EXAMPLE}."
@@ -114,15 +113,6 @@ def types_of(thresholds: Iterable[Threshold]) -> tuple[str, ...]:
 def as_plain(thresholds: Iterable[Threshold]) -> dict[str, str]:
     """Give thresholds as a dictionary of text, from which they can be read again."""
     return {one.metric: f"{one.comparison} {one.bound}" for one in thresholds}
-
-
-def _from_text(text: str) -> object:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    return text
 
 
 def _parsed(metric: object, given: object, endpoint: str, served: tuple[str, ...]) -> Threshold:

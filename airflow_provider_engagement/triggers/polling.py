@@ -7,19 +7,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
-from airflow_provider_engagement.collections.tweet_ids import (
-    is_uri,
-    tweet_ids_from_file,
-    tweet_ids_from_value,
-)
+from airflow_provider_engagement.api.errors import EngagementError
+from airflow_provider_engagement.collections.tweet_ids import is_uri, tweet_ids_from_value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from airflow_provider_engagement.thresholds.poller import PollResult
 
-__all__ = ["PollSettings", "plain_tweet_ids", "read_tweet_ids"]
+__all__ = ["PollSettings", "plain_tweet_ids"]
 
 log = logging.getLogger(__name__)
 
@@ -30,22 +26,6 @@ def plain_tweet_ids(given: Any) -> str | list[str]:
     :raises InvalidArgumentError: if it is neither.
     """
     return given if is_uri(given) else tweet_ids_from_value(given)
-
-
-def read_tweet_ids(given: str | list[str]) -> list[str]:
-    """Read the collection, which a URI lets grow.
-
-    :raises InvalidArgumentError: if the URI cannot be read.
-    """
-    if isinstance(given, list):
-        return given
-    from airflow_provider_engagement.hooks.storage import open_uri
-
-    try:
-        with open_uri(given) as file:
-            return tweet_ids_from_file(file, name=given)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"tweet_ids: {error.message}", advice=error.advice) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +86,6 @@ class PollSettings:
     async def _read(self) -> Sequence[str]:
         if isinstance(self.tweet_ids, list):
             return self.tweet_ids
+        from airflow_provider_engagement.hooks.storage import read_tweet_ids
+
         return await asyncio.to_thread(read_tweet_ids, self.tweet_ids)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from run_operator import CONN_ID, connect
 
-from airflow_provider_engagement.api import response as answer_module
 from airflow_provider_engagement.api import auth as auth_module
 from airflow_provider_engagement.api import probe as probe_module
+from airflow_provider_engagement.api import response as answer_module
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.hooks.engagement import EngagementHook
 from airflow_provider_engagement.simulator import Simulator, World

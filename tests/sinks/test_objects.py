@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from airflow_provider_engagement.sinks import writers as files
 from bigquery_checks import LATER, coverage_table, covered, hour_row, in_order, rows_table
 from google.api_core.exceptions import Forbidden
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
+from airflow_provider_engagement.sinks import writers as files
 from airflow_provider_engagement.sinks.gcs import GcsStore
 from airflow_provider_engagement.sinks.objects import ObjectSink, folder_name
 from airflow_provider_engagement.sinks.writers import ENDINGS

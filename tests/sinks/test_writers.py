@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_provider_engagement.sinks import writers as files
 from bigquery_checks import EVEN_LATER, START, hour_row, lifetime_row, rows_table
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.rows.schema import LONG, Column, arrow_schema
+from airflow_provider_engagement.sinks import writers as files
 from airflow_provider_engagement.sinks.jsonl import json_lines
 from airflow_provider_engagement.sinks.writers import (
     ENDINGS,

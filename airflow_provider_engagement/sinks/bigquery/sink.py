@@ -111,7 +111,8 @@ class BigQuerySink:
     def prepare(self) -> None:
         """Check the dataset, and make or widen the tables.
 
-        :raises InvalidArgumentError: if the dataset is missing or somewhere else, or a column is unfit.
+        :raises InvalidArgumentError: if the dataset is missing or somewhere else, or a column is
+            unfit.
         :raises PermissionDeniedError: if the credentials may not write there.
         """
         self._location = location_of(self._client, self.table, self._location)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_provider_engagement.sinks import writers as files
 from bigquery_checks import coverage_table, covered, hour_row, rows_table
 from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import wait_none
 
+from airflow_provider_engagement.sinks import writers as files
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget, LoadSettings, StagingTable
 from airflow_provider_engagement.sinks.bigquery.merge import STAGING
 from airflow_provider_engagement.sinks.bigquery.names import TableName
