@@ -10,7 +10,7 @@ from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.pull import PullResult, PullStats, ReportingPeriod, pull
-from airflow_provider_engagement.sinks.files import RowsSink
+from airflow_provider_engagement.sinks.memory import MemorySink
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,7 +61,7 @@ def pull_rows(
     """Pull totals into memory."""
     settings = settings or settings_for(simulator)
     query = build_query("totals", has_owner=settings.credentials.has_owner, **asked)
-    sink = RowsSink()
+    sink = MemorySink()
     with EngagementClient(
         settings, retry=retry, rate_state_directory=rate_state_directory
     ) as client:

@@ -29,9 +29,11 @@ from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.spec import Access, EndpointName
 from airflow_provider_engagement.api.tweet_id import created_at, first_id_at
 from airflow_provider_engagement.api.window import Window
+from airflow_provider_engagement.hooks.storage import put_file
 from airflow_provider_engagement.pull import PullStats, ReportingPeriod, pull
 from airflow_provider_engagement.rows.flatten import Origin, flatten
-from airflow_provider_engagement.sinks.files import FileSink, RowsSink
+from airflow_provider_engagement.sinks.files import FileSink
+from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.services import simulator
 
 if TYPE_CHECKING:
@@ -158,7 +160,7 @@ def pull_all(settings: Settings, plan: Plan, folder: Path) -> PullStats:
     tally = PullStats()
     with EngagementClient(settings, rate_state_directory=folder) as client:
         period = plan.window
-        pull(client, plan, RowsSink(), moment=ReportingPeriod(NOW, period), tally=tally)
+        pull(client, plan, MemorySink(), moment=ReportingPeriod(NOW, period), tally=tally)
     return tally
 
 
@@ -289,7 +291,7 @@ def _peak(settings: Settings, ids: list[str], requests: int, results: Any) -> No
     plan = make_plan(query, ids, now=NOW, window=window)
     plan = replace(plan, requests=plan.requests * requests)
     with tempfile.TemporaryDirectory() as name:
-        sink = FileSink(f"file://{name}/rows.parquet")
+        sink = FileSink(f"file://{name}/rows.parquet", put_file)
         with EngagementClient(settings, rate_state_directory=Path(name)) as client:
             pull(client, plan, sink, moment=ReportingPeriod(NOW, window))
     results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

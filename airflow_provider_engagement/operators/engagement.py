@@ -40,10 +40,12 @@ class _ToFileOrRows(EngagementPullOperator):
 
     def make_sink(self, job: TaskRun) -> Sink:
         """Give the file's sink, or one that keeps the rows."""
-        from airflow_provider_engagement.sinks.files import FileSink, RowsSink
+        from airflow_provider_engagement.hooks.storage import put_file
+        from airflow_provider_engagement.sinks.files import FileSink
+        from airflow_provider_engagement.sinks.memory import MemorySink
 
         if self.output_path:
-            return FileSink(self.output_path)
+            return FileSink(self.output_path, put_file)
         if job.plan.max_rows > _MAX_RETURNED_ROWS:
             raise InvalidArgumentError(
                 f"The plan gives up to {job.plan.max_rows} rows, and at most {_MAX_RETURNED_ROWS} "
@@ -51,7 +53,7 @@ class _ToFileOrRows(EngagementPullOperator):
                 advice="Set output_path, or use EngagementToBigQueryOperator "
                 "or EngagementToGCSOperator.",
             )
-        return RowsSink()
+        return MemorySink()
 
     def result(self, job: TaskRun, landed: WriteResult, sink: Sink) -> Any:
         """Give the file's URI, or the rows themselves."""

@@ -1,69 +1,38 @@
-"""Where the plain operators put their rows: the task's return value, or one file."""
+"""Rows in one file, and their coverage in another beside it."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.hooks.storage import put_file
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema
 from airflow_provider_engagement.sinks.base import WriteResult
 from airflow_provider_engagement.sinks.writers import ENDINGS, format_of, open_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pyarrow as pa
 
-__all__ = ["FileSink", "RowsSink"]
-
-
-class RowsSink:
-    """Keeps rows in memory, for a result small enough to be returned."""
-
-    def __init__(self) -> None:
-        self._tables: list[pa.Table] = []
-
-    def prepare(self) -> None:
-        """There is nothing to check."""
-
-    def write(self, table: pa.Table) -> None:
-        """Keep some rows."""
-        self._tables.append(table)
-
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - the summary tells both
-        """Count the rows."""
-        rows = sum(table.num_rows for table in self._tables)
-        return WriteResult(rows=rows, table=None, uris=(), coverage="")
-
-    def discard(self) -> None:
-        """Forget the rows."""
-        self._tables.clear()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Give the rows as objects that turn into JSON."""
-        return [
-            {name: _plain(value) for name, value in row.items()}
-            for table in self._tables
-            for row in table.to_pylist()
-        ]
+__all__ = ["FileSink"]
 
 
 class FileSink:
-    """Writes one file, and beside it one that tells what became of every id.
+    """Writes one file of rows, and ``<name>.coverage.<ending>`` with the status of every id.
 
-    Both are written on this machine first, so that nothing half-written is ever seen.
+    Both are written to a temporary folder first, so that no reader sees a partial file.
 
-    :param uri: where to; its ending says in which format.
+    :param uri: the file's URI; its ending (``.parquet``, ``.jsonl``, ``.jsonl.gz``) is its format.
+    :param put_file: copies a local file to a URI, whole or not at all.
     :raises InvalidArgumentError: if no format has that ending.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, put_file: Callable[[Path, str], None]) -> None:
         self._uri = uri
+        self._put_file = put_file
         try:
             self._format = format_of(uri)
         except InvalidArgumentError as error:
@@ -74,7 +43,7 @@ class FileSink:
         self._rows = 0
 
     def prepare(self) -> None:
-        """Open the file on this machine."""
+        """Open a temporary file."""
         self._folder = Path(tempfile.mkdtemp(prefix="engagement-"))
         self._stream = (self._folder / "rows").open("wb")
         self._writer = open_writer(self._stream, arrow_schema(LONG), self._format)
@@ -84,34 +53,31 @@ class FileSink:
         self._writer.write(table)
         self._rows += table.num_rows
 
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - the summary tells it
-        """Put the coverage in place, then the rows."""
+    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's signature
+        """Copy the coverage to its place, then the rows."""
         if self._folder is None:
-            msg = "A sink is prepared before it is committed."
+            msg = "Call prepare() before commit()."
             raise RuntimeError(msg)
         self._writer.close()
         self._stream.close()
-        beside = self._folder / "coverage"
-        with beside.open("wb") as stream:
-            writer = open_writer(stream, arrow_schema(COVERAGE), self._format)
-            writer.write(coverage)
-            writer.close()
         ending = ENDINGS[self._format]
         coverage_uri = f"{self._uri.removesuffix(ending)}.coverage{ending}"
-        put_file(beside, coverage_uri)
-        put_file(self._folder / "rows", self._uri)
+        self._put_file(self._write_coverage(self._folder, coverage), coverage_uri)
+        self._put_file(self._folder / "rows", self._uri)
         self.discard()
         return WriteResult(rows=self._rows, table=None, uris=(self._uri,), coverage=coverage_uri)
 
     def discard(self) -> None:
-        """Delete what lies on this machine."""
+        """Delete the temporary files."""
         if self._folder is not None:
             self._stream.close()
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return value.isoformat() if isinstance(value, date) else value
+    def _write_coverage(self, folder: Path, coverage: pa.Table) -> Path:
+        path = folder / "coverage"
+        with path.open("wb") as stream:
+            writer = open_writer(stream, arrow_schema(COVERAGE), self._format)
+            writer.write(coverage)
+            writer.close()
+        return path

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.pull.pull import ReportingPeriod, survey
 from airflow_provider_engagement.rows.coverage import Status
-from airflow_provider_engagement.sinks.base import WriteResult
+from airflow_provider_engagement.sinks.memory import MemorySink
 from airflow_provider_engagement.thresholds.evaluation import Observation, UnavailableCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pyarrow as pa
 
@@ -35,10 +35,10 @@ def observe(client: EngagementClient, query: Query, tweet_ids: Sequence[str]) ->
     :raises EngagementError: if a request stays unanswered.
     """
     now = datetime.now(UTC)
-    counts = _InMemory()
+    counts = MemorySink()
     plan = make_plan(query, tweet_ids, now=now)
     coverage = survey(client, plan, counts, moment=ReportingPeriod(now))
-    return Observation(now, counts.by_tweet, _closed(coverage))
+    return Observation(now, _by_tweet(counts.table), _closed(coverage))
 
 
 def _closed(coverage: Coverage) -> dict[str, UnavailableCounts]:
@@ -50,25 +50,9 @@ def _closed(coverage: Coverage) -> dict[str, UnavailableCounts]:
     return closed
 
 
-class _InMemory:
-    """A sink that keeps the counts, and lands nothing."""
-
-    def __init__(self) -> None:
-        self.by_tweet: dict[str, dict[str, int]] = {}
-
-    def prepare(self) -> None:
-        """Need nothing."""
-
-    def write(self, table: pa.Table) -> None:
-        """Keep counts."""
-        columns = ("tweet_id", "engagement_type", "value")
-        rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
-        for tweet_id, engagement_type, value in rows:
-            self.by_tweet.setdefault(tweet_id, {})[engagement_type] = value
-
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's
-        """Land nothing."""
-        return WriteResult(rows=0, table=None, uris=(), coverage="")
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
+def _by_tweet(rows: pa.Table) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    columns = (rows[name].to_pylist() for name in ("tweet_id", "engagement_type", "value"))
+    for tweet_id, engagement_type, value in zip(*columns, strict=True):
+        counts.setdefault(tweet_id, {})[engagement_type] = value
+    return counts

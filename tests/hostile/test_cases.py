@@ -19,7 +19,7 @@ from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.window import DAY, Window
 from airflow_provider_engagement.pull import PullResult, ReportingPeriod, pull
 from airflow_provider_engagement.simulator import Simulator, World
-from airflow_provider_engagement.sinks.files import RowsSink
+from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import Case, Gives
 
@@ -43,7 +43,7 @@ QUICK = Retry(attempts=3, first_wait=0.001, longest_wait=0.001)
 Cells = dict[tuple[str, str, str | None], int]
 
 
-class Landing(RowsSink):
+class Landing(MemorySink):
     """Keeps rows and coverage in memory."""
 
     def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:

@@ -29,7 +29,7 @@ from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.window import DAY, Window
 from airflow_provider_engagement.pull import ReportingPeriod, pull
 from airflow_provider_engagement.simulator import World
-from airflow_provider_engagement.sinks.files import RowsSink
+from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.hostile.made import http
 
 if TYPE_CHECKING:
@@ -158,11 +158,11 @@ class Stage:
         self.pull()
         (self.document,) = documents
 
-    def pull(self) -> tuple[RowsSink, dict[str, Any]]:
+    def pull(self) -> tuple[MemorySink, dict[str, Any]]:
         keys = {name: Secret(text) for name, text in KEYS.items()}
         url = self.wire.url
         settings = Settings(Credentials(**keys), "acme", host=url, oauth2_endpoint=url, timeout=20)
-        sink = RowsSink()
+        sink = MemorySink()
         folder = self.folder / str(next(self.numbers))
         with EngagementClient(settings, retry=ONCE, rate_state_directory=folder) as client:
             plan = make_plan(self.query, IDS, now=NOW, window=self.period)

@@ -25,8 +25,8 @@ from airflow_provider_engagement.pull import PullResult, ReportingPeriod, pull
 from airflow_provider_engagement.pull.checkpoint import CheckpointStore
 from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 from airflow_provider_engagement.simulator import World
-from airflow_provider_engagement.sinks.files import RowsSink
 from airflow_provider_engagement.sinks.gcs import GcsStore
+from airflow_provider_engagement.sinks.memory import MemorySink
 from airflow_provider_engagement.thresholds.observation import observe
 from tools.hostile import made
 from tools.hostile.made import grouping, http
@@ -48,7 +48,7 @@ TYPES = ["impressions", "favorites"]
 ONCE = Retry(attempts=1)
 
 
-class Landing(RowsSink):
+class Landing(MemorySink):
     """Keeps rows, and what the coverage says to be missing."""
 
     def commit(self, coverage: pa.Table, manifest: dict[str, object]) -> WriteResult:  # type: ignore[override]  # narrower
@@ -101,7 +101,7 @@ def some(count: int, days: int = 20) -> list[str]:
     return WORLD.tweets("acme", count, since=TODAY - days * DAY, until=TODAY - 3 * DAY)
 
 
-def values(sink: RowsSink) -> dict[tuple[str | None, str], int]:
+def values(sink: MemorySink) -> dict[tuple[str | None, str], int]:
     rows = sink.rows()
     found = {(row["tweet_id"], row["engagement_type"]): row["value"] for row in rows}
     assert len(found) == len(rows), "a count is there twice"

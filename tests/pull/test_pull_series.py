@@ -18,7 +18,7 @@ from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, 
 from airflow_provider_engagement.pull import PullResult, ReportingPeriod, pull
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 from airflow_provider_engagement.simulator.world import milliseconds
-from airflow_provider_engagement.sinks.files import RowsSink
+from airflow_provider_engagement.sinks.memory import MemorySink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def pull_series(
     query = build_query(endpoint, has_owner=True, **{"engagement_types": TYPES, **asked})
     period = align_to(range_, bucket_size(query)) if range_ else None
     window = clip_to_available(period, now=NOW, strict=False)[0] if period else None
-    sink = RowsSink()
+    sink = MemorySink()
     with EngagementClient(
         settings_for(simulator), retry=QUICK, rate_state_directory=folder
     ) as client:
