@@ -78,6 +78,8 @@ class Parts:
 def main() -> int:
     """Run the demo, and show what came of it; 1 if it failed, 130 if it was interrupted."""
     signal.signal(signal.SIGTERM, _end)
+    # A background job of a script starts with SIGINT ignored, and could not be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     try:
         with ExitStack() as stack:

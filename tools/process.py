@@ -1,4 +1,4 @@
-"""Runs a command beside this one, so that nothing of it is left behind."""
+"""Runs a command as a child process, and ends it and all its children."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Process", "ProcessFailure", "clean_environment"]
+__all__ = ["Process", "ProcessFailure", "clean_environment", "launch_command"]
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _LAUNCH: Final = Path(__file__).with_name("launch.py")
 # The last line of a traceback. Much may be logged after it.
 _RAISED: Final = re.compile(r"^[\w.]*(?:Error|Exception|Failure)\b.*", re.MULTILINE)
 
-# What a user has set for other ends, and what would send loopback requests to a proxy.
+# Prefixes of the user's own settings, which must not change what is run here.
 _FOREIGN: Final = (
     "AIRFLOW",
     "BIGQUERY_",
@@ -54,15 +54,26 @@ def clean_environment() -> dict[str, str]:
     return {**kept, "NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1"}
 
 
+def launch_command(*command: str | Path) -> list[str | Path]:
+    """Return the command with a prefix that ties it to this process.
+
+    The kernel kills it when this process ends (on Linux). It starts with the default SIGINT, also
+    where this process ignores that signal.
+
+    :param command: the program and its arguments.
+    """
+    return [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), *command]
+
+
 class Process:
-    """A command in a process group of its own, from entering to leaving.
+    """A context manager that runs a command in a process group of its own.
 
-    It goes down hard when it is left: nothing that is run here holds anything worth a goodbye.
-    If this process is killed before it can leave, the kernel ends the command (on Linux).
+    Leaving the context kills the whole group with SIGKILL, because nothing that runs here has data
+    to save. If this process is killed first, the kernel ends the command (on Linux).
 
-    :param command: what to run.
-    :param log: the file for all that it says.
-    :param environment: set for it, beside what is left of ours.
+    :param command: the program and its arguments.
+    :param log: the file that receives the command's output and errors.
+    :param environment: variables that are set on top of ``clean_environment()``.
     """
 
     def __init__(
@@ -74,10 +85,9 @@ class Process:
         self._running: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        launched = [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), *self.command]
         with self.log.open("wb") as log:
             self._running = subprocess.Popen(  # noqa: S603 - our own commands
-                launched,
+                launch_command(*self.command),
                 env={**clean_environment(), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -88,60 +98,63 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         if self._running:
-            # The group, even where its leader has ended: it may have started others.
+            # Kill the group even if its leader has ended: its children may still run.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._running.pid, signal.SIGKILL)
             self._running.wait()
 
     @property
     def pid(self) -> int:
-        """The process's id."""
-        assert self._running  # noqa: S101 - for the type checker: it has been entered
+        """The id of the process and of its group."""
+        assert self._running  # noqa: S101 - for the type checker: the context was entered
         return self._running.pid
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it runs."""
+        """The exit code; None while the command runs."""
         return self._running.poll() if self._running else None
 
-    def wait_for(self, seen: Callable[[], T | None], timeout: float = 120) -> T:
-        """Return what ``seen`` returns, once that is something.
+    def wait_for(self, poll: Callable[[], T | None], timeout: float = 120) -> T:
+        """Call a function until it returns something other than None, and return that.
 
-        :raises ProcessFailure: if the process ends first, or takes longer.
+        :param poll: called every 50 ms.
+        :param timeout: the seconds to wait at most.
+        :raises ProcessFailure: if the process ends first, or the time is up.
         """
         deadline = time.monotonic() + timeout
-        while (found := seen()) is None:
+        while (found := poll()) is None:
             if self.exit_code is not None:
-                raise ProcessFailure(self._told(f"ended with {self.exit_code}"))
+                raise ProcessFailure(self._describe_failure(f"ended with {self.exit_code}"))
             if time.monotonic() > deadline:
-                raise ProcessFailure(self._told(f"was not ready after {timeout:.0f} s"))
+                raise ProcessFailure(self._describe_failure(f"was not ready after {timeout:.0f} s"))
             time.sleep(0.05)
         return found
 
-    def finish(self, timeout: float, unreachable_reason: str = "") -> None:
-        """Wait until it has ended well.
+    def finish(self, timeout: float, failure_text: str = "") -> None:
+        """Wait until the command has ended with exit code 0.
 
-        :param timeout: how many seconds it may take.
-        :param hopeless: what in its log tells that it will not end well.
-        :raises ProcessFailure: if it ends otherwise, takes longer, or is hopeless.
+        :param timeout: the seconds to wait at most.
+        :param failure_text: stop waiting as soon as the log contains this text.
+        :raises ProcessFailure: if it ends with another code, the time is up, or its log contains
+            ``failure_text``.
         """
         deadline = time.monotonic() + timeout
         while self.exit_code is None:
-            if unreachable_reason and unreachable_reason in self.log.read_text(errors="replace"):
-                raise ProcessFailure(self._told("failed"))
+            if failure_text and failure_text in self.log.read_text(errors="replace"):
+                raise ProcessFailure(self._describe_failure("failed"))
             if time.monotonic() > deadline:
-                raise ProcessFailure(self._told(f"was not done after {timeout:.0f} s"))
+                raise ProcessFailure(self._describe_failure(f"was not done after {timeout:.0f} s"))
             time.sleep(0.1)
         if self.exit_code:
-            raise ProcessFailure(self._told(f"ended with {self.exit_code}"))
+            raise ProcessFailure(self._describe_failure(f"ended with {self.exit_code}"))
 
     def tail(self, lines: int = 20) -> str:
-        """Return the end of what it said."""
-        said = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(said[-lines:])
+        """Return the last lines of the log."""
+        output = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(output[-lines:])
 
-    def _told(self, what: str) -> str:
-        """Say what became of it, and all that may tell why."""
+    def _describe_failure(self, what: str) -> str:
+        """Describe what happened, with the errors and the last lines of the log."""
         raised = dict.fromkeys(_RAISED.findall(self.log.read_text(errors="replace")))
         causes = "".join(f"  {error}\n" for error in raised)
         raises = f"\n\nIt raised:\n{causes}" if causes else ""

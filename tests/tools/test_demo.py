@@ -1,4 +1,4 @@
-"""``make demo`` shows the table, and leaves nothing."""
+"""``make demo`` fills a table and shows it, and removes all that it made."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the demo, with its temporary files in the test's folder."""
+    """Start the demo as a background job of a script would: SIGINT is ignored."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tools.demo"],
+        ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-m", "tools.demo"],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
@@ -36,7 +36,7 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def running_in(folder: Path) -> list[str]:
-    """Return the ids of the processes that have the folder in their environment."""
+    """Return the ids of the processes whose environment names the folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -46,39 +46,41 @@ def running_in(folder: Path) -> list[str]:
 
 
 def left_running_in(folder: Path) -> list[str]:
-    """Return those that are not gone in seconds: what is killed needs a moment to end."""
+    """Return the ids of those that still run after 10 seconds: a killed process ends late."""
     deadline = time.monotonic() + 10
     while (left := running_in(folder)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left
 
 
-def test_the_demo_goes_from_the_api_to_a_table(demo: subprocess.Popen[str], tmp_path: Path) -> None:
-    shown, _ = demo.communicate(timeout=300)
+def test_demo_pulls_from_the_api_into_a_table(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+    output, _ = demo.communicate(timeout=300)
 
-    assert demo.returncode == 0, shown
-    counts = re.search(r"reporting\.engagement: ([\d,]+) counts of (\d+) Tweets", shown)
-    assert counts, shown
+    assert demo.returncode == 0, output
+    counts = re.search(r"reporting\.engagement: ([\d,]+) counts of (\d+) Tweets", output)
+    assert counts, output
     assert int(counts[1].replace(",", "")) > 1000
     assert 200 < int(counts[2]) < 300
-    assert "deleted, protected or suspended" in shown
-    assert "part-00000.parquet" in shown
-    assert [line for line in shown.splitlines() if len(line) > 100 and "/" not in line] == []
-    assert "\033" not in shown
+    assert "deleted, protected or suspended" in output
+    assert "part-00000.parquet" in output
+    assert [line for line in output.splitlines() if len(line) > 100 and "/" not in line] == []
+    assert "\033" not in output
     assert list(tmp_path.iterdir()) == []
     assert left_running_in(tmp_path) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_interrupted_demo_leaves_nothing(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_interrupted_demo_leaves_no_process_and_no_file(
+    demo: subprocess.Popen[str], tmp_path: Path
+) -> None:
     deadline = time.monotonic() + 60
-    while len(running_in(tmp_path)) < 5:  # the demo, its three stand-ins, and Airflow
+    while len(running_in(tmp_path)) < 5:  # the demo, its three services, and Airflow
         assert time.monotonic() < deadline
         time.sleep(0.1)
     demo.send_signal(signal.SIGINT)
-    shown, _ = demo.communicate(timeout=60)
+    output, _ = demo.communicate(timeout=60)
 
-    assert demo.returncode == 130, shown
-    assert "Nothing is left running" in shown
+    assert demo.returncode == 130, output
+    assert "Nothing is left running" in output
     assert list(tmp_path.iterdir()) == []
     assert left_running_in(tmp_path) == []
