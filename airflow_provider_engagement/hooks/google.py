@@ -1,8 +1,8 @@
-"""The one seam to Google: an Airflow connection in, a Google client out.
+"""Google clients from Airflow connections.
 
-Where the Google provider is installed, its hooks resolve the connection, as users expect. Where it
-is not, the plain clients do, on what google-auth alone can honour. What it cannot is refused by
-name, never ignored: a key that is passed over would mean writing as someone else.
+Where the Google provider is installed, its hooks read the connection. Where it is not, this module
+reads it and uses google-auth. A field that google-auth cannot honour is refused by name, because
+ignoring a key would mean writing as another account.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _PLATFORM_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _PROVIDER: Final = "airflow.providers.google"
 _OLD_PREFIX: Final = "extra__google_cloud_platform__"
 
-# Extras of a Google connection that change whom we act as, and that need code which the Google
-# provider has. The tests compare these and the ones that are honoured with the provider's own.
-_NOT_OURS: Final = (
+# Extras of a Google connection that select the identity and need code of the Google provider. A
+# test compares these, and the extras that are honoured, with the provider's own list.
+_NEEDS_PROVIDER: Final = (
     "key_secret_name",
     "key_secret_project_id",
     "credential_config_file",
@@ -44,8 +44,8 @@ _NOT_OURS: Final = (
     "idp_extra_params",
 )
 
-# The service account's project, as its address has it.
-_HOME: Final = re.compile(r"[^@]+@([a-z0-9-]+)\.iam\.gserviceaccount\.com")
+# A service account's address names its project.
+_ACCOUNT_PROJECT: Final = re.compile(r"[^@]+@([a-z0-9-]+)\.iam\.gserviceaccount\.com")
 
 
 def bigquery_client(
@@ -53,51 +53,54 @@ def bigquery_client(
     impersonation_chain: str | Sequence[str] | None = None,
     location: str | None = None,
 ) -> BigQueryClient:
-    """Make a BigQuery client. ``BIGQUERY_EMULATOR_HOST`` is read by Google's own code.
+    """Return a BigQuery client. Google's code reads ``BIGQUERY_EMULATOR_HOST``.
 
-    :param gcp_conn_id: the connection. Without the Google provider the default one need not
-        exist: application default credentials then serve.
-    :param impersonation_chain: the service account to act as, or a chain that ends in it: a list,
-        or what a template makes of one.
-    :param location: where jobs run unless they say otherwise.
-    :raises InvalidArgumentError: if a package is missing, or the connection holds what we cannot
-        honour.
+    :param gcp_conn_id: the connection. Without the Google provider the default connection need not
+        exist; application default credentials are used then.
+    :param impersonation_chain: the service account to act as, or a chain of accounts that ends in
+        it: a list, or the text that a template renders a list to.
+    :param location: where jobs run unless they name a location.
+    :raises InvalidArgumentError: if a package is missing, or the connection has a field that only
+        the Google provider can honour.
     :raises AuthenticationError: if there are no credentials, or they cannot be read.
     """
     if _has_provider():
-        hook = _load(f"{_PROVIDER}.cloud.hooks.bigquery").BigQueryHook(
-            gcp_conn_id=gcp_conn_id,
-            impersonation_chain=_chain(impersonation_chain) or None,
-            location=location,
-            use_legacy_sql=False,
-        )
-        project = _needed(hook.project_id, gcp_conn_id)
-        client = hook.get_client(project_id=project, location=location)
-        return cast("BigQueryClient", client)
+        return _provider_bigquery_client(gcp_conn_id, _chain(impersonation_chain), location)
     try:
         from google.cloud.bigquery import Client
     except ImportError as error:
         raise _missing("google-cloud-bigquery") from error
     access = _access(gcp_conn_id, impersonation_chain)
     return Client(
-        project=_needed(access.project, gcp_conn_id),
+        project=_required_project(access.project, gcp_conn_id),
         credentials=access.credentials,
         location=location,
     )
+
+
+def _provider_bigquery_client(
+    gcp_conn_id: str, chain: list[str], location: str | None
+) -> BigQueryClient:
+    hook = _load(f"{_PROVIDER}.cloud.hooks.bigquery").BigQueryHook(
+        gcp_conn_id=gcp_conn_id,
+        impersonation_chain=chain or None,
+        location=location,
+        use_legacy_sql=False,
+    )
+    project = _required_project(hook.project_id, gcp_conn_id)
+    return cast("BigQueryClient", hook.get_client(project_id=project, location=location))
 
 
 def storage_client(
     gcp_conn_id: str = DEFAULT_CONN_ID,
     impersonation_chain: str | Sequence[str] | None = None,
 ) -> StorageClient:
-    """Make a storage client. ``STORAGE_EMULATOR_HOST`` is read by Google's own code.
+    """Return a storage client. Google's code reads ``STORAGE_EMULATOR_HOST``.
 
-    :param gcp_conn_id: the connection. Without the Google provider the default one need not
-        exist: application default credentials then serve.
-    :param impersonation_chain: the service account to act as, or a chain that ends in it: a list,
-        or what a template makes of one.
-    :raises InvalidArgumentError: if a package is missing, or the connection holds what we cannot
-        honour.
+    :param gcp_conn_id: as for :func:`bigquery_client`.
+    :param impersonation_chain: as for :func:`bigquery_client`.
+    :raises InvalidArgumentError: if a package is missing, or the connection has a field that only
+        the Google provider can honour.
     :raises AuthenticationError: if there are no credentials, or they cannot be read.
     """
     if _has_provider():
@@ -110,7 +113,7 @@ def storage_client(
     except ImportError as error:
         raise _missing("google-cloud-storage") from error
     access = _access(gcp_conn_id, impersonation_chain)
-    # Buckets have names of their own: only making one would need a project.
+    # Bucket names are global: only creating a bucket needs a project.
     return Client(project=access.project or "none", credentials=access.credentials)
 
 
@@ -127,36 +130,36 @@ def _has_provider() -> bool:
         return False
 
 
-def _needed(project: str | None, conn_id: str) -> str:
+def _required_project(project: str | None, conn_id: str) -> str:
     if project:
         return project
-    message = f"Nothing says which project BigQuery jobs are to run in: connection {conn_id!r}"
-    raise InvalidArgumentError(f"{message} has none.", advice="Set its extra 'project'.")
+    message = f"Connection {conn_id!r} has no project, so BigQuery jobs have no project to run in."
+    raise InvalidArgumentError(message, advice="Set its extra 'project'.")
 
 
 def _access(conn_id: str, impersonation_chain: str | Sequence[str] | None) -> _Access:
     extra = _extra(conn_id)
-    refused = [name for name in _NOT_OURS if _field(extra, name)]
+    _refuse_provider_fields(conn_id, extra)
+    chain = _chain(impersonation_chain) or _chain(_field(extra, "impersonation_chain"))
+    if str(_field(extra, "is_anonymous")).lower() == "true":
+        return _anonymous(conn_id, extra, chain)
+    scopes = _texts(_field(extra, "scope"), name="scope") or [_PLATFORM_SCOPE]
+    access = _from_key(conn_id, extra, scopes) or _by_default(conn_id, scopes)
+    if chain:
+        access = _impersonated(access, chain, scopes)
+    credentials = _with_quota_project(conn_id, extra, access.credentials)
+    return _Access(credentials, _field(extra, "project") or access.project)
+
+
+def _refuse_provider_fields(conn_id: str, extra: Mapping[str, Any]) -> None:
+    refused = [name for name in _NEEDS_PROVIDER if _field(extra, name)]
     if refused:
-        message = f"Connection {conn_id!r} holds {', '.join(refused)}, which needs more than"
+        message = f"Connection {conn_id!r} has {', '.join(refused)}, which needs more than"
         raise InvalidArgumentError(
             f"{message} google-auth.",
             advice="Install the Google provider: "
             "pip install 'airflow-provider-engagement[google]'.",
         )
-    chain = _chain(impersonation_chain) or _chain(_field(extra, "impersonation_chain"))
-    if str(_field(extra, "is_anonymous")).lower() == "true":
-        return _anonymous(conn_id, extra, chain)
-    scopes = _texts(_field(extra, "scope"), where="scope") or [_PLATFORM_SCOPE]
-    access = _from_key(conn_id, extra, scopes) or _by_default(conn_id, scopes)
-    credentials, project = access.credentials, access.project
-    if chain:
-        credentials = _impersonated(credentials, chain, scopes)
-        # As the provider has it: who acts as another works, and pays, in the other's project.
-        home = _HOME.fullmatch(chain[-1])
-        project = home[1] if home else project
-    credentials = _billed(conn_id, extra, credentials)
-    return _Access(credentials, _field(extra, "project") or project)
 
 
 def _anonymous(conn_id: str, extra: Mapping[str, Any], chain: list[str]) -> _Access:
@@ -167,7 +170,8 @@ def _anonymous(conn_id: str, extra: Mapping[str, Any], chain: list[str]) -> _Acc
     if chain:
         message = f"Connection {conn_id!r} is anonymous, and {chain[-1]} is to be impersonated."
         raise InvalidArgumentError(
-            message, advice="Nobody can act as another: leave one of the two out."
+            message,
+            advice="Anonymous credentials cannot impersonate: leave one of the two out.",
         )
     return _Access(
         _load("google.auth.credentials").AnonymousCredentials(), _field(extra, "project")
@@ -175,9 +179,9 @@ def _anonymous(conn_id: str, extra: Mapping[str, Any], chain: list[str]) -> _Acc
 
 
 def _extra(conn_id: str) -> Mapping[str, Any]:
-    """Read a connection's extra, where there is one.
+    """Return a connection's extra; empty where the default connection does not exist.
 
-    Not by ``extra_dejson``: it takes text that is not JSON for an empty extra.
+    ``extra_dejson`` is not used, because it reads text that is not JSON as an empty extra.
     """
     from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
@@ -192,55 +196,61 @@ def _extra(conn_id: str) -> Mapping[str, Any]:
     except ValueError:
         extra = None
     if not isinstance(extra, dict):
-        message = f"Connection {conn_id!r}: its extra is no JSON object."
-        raise InvalidArgumentError(message)
+        message = f"Connection {conn_id!r}: its extra is not a JSON object."
+        raise InvalidArgumentError(message, advice="Write it as a JSON object.")
     return extra
 
 
 def _field(extra: Mapping[str, Any], name: str) -> Any:
-    """Read one field by its name, or by the name that Airflow's form once gave it."""
+    """Return a field by its name, or by the prefixed name that older Airflow forms stored."""
     value = extra.get(name)
     return extra.get(_OLD_PREFIX + name) if value in (None, "") else value
 
 
 def _chain(given: object) -> list[str]:
-    return _texts(given, where="impersonation_chain")
+    return _texts(given, name="impersonation_chain")
 
 
-def _texts(given: object, *, where: str) -> list[str]:
+def _texts(given: object, *, name: str) -> list[str]:
     return [str(each) for each in parse_list(given, name=where)] if given else []
 
 
 def _from_key(conn_id: str, extra: Mapping[str, Any], scopes: list[str]) -> _Access | None:
-    """Read the key that the connection holds or points to, if it does."""
-    from airflow.providers.common.compat.sdk import mask_secret
+    """Return the access of the connection's service account key; None without a key."""
     from google.auth.exceptions import GoogleAuthError
 
-    held, path = _field(extra, "keyfile_dict"), _field(extra, "key_path")
-    if not held and not path:
+    key, path = _field(extra, "keyfile_dict"), _field(extra, "key_path")
+    if not key and not path:
         return None
-    if held and path:
+    if key and path:
         message = f"Connection {conn_id!r} has both keyfile_dict and key_path."
         raise InvalidArgumentError(message, advice="Leave one of them out.")
-    name = "keyfile_dict" if held else "key_path"
+    name = "keyfile_dict" if key else "key_path"
     account = _load("google.oauth2.service_account").Credentials
     try:
-        if held:
-            # Keys pasted into old forms carry the two letters \n for every line's end.
-            info = dict(json.loads(held) if isinstance(held, str) else held)
-            info["private_key"] = str(info["private_key"]).replace("\\n", "\n")
-            mask_secret(info["private_key"])
-            credentials = account.from_service_account_info(info, scopes=scopes)
+        if key:
+            credentials = account.from_service_account_info(_key_info(key), scopes=scopes)
         else:
             credentials = account.from_service_account_file(path, scopes=scopes)
     except (OSError, ValueError, KeyError, TypeError, GoogleAuthError) as error:
-        # The parser's own words, and so the chain of causes, may quote the key.
+        # The parser's message, and the chain of causes, may quote the key.
         message = f"The service account key in {name} of connection {conn_id!r} cannot be read"
         raise AuthenticationError(
             f"{message} ({type(error).__name__}).",
-            advice="It has to be the JSON key that Google Cloud gave out, whole.",
+            advice="Use the whole JSON key, as Google Cloud created it.",
         ) from None
     return _Access(credentials, credentials.project_id)
+
+
+def _key_info(key: Any) -> dict[str, Any]:
+    """Return a key as google-auth reads it, and have Airflow mask it."""
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    info = dict(json.loads(key) if isinstance(key, str) else key)
+    # Keys that were pasted into older forms have the two characters \n for each line break.
+    info["private_key"] = str(info["private_key"]).replace("\\n", "\n")
+    mask_secret(info["private_key"])
+    return info
 
 
 def _by_default(conn_id: str, scopes: list[str]) -> _Access:
@@ -249,26 +259,31 @@ def _by_default(conn_id: str, scopes: list[str]) -> _Access:
     try:
         credentials, project = _load("google.auth").default(scopes=scopes)
     except DefaultCredentialsError as error:
-        message = f"Connection {conn_id!r} holds no key, and this machine's default ones cannot be"
+        message = (
+            f"Connection {conn_id!r} has no key, and application default credentials cannot be"
+        )
         advice = (
-            "Give the connection keyfile_dict or key_path, or run where application default "
-            "credentials are; against an emulator, set its extra is_anonymous."
+            "Set keyfile_dict or key_path in the connection, or run where application default "
+            "credentials exist. Against an emulator, set the extra is_anonymous."
         )
         raise AuthenticationError(f"{message} used: {error}", advice=advice) from error
     return _Access(credentials, project)
 
 
-def _impersonated(source: Any, chain: list[str], scopes: list[str]) -> Any:
-    return _load("google.auth.impersonated_credentials").Credentials(
-        source_credentials=source,
+def _impersonated(source: _Access, chain: list[str], scopes: list[str]) -> _Access:
+    credentials = _load("google.auth.impersonated_credentials").Credentials(
+        source_credentials=source.credentials,
         target_principal=chain[-1],
         delegates=chain[:-1],
         target_scopes=scopes,
     )
+    # Use (and bill) the impersonated account's project, as the provider's hooks do.
+    account = _ACCOUNT_PROJECT.fullmatch(chain[-1])
+    return _Access(credentials, account[1] if account else source.project)
 
 
-def _billed(conn_id: str, extra: Mapping[str, Any], credentials: Any) -> Any:
-    """Let another project than their own pay for what the credentials ask, if one is named."""
+def _with_quota_project(conn_id: str, extra: Mapping[str, Any], credentials: Any) -> Any:
+    """Bill quota to the project that the connection names, if it names one."""
     quota_project = _field(extra, "quota_project_id")
     if not quota_project:
         return credentials
@@ -276,12 +291,12 @@ def _billed(conn_id: str, extra: Mapping[str, Any], credentials: Any) -> Any:
         return credentials.with_quota_project(quota_project)
     except AttributeError:
         kind = type(credentials).__name__
-        message = f"Connection {conn_id!r} holds quota_project_id, which {kind} do not know."
+        message = f"Connection {conn_id!r} has quota_project_id, which {kind} does not support."
         raise InvalidArgumentError(message, advice="Leave it out.") from None
 
 
 def _load(module: str) -> Any:
-    """Import what may be missing here, or says nothing of its types."""
+    """Import a module that is optional or has no types."""
     return importlib.import_module(module)
 
 

@@ -40,11 +40,11 @@ def key() -> dict[str, str]:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Give a function that makes a connection, and says its id."""
+    """Return a function that sets a connection and returns its id."""
 
     def make(conn_id: str = "google_cloud_default", **extra: Any) -> str:
-        held = {"conn_type": "google_cloud_platform", "extra": extra}
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(held))
+        connection = {"conn_type": "google_cloud_platform", "extra": extra}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
         return conn_id
 
     return make
@@ -91,7 +91,7 @@ def test_an_anonymous_connection_reaches_the_emulators(
 
 
 @pytest.mark.parametrize("anonymous", [True, "true", "True"])
-def test_fields_are_read_by_their_old_names_too(connect: Connect, anonymous: object) -> None:
+def test_fields_with_the_old_form_prefix_are_read(connect: Connect, anonymous: object) -> None:
     connect(
         extra__google_cloud_platform__is_anonymous=anonymous,
         extra__google_cloud_platform__project="old",
@@ -126,14 +126,14 @@ def test_a_key_in_a_file_is_used(connect: Connect, key: dict[str, str], tmp_path
     assert credentials_of(client).service_account_email == ROBOT
 
 
-def test_scopes_are_honoured(connect: Connect, key: dict[str, str]) -> None:
+def test_scopes_of_the_connection_are_used(connect: Connect, key: dict[str, str]) -> None:
     assert credentials_of(storage_client(connect(keyfile_dict=key))).scopes
     client = storage_client(connect(keyfile_dict=key, scope="https://a/x, https://a/y"))
     assert {"https://a/x", "https://a/y"} <= set(credentials_of(client).scopes)
 
 
 @pytest.mark.parametrize(
-    ("given", "held", "principal", "delegates"),
+    ("parameter", "extra", "principal", "delegates"),
     [
         ("boss@p", None, "boss@p", []),
         (["deputy@p", "boss@p"], None, "boss@p", ["deputy@p"]),
@@ -145,17 +145,17 @@ def test_scopes_are_honoured(connect: Connect, key: dict[str, str]) -> None:
     ],
 )
 @pytest.mark.parametrize("make", MAKERS)
-def test_impersonation_is_honoured(
+def test_impersonation_chain_is_used(
     connect: Connect,
     key: dict[str, str],
     make: Callable[..., Any],
     *,
-    given: Any,
-    held: str | None,
+    parameter: Any,
+    extra: str | None,
     principal: str,
     delegates: list[str],
 ) -> None:
-    client = make(connect(keyfile_dict=key, impersonation_chain=held), given)
+    client = make(connect(keyfile_dict=key, impersonation_chain=extra), parameter)
     credentials = credentials_of(client)
     assert credentials.service_account_email == principal
     assert credentials._delegates == delegates  # noqa: SLF001 - there is no public name for it
@@ -164,19 +164,19 @@ def test_impersonation_is_honoured(
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_who_acts_as_another_works_in_the_others_project(
+def test_impersonation_uses_the_project_of_the_impersonated_account(
     connect: Connect, key: dict[str, str], make: Callable[..., Any]
 ) -> None:
     assert make(connect(keyfile_dict=key), BOSS).project == "head-office"
     assert make(connect(keyfile_dict=key, project="mine"), BOSS).project == "mine"
-    # Such an address is of no project's own domain.
+    # The address of a default service account does not name its project.
     compute = "1234-compute@developer.gserviceaccount.com"
     assert make(connect(keyfile_dict=key), compute).project == "key-project"
 
 
 @pytest.mark.parametrize("chain", [None, BOSS])
 @pytest.mark.parametrize("make", MAKERS)
-def test_another_project_may_pay(
+def test_quota_project_is_used(
     connect: Connect, key: dict[str, str], make: Callable[..., Any], chain: str | None
 ) -> None:
     client = make(connect(keyfile_dict=key, quota_project_id="payer"), chain)
@@ -184,18 +184,18 @@ def test_another_project_may_pay(
     assert credentials_of(make(connect(keyfile_dict=key), chain)).quota_project_id is None
 
 
-def test_credentials_that_nobody_else_can_pay_for_are_told(
+def test_quota_project_is_refused_where_the_credentials_do_not_support_it(
     connect: Connect, default_credentials: Any
 ) -> None:
     assert not hasattr(default_credentials, "with_quota_project")
     with pytest.raises(
-        InvalidArgumentError, match="holds quota_project_id, which AnonymousCredentials"
+        InvalidArgumentError, match="has quota_project_id, which AnonymousCredentials"
     ):
         bigquery_client(connect(project="mine", quota_project_id="payer"))
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_the_machines_own_credentials_are_found(
+def test_application_default_credentials_are_found(
     connect: Connect,
     key: dict[str, str],
     make: Callable[..., Any],
@@ -213,7 +213,7 @@ def test_the_machines_own_credentials_are_found(
     assert credentials_of(make(connect(), BOSS)).service_account_email == BOSS
 
 
-def test_a_broken_key_of_the_machine_is_not_shown(
+def test_a_broken_default_key_is_not_shown(
     connect: Connect, key: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "key.json"
@@ -222,13 +222,15 @@ def test_a_broken_key_of_the_machine_is_not_shown(
     cut = key | {"private_key": key["private_key"][:-300]}
     for broken in (json.dumps(cut), json.dumps(key)[:-40] + secret, json.dumps({"a": secret})):
         path.write_text(broken)
-        with pytest.raises(AuthenticationError, match=r"default ones .*key\.json") as refused:
+        with pytest.raises(
+            AuthenticationError, match=r"default credentials .*key\.json"
+        ) as refused:
             bigquery_client(connect())
         assert secret not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_without_a_connection_the_default_credentials_serve(
+def test_default_credentials_are_used_without_a_connection(
     no_connection: None, default_credentials: Any, make: Callable[..., Any]
 ) -> None:
     del no_connection
@@ -237,7 +239,7 @@ def test_without_a_connection_the_default_credentials_serve(
     assert client.project == "home-project"
 
 
-def test_a_connection_without_a_key_names_the_project(
+def test_the_project_of_a_connection_without_a_key_is_used(
     connect: Connect, default_credentials: Any
 ) -> None:
     client = bigquery_client(connect(project="mine"))
@@ -246,7 +248,7 @@ def test_a_connection_without_a_key_names_the_project(
 
 
 @pytest.mark.usefixtures("no_connection")
-def test_a_connection_that_was_named_has_to_exist() -> None:
+def test_a_named_connection_must_exist() -> None:
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
     with pytest.raises(AirflowNotFoundException, match="mine"):
@@ -268,27 +270,27 @@ def test_a_connection_that_was_named_has_to_exist() -> None:
 )
 @pytest.mark.parametrize("prefix", ["", "extra__google_cloud_platform__"])
 @pytest.mark.parametrize("make", MAKERS)
-def test_what_cannot_be_honoured_is_refused_by_name(
+def test_a_field_that_needs_the_provider_is_refused_by_name(
     connect: Connect, make: Callable[..., Any], name: str, prefix: str
 ) -> None:
     conn_id = connect("mine", **{f"{prefix}{name}": "hush", "is_anonymous": True})
-    with pytest.raises(InvalidArgumentError, match=f"Connection 'mine' holds {name}") as refused:
+    with pytest.raises(InvalidArgumentError, match=f"Connection 'mine' has {name}") as refused:
         make(conn_id)
     assert "airflow-provider-engagement[google]" in str(refused.value)
     assert "hush" not in str(refused.value)
 
 
-def test_contradictions_are_refused(connect: Connect, key: dict[str, str]) -> None:
+def test_contradicting_fields_are_refused(connect: Connect, key: dict[str, str]) -> None:
     with pytest.raises(InvalidArgumentError, match="both keyfile_dict and key_path"):
         bigquery_client(connect(keyfile_dict=key, key_path="/key.json"))
-    for name, held in (("keyfile_dict", key), ("key_path", "/key.json")):
+    for name, value in (("keyfile_dict", key), ("key_path", "/key.json")):
         with pytest.raises(InvalidArgumentError, match=f"is anonymous, and has {name}"):
-            storage_client(connect(is_anonymous=True, **{name: held}))
+            storage_client(connect(is_anonymous=True, **{name: value}))
     with pytest.raises(
         InvalidArgumentError, match="is anonymous, and boss@p is to be impersonated"
     ):
         bigquery_client(connect(is_anonymous=True), "boss@p")
-    with pytest.raises(InvalidArgumentError, match="which project"):
+    with pytest.raises(InvalidArgumentError, match="has no project"):
         bigquery_client(connect(is_anonymous=True))
 
 
@@ -300,14 +302,14 @@ def test_a_broken_key_is_not_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     secret = key["private_key"].splitlines()[5]
-    held: Any = {
+    broken_key: Any = {
         "text": json.dumps(key)[:-40] + secret,
         "cut": key | {"private_key": key["private_key"][:-300]},
         "list": json.dumps([secret]),
         "nothing": {"client_email": ROBOT, "comment": secret},
     }[broken]
     with pytest.raises(AuthenticationError, match="keyfile_dict of connection 'mine'") as refused:
-        bigquery_client(connect("mine", keyfile_dict=held))
+        bigquery_client(connect("mine", keyfile_dict=broken_key))
     shown = "".join(traceback.format_exception(refused.value)) + caplog.text
     assert secret not in shown
     assert refused.value.__cause__ is None
@@ -319,30 +321,32 @@ def test_a_broken_key_file_is_not_shown(
 ) -> None:
     secret = key["private_key"].splitlines()[5]
     path = tmp_path / "key.json"
-    held = {
+    content = {
         "text": (json.dumps(key)[:-40] + secret).encode(),
         "cut": json.dumps(key | {"private_key": key["private_key"][:-300]}).encode(),
         "bytes": secret.encode() + bytes(range(128, 256)),
     }
-    path.write_bytes(held[broken])
+    path.write_bytes(content[broken])
     with pytest.raises(AuthenticationError, match="key_path of connection 'mine'") as refused:
         storage_client(connect("mine", key_path=str(path)))
     assert secret not in "".join(traceback.format_exception(refused.value))
 
 
-def test_a_missing_key_file_is_told(connect: Connect, tmp_path: Path) -> None:
+def test_a_missing_key_file_is_reported(connect: Connect, tmp_path: Path) -> None:
     with pytest.raises(AuthenticationError, match=r"key_path .* \(FileNotFoundError\)"):
         storage_client(connect(key_path=str(tmp_path / "none.json")))
 
 
-def test_no_credentials_at_all_is_told(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def default(scopes: list[str]) -> None:
         del scopes
         raise DefaultCredentialsError("There are none.")
 
     monkeypatch.setattr(google.auth, "default", default)
     with pytest.raises(
-        AuthenticationError, match=r"default ones .*: There are none\. Give the conn"
+        AuthenticationError, match=r"default credentials .*: There are none\. Set keyfile_dict"
     ):
         bigquery_client(connect())
 
@@ -365,13 +369,13 @@ def test_a_missing_package_is_named(
 
 @dataclass
 class FakeHook:
-    """A hook of the Google provider, as far as we use it."""
+    """The part of a Google provider hook that is used here."""
 
     options: dict[str, Any]
 
     @property
     def project_id(self) -> str | None:
-        return None if self.options["gcp_conn_id"] == "homeless" else "hooked"
+        return None if self.options["gcp_conn_id"] == "no_project" else "hooked"
 
     def get_client(self, **options: Any) -> Any:
         return "bigquery client", self.options, options
@@ -382,7 +386,7 @@ class FakeHook:
 
 @pytest.fixture
 def google_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for the Google provider; tests/with_google has the real one."""
+    """Replace the Google provider; tests/with_google uses the real one."""
     hooks = {"bigquery": "BigQueryHook", "gcs": "GCSHook"}
     names = ["", ".cloud", ".cloud.hooks", *(f".cloud.hooks.{name}" for name in hooks)]
     for name in names:
@@ -396,16 +400,16 @@ def google_provider(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("google_provider")
-def test_with_the_google_provider_its_hooks_resolve() -> None:
-    asked = {"gcp_conn_id": "mine", "impersonation_chain": ["boss@p"]}
+def test_hooks_of_the_google_provider_make_the_clients() -> None:
+    options = {"gcp_conn_id": "mine", "impersonation_chain": ["boss@p"]}
     made: Any = bigquery_client("mine", ["boss@p"], "EU")
     assert made == (
         "bigquery client",
-        {**asked, "location": "EU", "use_legacy_sql": False},
+        {**options, "location": "EU", "use_legacy_sql": False},
         {"project_id": "hooked", "location": "EU"},
     )
     made = storage_client("mine", ["boss@p"])
-    assert made == ("storage client", asked)
+    assert made == ("storage client", options)
     made = storage_client("mine", "deputy@p, boss@p")
     assert made[1]["impersonation_chain"] == ["deputy@p", "boss@p"]
     made = storage_client("mine", "")
@@ -413,16 +417,16 @@ def test_with_the_google_provider_its_hooks_resolve() -> None:
 
 
 @pytest.mark.usefixtures("google_provider")
-def test_with_the_google_provider_too_there_must_be_a_project() -> None:
-    with pytest.raises(InvalidArgumentError, match=r"which project .*'homeless' has none"):
-        bigquery_client("homeless")
-    assert storage_client("homeless")
+def test_hooks_of_the_google_provider_need_a_project() -> None:
+    with pytest.raises(InvalidArgumentError, match="'no_project' has no project"):
+        bigquery_client("no_project")
+    assert storage_client("no_project")
 
 
-def test_importing_the_seam_loads_nothing_of_google() -> None:
+def test_importing_the_module_loads_no_google_package() -> None:
     code = (
         "import sys, airflow_provider_engagement.hooks.google;"
         "print([name for name in sys.modules if name.startswith(('google', 'airflow.'))])"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)  # noqa: S603 - our own code
-    assert told.stdout.strip() == b"[]"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)  # noqa: S603 - our own code
+    assert ran.stdout.strip() == b"[]"

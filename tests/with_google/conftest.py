@@ -1,4 +1,4 @@
-"""What the tests that need Airflow's Google provider share."""
+"""Fixtures of the tests that need Airflow's Google provider."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_lineage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let OpenLineage, whose provider is installed here, speak up only where a test asks it to."""
+    """Disable OpenLineage, whose provider is installed here, unless a test enables it."""
     monkeypatch.setenv("AIRFLOW__OPENLINEAGE__DISABLED", "True")
 
 
 @pytest.fixture(autouse=True)
 def _google_provider() -> None:
-    """Fail, and not skip, where the provider is missing: nothing would have been tested."""
+    """Fail instead of skipping where the provider is missing."""
     try:
         importlib.metadata.version("apache-airflow-providers-google")
     except importlib.metadata.PackageNotFoundError:

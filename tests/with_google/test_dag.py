@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.google
 
-# So that a run in the last minutes of a day is not of a day that is over when it ends.
+# Ten minutes ahead, so that the day cannot end while the run does.
 DATE = NOW + timedelta(minutes=10)
 SNAPSHOT = DATE.replace(hour=0, minute=0, second=0)
 
-# What the plain clients refuse, so that it is the hooks which resolve it.
+# The plain clients refuse client_id, so only the provider's hooks can read this connection.
 CONNECTION = {
     "conn_type": "google_cloud_platform",
-    "extra": {"is_anonymous": True, "project": "test", "client_id": "nobody"},
+    "extra": {"is_anonymous": True, "project": "test", "client_id": "unused"},
 }
 
 
-def test_the_example_dag_lands_its_counts(
+def test_the_example_dag_writes_its_counts(
     airflow_home: Path,
     bigquery: BigQuery,
     dataset: str,
@@ -53,12 +53,12 @@ def test_the_example_dag_lands_its_counts(
         "AIRFLOW_VAR_ENGAGEMENT_TABLE": f"{dataset}.totals",
         "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": f"gs://{bucket.name}/ids.txt",
     }
-    told = tmp_path / "lineage.jsonl"
-    transport = {"type": "file", "log_file_path": str(told), "append": True}
+    events = tmp_path / "lineage.jsonl"
+    transport = {"type": "file", "log_file_path": str(events), "append": True}
     lineage = {
         "AIRFLOW__OPENLINEAGE__DISABLED": "False",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
-        # The plugin is made when Airflow starts, and so in every process.
+        # Airflow loads the plugin when a process starts, so the setting must be in its environment.
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "tests",
     }
     with Simulator(world) as service:
@@ -77,12 +77,12 @@ def test_the_example_dag_lands_its_counts(
     assert counts(rows) == truth(world, ids, ENDPOINTS["totals"].engagement_types)
     written = {blob.name.rpartition("/")[2] for blob in bucket.list_blobs(prefix="engagement/")}
     assert "manifest.json" in written
-    check_lineage(told, url, f"{bigquery.client.project}.{dataset}.totals", rows=len(rows))
+    check_lineage(events, url, f"{bigquery.client.project}.{dataset}.totals", rows=len(rows))
 
 
-def check_lineage(told: Path, url: str, table: str, *, rows: int) -> None:
-    """Look whether OpenLineage was told what the task read and wrote, and how many rows."""
-    events = [json.loads(line) for line in told.read_text().splitlines()]
+def check_lineage(path: Path, url: str, table: str, *, rows: int) -> None:
+    """Check that OpenLineage has what the task read and wrote, and how many rows."""
+    events = [json.loads(line) for line in path.read_text().splitlines()]
     of_task = [
         event
         for event in events

@@ -1,4 +1,4 @@
-"""With Airflow's Google provider installed its hooks resolve the connection, for all that we do."""
+"""Where Airflow's Google provider is installed, its hooks read every Google connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from run_operator import CONN_ID, NOW, connect, counts, run, truth
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS
-from airflow_provider_engagement.hooks import google as seam
+from airflow_provider_engagement.hooks import google as google_hooks
 from airflow_provider_engagement.hooks.google import bigquery_client, storage_client
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.simulator import Simulator, World
@@ -71,11 +71,11 @@ def key() -> dict[str, str]:
 
 @pytest.fixture
 def google_connection(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Give a function that makes a Google connection, and says its id."""
+    """Return a function that sets a Google connection and returns its id."""
 
     def make(conn_id: str = "mine", **extra: Any) -> str:
-        held = {"conn_type": "google_cloud_platform", "extra": extra}
-        connect(monkeypatch, held, conn_id)
+        connection = {"conn_type": "google_cloud_platform", "extra": extra}
+        connect(monkeypatch, connection, conn_id)
         return conn_id
 
     return make
@@ -83,7 +83,7 @@ def google_connection(monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 @pytest.fixture
 def emulators(bigquery: BigQuery, gcs: Gcs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away all that leads to the emulators' project, but for the connections of a test."""
+    """Remove every setting that names the emulators' project, except a test's connections."""
     del bigquery, gcs
     monkeypatch.delenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT")
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")
@@ -97,7 +97,7 @@ def warehouse(emulators: None, google_connection: Connect) -> str:
 
 @pytest.fixture
 def bucket(ids: list[str], gcs: Gcs, emulators: None) -> Bucket:
-    """Make a bucket that holds the ids."""
+    """Create a bucket with a file of the ids."""
     del emulators
     bucket = gcs.make_bucket()
     bucket.blob("ids.txt.gz").upload_from_string(gzip.compress("\n".join(ids).encode()))
@@ -140,29 +140,29 @@ def credentials_of(client: Any) -> Any:
 
 @dataclass
 class Hooks:
-    """The hooks of the Google provider that were made, each with what it was made with."""
+    """The hooks of the Google provider that were created, each with its parameters."""
 
-    made: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    created: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 @pytest.fixture
 def hooks(monkeypatch: pytest.MonkeyPatch) -> Hooks:
-    """Watch the hooks being made."""
+    """Record every hook that is created."""
     from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
 
-    watched = Hooks()
-    make = GoogleBaseHook.__init__
+    recorded = Hooks()
+    original = GoogleBaseHook.__init__
 
-    def noted(self: Any, **options: Any) -> None:
-        watched.made.append((type(self).__name__, options))
-        make(self, **options)
+    def recording(self: Any, **options: Any) -> None:
+        recorded.created.append((type(self).__name__, options))
+        original(self, **options)
 
-    monkeypatch.setattr(GoogleBaseHook, "__init__", noted)
-    return watched
+    monkeypatch.setattr(GoogleBaseHook, "__init__", recording)
+    return recorded
 
 
 @pytest.mark.usefixtures("simulator")
-def test_rows_land_in_bigquery_by_the_connection_that_is_named(
+def test_rows_are_written_to_bigquery_through_gcp_conn_id(
     world: World,
     ids: list[str],
     bucket: Bucket,
@@ -175,31 +175,31 @@ def test_rows_land_in_bigquery_by_the_connection_that_is_named(
     ran = run(to_bigquery(bucket, dataset, gcp_conn_id=warehouse, location="US"), at=SNAPSHOT)
     assert counts(rows_of(bigquery, dataset)) == truth(world, ids, TYPES)
     assert ran.value["table"] == f"test.{dataset}.totals"
-    # For the ids and the bucket to load through, and for the table.
-    assert {kind for kind, _ in hooks.made} == {"GCSHook", "BigQueryHook"}
-    asked = {"gcp_conn_id": "warehouse", "impersonation_chain": None}
-    assert [made for _, made in hooks.made if made != asked] == []
+    # GCS for the ids and the staging bucket, BigQuery for the table.
+    assert {kind for kind, _ in hooks.created} == {"GCSHook", "BigQueryHook"}
+    options = {"gcp_conn_id": "warehouse", "impersonation_chain": None}
+    assert [used for _, used in hooks.created if used != options] == []
 
 
 @pytest.mark.usefixtures("simulator", "warehouse")
-def test_jobs_carry_labels_and_run_where_the_dataset_is(
+def test_jobs_have_labels_and_run_in_the_location_of_the_dataset(
     bucket: Bucket, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from google.cloud.bigquery import Client
 
     started: list[tuple[Any, Any]] = []
 
-    def noted(name: str) -> Callable[..., Any]:
+    def recording(name: str) -> Callable[..., Any]:
         start = getattr(Client, name)
 
-        def job(self: Client, *given: Any, **options: Any) -> Any:
+        def job(self: Client, *args: Any, **options: Any) -> Any:
             started.append((options["job_config"].labels, options["location"]))
-            return start(self, *given, **options)
+            return start(self, *args, **options)
 
         return job
 
     for name in ("query", "load_table_from_uri"):
-        monkeypatch.setattr(Client, name, noted(name))
+        monkeypatch.setattr(Client, name, recording(name))
     run(to_bigquery(bucket, dataset, gcp_conn_id="warehouse"), at=SNAPSHOT, dag_id="Daily")
     assert len(started) >= 2
     for labels, location in started:
@@ -208,19 +208,19 @@ def test_jobs_carry_labels_and_run_where_the_dataset_is(
 
 
 @pytest.mark.usefixtures("simulator")
-def test_rows_land_in_gcs_by_the_connection_that_is_named(
+def test_rows_are_written_to_gcs_through_gcp_conn_id(
     world: World, ids: list[str], bucket: Bucket, warehouse: str, hooks: Hooks
 ) -> None:
     ran = run(to_gcs(bucket, gcp_conn_id=warehouse), at=SNAPSHOT)
     (uri,) = ran.value["uris"]
     assert counts(rows_in(bucket, uri)) == truth(world, ids, TYPES)
-    asked = {"gcp_conn_id": "warehouse", "impersonation_chain": None}
-    assert len(hooks.made) >= 2
-    assert [made for made in hooks.made if made != ("GCSHook", asked)] == []
+    options = {"gcp_conn_id": "warehouse", "impersonation_chain": None}
+    assert len(hooks.created) >= 2
+    assert [hook for hook in hooks.created if hook != ("GCSHook", options)] == []
 
 
 @pytest.mark.usefixtures("simulator", "warehouse")
-def test_a_uri_may_name_another_connection(
+def test_a_uri_can_name_another_connection(
     world: World, ids: list[str], bucket: Bucket, google_connection: Connect, hooks: Hooks
 ) -> None:
     other = google_connection("other", is_anonymous=True, project="test")
@@ -233,12 +233,12 @@ def test_a_uri_may_name_another_connection(
     run(operator, at=SNAPSHOT)
     rows = rows_in(bucket, f"gs://{bucket.name}/counts.jsonl")
     assert counts(rows) == truth(world, ids, TYPES)
-    used = [options["gcp_conn_id"] for _, options in hooks.made]
+    used = [options["gcp_conn_id"] for _, options in hooks.created]
     assert used == ["other", "warehouse", "warehouse"]
 
 
 @pytest.mark.parametrize("conn_id", ["nowhere", "google_cloud_default"])
-def test_a_connection_that_is_not_there_is_told_in_the_hooks_own_words(
+def test_a_missing_connection_is_reported_by_the_hook(
     conn_id: str, bucket: Bucket, dataset: str, simulator: Simulator
 ) -> None:
     for operator in (
@@ -255,22 +255,22 @@ def test_a_connection_that_is_not_there_is_told_in_the_hooks_own_words(
 
 @pytest.fixture
 def impersonated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Stand in for those whom Google would have to be asked for; tell who is acted as."""
+    """Replace impersonation, which needs Google, and return the accounts that are impersonated."""
     source = AnonymousCredentials()  # type: ignore[no-untyped-call]  # it has no types
-    asked: list[dict[str, Any]] = []
+    impersonations: list[dict[str, Any]] = []
 
-    def acting_as(**options: Any) -> AnonymousCredentials:
+    def impersonate(**options: Any) -> AnonymousCredentials:
         assert options.pop("source_credentials") is source
-        asked.append(options)
+        impersonations.append(options)
         return AnonymousCredentials()  # type: ignore[no-untyped-call]  # it has no types
 
     monkeypatch.setattr(google.auth, "default", lambda **_: (source, "home"))
-    monkeypatch.setattr(impersonated_credentials, "Credentials", acting_as)
-    return asked
+    monkeypatch.setattr(impersonated_credentials, "Credentials", impersonate)
+    return impersonations
 
 
 @pytest.mark.usefixtures("simulator", "emulators")
-def test_operators_act_as_whom_they_are_told_to(
+def test_operators_impersonate_the_templated_chain(
     world: World,
     ids: list[str],
     bucket: Bucket,
@@ -281,21 +281,21 @@ def test_operators_act_as_whom_they_are_told_to(
     hooks: Hooks,
     impersonated: list[dict[str, Any]],
 ) -> None:
-    given: dict[str, Any] = {
+    google: dict[str, Any] = {
         "gcp_conn_id": "{{ connection }}",
         "impersonation_chain": ["{{ deputy }}", BOSS],
     }
     variables = {"connection": google_connection(project="test"), "deputy": DEPUTY}
-    run(to_bigquery(bucket, dataset, **given), at=SNAPSHOT, variables=variables)
-    run(to_gcs(bucket, **given), at=SNAPSHOT, variables=variables)
+    run(to_bigquery(bucket, dataset, **google), at=SNAPSHOT, variables=variables)
+    run(to_gcs(bucket, **google), at=SNAPSHOT, variables=variables)
     assert counts(rows_of(bigquery, dataset)) == truth(world, ids, TYPES)
-    asked = {"target_principal": BOSS, "delegates": [DEPUTY], "target_scopes": (PLATFORM,)}
-    assert len(hooks.made) >= 5  # for ids, a bucket to load through, a table; ids, objects
-    assert impersonated == [asked] * len(hooks.made)
+    expected = {"target_principal": BOSS, "delegates": [DEPUTY], "target_scopes": (PLATFORM,)}
+    assert len(hooks.created) >= 5  # ids, staging bucket, table; ids, objects
+    assert impersonated == [expected] * len(hooks.created)
 
 
 @pytest.mark.usefixtures("simulator", "emulators")
-def test_the_connection_that_a_uri_names_says_itself_whom_it_acts_as(
+def test_impersonation_of_a_connection_in_a_uri_is_its_own(
     bucket: Bucket, google_connection: Connect, hooks: Hooks, impersonated: list[dict[str, Any]]
 ) -> None:
     google_connection("reader", project="test", impersonation_chain=DEPUTY)
@@ -310,29 +310,29 @@ def test_the_connection_that_a_uri_names_says_itself_whom_it_acts_as(
     reader, *writers = (each["target_principal"] for each in impersonated)
     assert (reader, {*writers}) == (DEPUTY, {BOSS})
     impersonated.clear()
-    hooks.made.clear()
+    hooks.created.clear()
     operator.tweet_ids = f"gs://plain@{bucket.name}/ids.txt.gz"
     run(operator, at=SNAPSHOT)
-    # Who reads is nobody else, and so acts as one less than there are hooks.
-    assert [each["target_principal"] for each in impersonated] == [BOSS] * (len(hooks.made) - 1)
+    # The hook that reads the ids impersonates no account.
+    assert [each["target_principal"] for each in impersonated] == [BOSS] * (len(hooks.created) - 1)
 
 
-# ---- The same client both ways ---------------------------------------------------------------
+# ---- The same client with and without the provider --------------------------------------------
 
 
 def described(client: Any) -> dict[str, Any]:
-    """Tell who a client acts as, where and at whose expense."""
+    """Return the identity, the project and the quota project of a client."""
     credentials = credentials_of(client)
     source = getattr(credentials, "_source_credentials", None)
     return {
         "project": client.project,
         "kind": type(credentials),
-        "who": getattr(credentials, "service_account_email", None),
+        "account": getattr(credentials, "service_account_email", None),
         "source": getattr(source, "service_account_email", None),
         "delegates": getattr(credentials, "_delegates", None) or [],
-        "payer": getattr(credentials, "quota_project_id", None),
+        "quota_project": getattr(credentials, "quota_project_id", None),
         "scopes": set(getattr(credentials, "scopes", None) or ()),
-        "asked": set(getattr(credentials, "_target_scopes", None) or ()),
+        "target_scopes": set(getattr(credentials, "_target_scopes", None) or ()),
     }
 
 
@@ -341,18 +341,18 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "key in a file": {"key_path": "PATH"},
     "another project": {"keyfile_dict": "KEY", "project": "mine"},
     "scopes": {"keyfile_dict": "KEY", "scope": "https://a/x, https://a/y"},
-    "another pays": {"keyfile_dict": "KEY", "quota_project_id": "the-payer"},
+    "quota project": {"keyfile_dict": "KEY", "quota_project_id": "the-payer"},
     "impersonation": {"keyfile_dict": "KEY", "impersonation_chain": f"{DEPUTY}, {BOSS}"},
-    "all of it": {
+    "every field": {
         "keyfile_dict": "KEY",
         "project": "mine",
         "scope": "https://a/x",
         "quota_project_id": "the-payer",
         "impersonation_chain": BOSS,
     },
-    "the machine's own": {},
-    "the machine's own, another project": {"project": "mine"},
-    "what is of no concern to us": {"keyfile_dict": "KEY", "num_retries": 3, "labels": {"a": "b"}},
+    "default credentials": {},
+    "default credentials, another project": {"project": "mine"},
+    "fields of other hooks": {"keyfile_dict": "KEY", "num_retries": 3, "labels": {"a": "b"}},
 }
 
 
@@ -366,7 +366,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
         (storage_client, "extra__google_cloud_platform__"),
     ],
 )
-def test_the_client_is_the_same_with_the_provider_and_without(
+def test_the_client_is_the_same_with_and_without_the_provider(
     extra: dict[str, Any],
     prefix: str,
     make: Callable[..., Any],
@@ -381,60 +381,60 @@ def test_the_client_is_the_same_with_the_provider_and_without(
     path.write_text(json.dumps(key))
     if not extra.keys() & {"keyfile_dict", "key_path"}:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-    stands = {"KEY": key, "PATH": str(path)}
-    held = {
-        f"{prefix}{name}": stands.get(value, value) if isinstance(value, str) else value
+    values = {"KEY": key, "PATH": str(path)}
+    prefixed = {
+        f"{prefix}{name}": values.get(value, value) if isinstance(value, str) else value
         for name, value in extra.items()
     }
-    conn_id = google_connection(**held)
+    conn_id = google_connection(**prefixed)
     with_hooks = make(conn_id, chain)
-    monkeypatch.setattr(seam, "_has_provider", lambda: False)
+    monkeypatch.setattr(google_hooks, "_has_provider", lambda: False)
     assert described(make(conn_id, chain)) == described(with_hooks)
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_anonymous_is_the_same_but_that_the_hooks_pass_over_impersonation(
+def test_anonymous_access_is_the_same_except_that_hooks_ignore_impersonation(
     make: Callable[..., Any], google_connection: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conn_id = google_connection(is_anonymous=True, project="mine")
     with_hooks = described(make(conn_id))
     assert described(make(conn_id, BOSS)) == with_hooks
-    monkeypatch.setattr(seam, "_has_provider", lambda: False)
+    monkeypatch.setattr(google_hooks, "_has_provider", lambda: False)
     assert described(make(conn_id)) == with_hooks
     with pytest.raises(InvalidArgumentError, match="is anonymous"):
         make(conn_id, BOSS)
 
 
-def test_the_hooks_are_what_makes_the_clients(
+def test_hooks_make_the_clients(
     google_connection: Connect, key: dict[str, str], hooks: Hooks
 ) -> None:
     conn_id = google_connection(keyfile_dict=key)
     assert credentials_of(bigquery_client(conn_id, location="EU")).service_account_email == ROBOT
     assert bigquery_client(conn_id, location="EU").location == "EU"
     assert credentials_of(storage_client(conn_id)).service_account_email == ROBOT
-    assert [name for name, _ in hooks.made] == ["BigQueryHook", "BigQueryHook", "GCSHook"]
+    assert [name for name, _ in hooks.created] == ["BigQueryHook", "BigQueryHook", "GCSHook"]
 
 
-def test_a_connection_without_a_project_is_told(google_connection: Connect) -> None:
-    with pytest.raises(InvalidArgumentError, match="'mine' has none"):
+def test_a_connection_without_a_project_is_reported(google_connection: Connect) -> None:
+    with pytest.raises(InvalidArgumentError, match="'mine' has no project"):
         bigquery_client(google_connection(is_anonymous=True))
 
 
-def test_no_extra_of_the_providers_is_passed_over_without_it() -> None:
+def test_every_extra_of_the_provider_is_honoured_or_refused_without_it() -> None:
     from airflow.providers.google import get_provider_info
     from airflow.providers.google.common.hooks import base_google
 
-    ours = inspect.getsource(seam)
-    for_requests_of_other_hooks = {"num_retries"}
+    source = inspect.getsource(google_hooks)
+    of_other_hooks = {"num_retries"}
     (form,) = (
         connection["conn-fields"]
         for connection in get_provider_info.get_provider_info()["connection-types"]
         if connection["connection-type"] == "google_cloud_platform"
     )
     read = re.findall(r'_get_field\(\s*"(\w+)"', inspect.getsource(base_google))
-    theirs = {*form, *read} - for_requests_of_other_hooks
-    assert len(theirs) > 10
-    assert {name for name in theirs if f'"{name}"' not in ours} == set()
+    extras = {*form, *read} - of_other_hooks
+    assert len(extras) > 10
+    assert {name for name in extras if f'"{name}"' not in source} == set()
 
 
 @pytest.mark.parametrize("broken", ["text", "cut"])
@@ -447,10 +447,10 @@ def test_a_broken_key_is_not_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     secret = key["private_key"].splitlines()[5]
-    held: Any = {
+    broken_key: Any = {
         "text": json.dumps(key)[:-40] + secret,
         "cut": key | {"private_key": key["private_key"][:-300]},
     }[broken]
     with pytest.raises((AirflowException, ValueError)) as refused:
-        make(google_connection(keyfile_dict=held))
+        make(google_connection(keyfile_dict=broken_key))
     assert secret not in "".join(traceback.format_exception(refused.value)) + caplog.text
