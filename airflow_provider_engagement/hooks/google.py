@@ -207,12 +207,12 @@ def _field(extra: Mapping[str, Any], name: str) -> Any:
     return extra.get(_OLD_PREFIX + name) if value in (None, "") else value
 
 
-def _chain(given: object) -> list[str]:
-    return _texts(given, name="impersonation_chain")
+def _chain(value: object) -> list[str]:
+    return _texts(value, name="impersonation_chain")
 
 
-def _texts(given: object, *, name: str) -> list[str]:
-    return [str(each) for each in parse_list(given, name=where)] if given else []
+def _texts(value: object, *, name: str) -> list[str]:
+    return [str(each) for each in parse_list(value, name=name)] if value else []
 
 
 def _from_key(conn_id: str, extra: Mapping[str, Any], scopes: list[str]) -> _Access | None:
