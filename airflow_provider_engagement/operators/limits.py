@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.pull.progress import PullLimits
+from airflow_provider_engagement.pull.deadline import PullLimits, end_before_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +18,6 @@ __all__ = ["PROGRESS_KEY", "set_course"]
 log = logging.getLogger(__name__)
 
 PROGRESS_KEY: Final = "engagement_progress"
-
-# What has to be left of the execution_timeout: the time that a request in flight may take, and as
-# many seconds to clear up; never more than a tenth of it.
-_TO_CLEAR_UP: Final = 10.0
-_MOST_OF_IT: Final = 0.1
 
 
 def set_course(job: TaskRun, execution_timeout: timedelta | None, *, resumes: bool) -> PullLimits:
@@ -37,10 +32,12 @@ def set_course(job: TaskRun, execution_timeout: timedelta | None, *, resumes: bo
     """
     end_by = None
     if execution_timeout is not None and resumes and not job.is_last_try:
-        seconds = execution_timeout.total_seconds()
-        spare = min(job.settings.timeout + _TO_CLEAR_UP, seconds * _MOST_OF_IT)
-        end_by = job.began + seconds - spare
-    return PullLimits(end_by=end_by, tell=_teller(job.context.get("task_state_store")))
+        end_by = end_before_timeout(
+            began=job.began,
+            timeout=execution_timeout.total_seconds(),
+            request_timeout=job.settings.timeout,
+        )
+    return PullLimits(end_by=end_by, report=_teller(job.context.get("task_state_store")))
 
 
 def _teller(store: Any) -> Callable[[dict[str, int | str]], None] | None:

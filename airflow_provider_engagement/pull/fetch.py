@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from airflow_provider_engagement.api.client import Asked
 from airflow_provider_engagement.api.spec import EndpointName, GroupBy
+from airflow_provider_engagement.pull.deadline import PullLimits
 from airflow_provider_engagement.pull.fetched import NO_ROWS, Fetched
-from airflow_provider_engagement.pull.progress import Progress, PullLimits
+from airflow_provider_engagement.pull.progress import Progress
 from airflow_provider_engagement.rows.flatten import Origin, flatten
 
 if TYPE_CHECKING:

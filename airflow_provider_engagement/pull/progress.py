@@ -4,46 +4,31 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from airflow_provider_engagement.pull.deadline import PullLimits
 
-__all__ = ["Progress", "PullLimits"]
+__all__ = ["Progress"]
 
 log = logging.getLogger(__name__)
 
 _EVERY: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class PullLimits:
-    """What surrounds a pull while it runs.
-
-    :param end_by: the second of :func:`time.monotonic` at which it has to stop sending, so that
-        a retry goes on from there; None for no such time.
-    :param tell: is told how far it has come, every ten seconds and at the end, on the thread that
-        pulls.
-    """
-
-    end_by: float | None = None
-    tell: Callable[[dict[str, int | str]], None] | None = None
-
-
 class Progress:
     """Counts the requests of a pull that are done with.
 
     :param total: requests to send.
-    :param course: what surrounds the pull.
+    :param limits: the limits of the pull.
     """
 
-    def __init__(self, total: int, course: PullLimits) -> None:
+    def __init__(self, total: int, limits: PullLimits) -> None:
         self._total = total
-        self._course = course
+        self._limits = limits
         self._done = 0
         self._began = self._said = time.monotonic()
 
@@ -58,8 +43,8 @@ class Progress:
             log.info(
                 "%d of %d requests answered, about %.0f s left.", self._done, self._total, left
             )
-        if self._course.tell is not None and (is_time or self._done == self._total):
-            self._course.tell(
+        if self._limits.report is not None and (is_time or self._done == self._total):
+            self._limits.report(
                 {
                     "requests_answered": self._done,
                     "requests_planned": self._total,
@@ -73,9 +58,9 @@ class Progress:
 
         :raises DeadlineExceededError: if there is none left.
         """
-        if self._course.end_by is None:
+        if self._limits.end_by is None:
             return None
-        left = self._course.end_by - time.monotonic()
+        left = self._limits.end_by - time.monotonic()
         if left > 0:
             return left
         msg = f"The task's execution_timeout is near: {self._done} of {self._total} requests done."

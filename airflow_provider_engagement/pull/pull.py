@@ -22,8 +22,8 @@ from airflow_provider_engagement.api.errors import (
 )
 from airflow_provider_engagement.api.plan import Plan, PlannedRequest, batches
 from airflow_provider_engagement.api.spec import Access, EndpointName, GroupBy
+from airflow_provider_engagement.pull.deadline import PullLimits
 from airflow_provider_engagement.pull.fetch import Fetcher
-from airflow_provider_engagement.pull.progress import PullLimits
 from airflow_provider_engagement.pull.results import PullResult, PullStats
 from airflow_provider_engagement.pull.settle import settle, settle_unasked
 from airflow_provider_engagement.rows.aggregate import sum_rows
