@@ -50,6 +50,10 @@ test-3.3: airflow-3.3+emulators chromium ## run the tests on Airflow 3.3 (ARGS="
 test-2.11: airflow-2.11+emulators ## run the tests on Airflow 2.11
 	@$(IN_2.11)$(PYTEST) $(ARGS)
 
+.PHONY: test-unit
+test-unit: airflow-3.3 ## run the tests that need nothing but Python packages: under a minute
+	@$(IN_3.3)$(PYTEST) -m "unit and not long and not google" $(ARGS)
+
 .PHONY: test-google
 test-google: airflow-3.3-google+emulators ## run what lands in Google Cloud, with Airflow's Google provider
 	@$(IN_GOOGLE)$(PYTEST) -m "not long" tests/with_google tests/transfers $(ARGS)
@@ -58,6 +62,10 @@ test-google: airflow-3.3-google+emulators ## run what lands in Google Cloud, wit
 test-long: airflow-3.3+emulators airflow-2.11+emulators chromium ## run the tests that take too long for every day
 	@$(IN_3.3)$(PYTEST) -m long $(ARGS)
 	@$(IN_2.11)$(PYTEST) -m long $(ARGS)
+
+.PHONY: coverage
+coverage: airflow-3.3+emulators ## measure which lines the unit and integration tests run
+	@$(IN_3.3)$(PYTEST) -m "not e2e and not long and not google" --cov --cov-report term $(ARGS)
 
 .PHONY: pictures
 pictures: airflow-3.3+emulators chromium ## take the pictures in docs/images anew

@@ -27,7 +27,7 @@ from tools.services import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from tools.clients import BigQuery, Gcs
     from tools.services import Emulator
@@ -78,9 +78,54 @@ LONG_ON_2 = (
 )
 
 
+# What a test needs decides its kind. A test that starts a real part by itself is marked by hand.
+KINDS = ("unit", "integration", "e2e")
+E2E_FIXTURES = {"watched"}
+INTEGRATION_FIXTURES = {"airflow_home", "emulated"}
+E2E_PATHS = (
+    "tests/docs/test_docs.py::test_commands_work",
+    "tests/docs/test_docs.py::test_tests_pass",
+    "tests/test_backfill.py",
+    "tests/test_backfill_on_airflow_2.py",
+    "tests/test_daily_dag.py",
+    "tests/test_killed.py",
+    "tests/test_wheel.py",
+    "tests/tools/test_demo.py",
+    "tests/triggers/test_on_airflow.py",
+    "tests/ui",
+    "tests/with_google/test_dag.py",
+)
+# These start processes of their own, or hold long conversations with a service.
+INTEGRATION_PATHS = (
+    "tests/docs/test_queries.py",
+    "tests/hostile",
+    "tests/sensors",
+    "tests/tools/test_env.py",
+    "tests/tools/test_services.py",
+    "tests/tools/test_sqlite_settings.py",
+    "tests/triggers",
+)
+
+
+def kind_of(nodeid: str, fixtures: Collection[str]) -> str:
+    """Return the marker of a test: ``unit``, ``integration`` or ``e2e``.
+
+    :param nodeid: where the test is: its path from the root, then its name.
+    :param fixtures: the names of all fixtures that it uses, directly or not.
+    """
+    if nodeid.startswith(E2E_PATHS) or not E2E_FIXTURES.isdisjoint(fixtures):
+        return "e2e"
+    if nodeid.startswith(INTEGRATION_PATHS) or not INTEGRATION_FIXTURES.isdisjoint(fixtures):
+        return "integration"
+    return "unit"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in the order in which workers take them up, and the long ones off."""
+    """Mark each test by what it needs, start the slowest first, and put the long ones off."""
+    for item in items:
+        if not any(item.get_closest_marker(kind) for kind in KINDS):
+            item.add_marker(kind_of(item.nodeid, getattr(item, "fixturenames", ())))
 
     def place(item: pytest.Item) -> int:
         found = (n for n, path in enumerate(LONGEST) if item.nodeid.startswith(path))

@@ -1,4 +1,4 @@
-"""What the shared fixtures promise."""
+"""The shared fixtures, and the markers that follow from them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
+from conftest import KINDS, kind_of
 
 if TYPE_CHECKING:
     from tools.clients import BigQuery, Gcs
@@ -46,7 +49,7 @@ def test_plain_clients_find_the_emulators(bigquery: BigQuery, dataset: str, gcs:
     assert bigquery.client.project == other.project
 
 
-def test_the_environment_is_put_back() -> None:
+def test_environment_is_restored_after_a_test() -> None:
     assert "BIGQUERY_EMULATOR_HOST" not in os.environ
     assert "STORAGE_EMULATOR_HOST" not in os.environ
 
@@ -57,3 +60,27 @@ def test_airflow_has_a_home_of_its_own(airflow_home: Path) -> None:
     assert Path(AIRFLOW_HOME) == airflow_home
     assert (airflow_home / "airflow.db").exists()
     assert not airflow_home.is_relative_to(Path.home())
+
+
+def kinds_of(request: pytest.FixtureRequest) -> list[str]:
+    return [kind for kind in KINDS if request.node.get_closest_marker(kind)]
+
+
+def test_test_without_real_parts_is_marked_unit(request: pytest.FixtureRequest) -> None:
+    assert kinds_of(request) == ["unit"]
+
+
+@pytest.mark.parametrize("fixture", ["airflow_home", "dataset", "gcs"])
+def test_test_with_a_database_or_an_emulator_is_marked_integration(
+    request: pytest.FixtureRequest, fixture: str
+) -> None:
+    # Markers follow from the names that a test asks for, so ask for one as a test would.
+    item = request.node
+    names = item.session._fixturemanager.getfixtureclosure(  # noqa: SLF001 - pytest has no public way
+        parentnode=item.parent, initialnames=(fixture,), ignore_args=()
+    )[0]
+    assert kind_of("tests/sinks/test_x.py::test_y", names) == "integration"
+
+
+def test_test_of_a_browser_is_marked_e2e() -> None:
+    assert kind_of("tests/ui/test_x.py::test_y", ()) == "e2e"
