@@ -1,12 +1,12 @@
-"""Writes those parts of docs/ that follow from the code: ``python -m tools.docs``.
+"""Write the parts of docs/ that are generated from the code: ``python -m tools.docs``.
 
-A page says where such a part stands, and which it is::
+A page marks such a part by its name::
 
     <!-- from code: endpoints -->
     ...
     <!-- end -->
 
-With ``--check`` nothing is written; a part that is out of date is told, and the exit code is 1.
+With ``--check`` nothing is written. The differences are printed, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _PART: Final = re.compile(
 
 
 def pages(root: Path = ROOT) -> list[Path]:
-    """List the pages: the README, and all below docs/."""
+    """Return the README and all pages in docs/."""
     return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
 
 
 def renewed(text: str) -> str:
-    """Give a page's text with its parts written anew.
+    """Return a page's text with its generated parts up to date.
 
-    :raises KeyError: if it names a part that there is not.
+    :raises KeyError: if it names a part that does not exist.
     """
 
     def write(part: re.Match[str]) -> str:
@@ -49,7 +49,7 @@ def renewed(text: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write what is out of date; with ``--check``, tell it instead and return 1."""
+    """Update the pages; with ``--check`` print the differences and return 1."""
     parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail if out of date")
     check = parser.parse_args(argv).check
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             page.write_text(new)
             print(f"Written: {page.relative_to(ROOT)}")
     if check and stale:
-        print("Out of date. Write them anew: python -m tools.docs")
+        print("Out of date. Update them: python -m tools.docs")
     return int(check and stale > 0)
 
 

@@ -1,13 +1,16 @@
-"""What docs/ says of the code, read from the code: limits, columns, errors, parameters."""
+"""The generated parts of docs/: limits, columns, errors, parameters and modules."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import json
 import pkgutil
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import airflow_provider_engagement
@@ -27,25 +30,25 @@ from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["PARTS", "faces", "parameters"]
+__all__ = ["PARTS", "faces", "modules", "parameters"]
 
-# The folders of what a DAG's author imports.
+# The packages whose classes a DAG author imports.
 _FACES: Final = ("operators", "sensors", "transfers", "triggers")
 
-# How the service, or something in front of it, may refuse; what comes of it is read from the code.
+# Refusals of the service, or of a server in front of it. The code says which error each becomes.
 _REFUSALS: Final = (
     (401, "Your account could not be authenticated. Reason: Access token not found"),
     (403, "your application id is not authorized."),
-    (403, "any other words"),
+    (403, "any other text"),
     (403, "Forbidden to access tweets: 20"),
     (400, "1 Tweet ID(s) are unavailable"),
-    (400, "any other words"),
+    (400, "any other text"),
     (404, ""),
     (406, "This request requires gzip compression."),
     (429, ""),
     (503, ""),
     (200, "<html>"),
-    (200, "none of the groupings asked for"),
+    (200, "none of the requested groupings"),
 )
 
 
@@ -68,20 +71,20 @@ def _endpoints() -> str:
     ends = spec.ENDPOINTS.values()
     rows: list[tuple[object, ...]] = [
         ("path", *(f"`{end.path}`" for end in ends)),
-        ("Tweets in a request", *(end.max_tweet_ids for end in ends)),
+        ("Tweets per request", *(end.max_tweet_ids for end in ends)),
         ("engagement types", *(len(end.engagement_types) for end in ends)),
         (
-            "of them app-only, of any public Tweet",
+            "of them public (app-only, of any public Tweet)",
             *(len(end.public_types) or "none" for end in ends),
         ),
-        ("longest `end` - `start` of a request", *map(_window, ends)),
+        ("longest window of a request", *map(_window, ends)),
         ("levels of a grouping", *(_code(end.group_by) for end in ends)),
     ]
     return _table(("", *(f"`{end.name}`" for end in ends)), rows)
 
 
 def _window(end: spec.Endpoint) -> str:
-    return _days(end.max_window) if end.max_window else "takes neither"
+    return _days(end.max_window) if end.max_window else "takes no window"
 
 
 def _types() -> str:
@@ -101,24 +104,45 @@ def _given(end: spec.Endpoint, name: str) -> str:
 def _groupings() -> str:
     orders = " or ".join(_code(order) for order in spec.FOUR_LEVEL_ORDERS)
     reserved = _code(sorted(spec.RESERVED_GROUPING_NAMES))
+    prefix = spec.RESERVED_GROUPING_PREFIX
+    reach, margin = _days(spec.HISTORICAL_REACH), _days(spec.AGE_MARGIN)
     rules = (
-        f"A request has at most {spec.MAX_GROUPINGS} groupings, each with levels of its own.",
-        f"Four levels stand in one of these orders: {orders}.",
-        f"A grouping is not named {reserved}, nor `{spec.RESERVED_GROUPING_PREFIX}` and more.",
+        f"A request has at most {spec.MAX_GROUPINGS} groupings. Their levels must differ.",
+        f"Four levels must be in one of these orders: {orders}.",
+        f"A grouping must not be named {reserved}.",
+        f"The name of a grouping must not begin with `{prefix}`.",
         f"`historical` holds nothing before {spec.HISTORICAL_FLOOR:%Y-%m-%d}.",
-        f"A range that begins over {_days(spec.HISTORICAL_REACH)} ago is asked for with a warning.",
-        f"A type is no longer asked for {_days(spec.AGE_MARGIN)} after a Tweet passed its limit.",
+        f"A window that begins over {reach} ago is requested with a warning.",
+        f"A type is requested until {margin} after a Tweet has passed its age limit.",
     )
     return "\n".join(f"- {rule}" for rule in rules)
 
 
 def _granularities() -> str:
     rows = [
-        (f"`{end}`", f'`"{name}"`' + (" (default)" if place == 0 else ""), _code(levels))
+        (
+            f"`{end}`",
+            f'`"{name}"`' + (" (default)" if place == 0 else ""),
+            _code(levels),
+            _counted(end, levels),
+        )
         for end, choices in GRANULARITIES.items()
         for place, (name, levels) in enumerate(choices.items())
     ]
-    return _table(("endpoint", "granularity", "groups by"), rows)
+    rows.append(
+        ("`28hr`, `historical`", "`groupings` with hour and without day", "", "`hour_of_day`")
+    )
+    head = ("endpoint", "parameter `granularity`", "groups by", "column `granularity`")
+    return _table(head, rows)
+
+
+def _counted(endpoint: str, levels: Sequence[str]) -> str:
+    """Return what the rows of these levels have in the column `granularity`."""
+    if spec.GroupBy.HOUR in levels:
+        return "`hour`"
+    if spec.GroupBy.DAY in levels:
+        return "`day`"
+    return "`lifetime`" if endpoint == spec.EndpointName.TOTALS else "`window`"
 
 
 def _columns(columns: Sequence[schema.Column], key: Sequence[str]) -> str:
@@ -149,7 +173,7 @@ def _errors() -> str:
 def _tree(
     error: type[EngagementError], depth: int = 0
 ) -> Iterator[tuple[int, type[EngagementError]]]:
-    """Give an error and all below it that are public, each with its depth."""
+    """Yield an error and its public subclasses, each with its depth."""
     yield depth, error
     for child in error.__subclasses__():
         if child.__name__ in errors.__all__:
@@ -160,15 +184,15 @@ def _answers() -> str:
     rows = []
     for status, words in _REFUSALS:
         error = _refusal(status, words)
-        shown = "a page of HTML" if words.startswith("<") else words
+        shown = "an HTML page" if words.startswith("<") else words
         known = next(base for base in type(error).__mro__ if base.__name__ in errors.__all__)
-        told = re.sub(r"\d+ bytes", "so many bytes", f"{error.message} {error.advice}").strip()
-        rows.append((status, shown, f"`{known.__name__}`", told))
-    return _table(("status", "words", "error", "what it says"), rows)
+        said = re.sub(r"\d+ bytes", "n bytes", f"{error.message} {error.advice}").strip()
+        rows.append((status, shown, f"`{known.__name__}`", said))
+    return _table(("status", "body", "error", "message and advice"), rows)
 
 
 def _refusal(status: int, words: str) -> EngagementError:
-    """Have the code read a refusal."""
+    """Return the error that a refusal becomes."""
     listed = [words] if words and status != 200 else []  # noqa: PLR2004 - an HTTP status
     body = words if words.startswith("<") else json.dumps({"errors": listed})
     reply = Reply(status, {}, body.encode(), datetime.now(UTC))
@@ -184,32 +208,35 @@ def _figures() -> str:
     rows = [
         ("tries of one request", retry.attempts),
         (
-            "pause after the first that failed, at most",
+            "longest pause after the first failure",
             f"{retry.first_wait:g} s, doubled each time",
         ),
-        ("pause between two tries, at most", f"{retry.longest_wait:g} s"),
+        ("longest pause between two tries", f"{retry.longest_wait:g} s"),
         (
-            "wait that the service asks for, at most",
-            f"{MAX_WAIT:g} s; a longer one is Airflow's",
+            "longest wait for the rate limit in a pull",
+            f"{MAX_WAIT:g} s; Airflow retries the task after a longer one",
         ),
-        ("one request, at most (`extra.timeout`)", f"{settings['timeout'].default:g} s"),
-        ("requests in flight (`extra.max_concurrency`)", settings["max_concurrency"].default),
-        ("an answer, inflated, at most", f"{MAX_ANSWER_BYTES // 2**20} MiB"),
+        ("timeout of one request (`extra.timeout`)", f"{settings['timeout'].default:g} s"),
+        ("concurrent requests (`extra.max_concurrency`)", settings["max_concurrency"].default),
+        ("largest response, decompressed", f"{MAX_ANSWER_BYTES // 2**20} MiB"),
         ("load jobs of a task, at most", budget.most_loads),
-        ("bytes in a load job, at least, but for the last", f"{budget.least_bytes // 2**20} MiB"),
+        ("smallest load job, except the last", f"{budget.least_bytes // 2**20} MiB"),
     ]
-    return _table(("what", "figure"), rows)
+    return _table(("figure", "value"), rows)
 
 
 def _faults() -> str:
     rows = [(fault.name, _error(fault)) for fault in FAULTS]
     *others, last = (f"{share:.0%}" for share in SHARES)
-    shares = f"Tried at {', '.join(others)} and {last} of all answers, each kind and all together."
-    return _table(("what comes", "the error, if it goes on"), rows) + f"\n\n{shares}"
+    shares = (
+        f"Each kind, and all kinds together, are tested with {', '.join(others)} and {last} "
+        "faulty responses."
+    )
+    return _table(("fault", "error if it persists"), rows) + f"\n\n{shares}"
 
 
 def _error(one: Case | Fault) -> str:
-    """Tell an error, with dots where its words are but a part of what it says."""
+    """Format an error, with dots where the text is only a part of its message."""
     before = "" if one.says[0].isupper() else "… "
     after = "" if one.says.endswith((".", ")")) else " …"
     return f"`{one.error}`: {before}{one.says}{after}"
@@ -219,16 +246,16 @@ def _hostile() -> str:
     parts = []
     for gives in Gives:
         cases = [case for case in CASES if case.gives is gives]
-        told = "\n".join(f"- {_sentence(case.name)}" for case in cases)
+        shown = "\n".join(f"- {_sentence(case.name)}" for case in cases)
         if all(case.error for case in cases):
-            error = "the error, if it goes on" if gives is Gives.AGAIN else "the error"
-            told = _table(("what comes", error), [(case.name, _error(case)) for case in cases])
-        parts.append(f"### {_sentence(gives)}\n\n{told}")
+            error = "error if it persists" if gives is Gives.AGAIN else "error"
+            shown = _table(("response", error), [(case.name, _error(case)) for case in cases])
+        parts.append(f"### {_sentence(gives)}\n\n{shown}")
     return "\n\n".join(parts)
 
 
 def faces() -> dict[str, type]:
-    """Give every class that a DAG's author imports, and the bases that explain them, by name."""
+    """Return every class that a DAG author imports, and their documented bases, by name."""
     found: dict[str, type] = {}
     for folder in _FACES:
         try:
@@ -241,13 +268,13 @@ def faces() -> dict[str, type]:
                 value = getattr(module, name)
                 if inspect.isclass(value) and hasattr(value, "template_fields"):
                     found[name] = value
-    # Bases last: whoever looks for a class looks for one to use.
+    # Bases come last, because readers look for a class to use.
     bases = {base.__name__ for face in found.values() for base in face.__mro__[1:]}
     return dict(sorted(found.items(), key=lambda item: (item[0] in bases, item[0])))
 
 
 def parameters(face: type) -> dict[str, inspect.Parameter]:
-    """Give every parameter of ours that a class takes, its bases' included."""
+    """Return the parameters that a class and its bases in this package take."""
     found: dict[str, inspect.Parameter] = {}
     for base in face.__mro__:
         ours = base.__module__.startswith(airflow_provider_engagement.__name__)
@@ -311,7 +338,7 @@ def _sentence(text: str) -> str:
 
 
 def _markdown(text: str, classes: dict[str, type]) -> str:
-    """Turn a docstring's markup into a page's."""
+    """Convert a docstring from reStructuredText to Markdown."""
 
     def link(match: re.Match[str]) -> str:
         name = match[1]
@@ -320,6 +347,32 @@ def _markdown(text: str, classes: dict[str, type]) -> str:
     paragraphs = (" ".join(part.split()) for part in text.split("\n\n"))
     joined = "\n\n".join(part for part in paragraphs if part)
     return re.sub(r":class:`(\w+)`", link, joined.replace("``", "`"))
+
+
+def modules() -> Iterator[tuple[str, str, str]]:
+    """Yield each module of the package: its package, its name and its docstring's first sentence.
+
+    A package yields its own docstring first, with an empty name.
+    """
+    root = Path(airflow_provider_engagement.__file__).parent
+    for path in sorted(root.rglob("*.py"), key=lambda path: (path.parent, path.name)):
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        summary = " ".join(text.partition("\n\n")[0].split())
+        package = path.parent.relative_to(root).as_posix().removeprefix(".")
+        yield package, path.stem.removeprefix("__init__"), summary
+
+
+def _modules() -> str:
+    parts = []
+    for package, group in groupby(modules(), key=lambda module: module[0]):
+        (_, _, summary), *rows = group
+        table = _table(
+            ("module", "purpose"),
+            [(f"`{name}`", _markdown(text, {})) for _, name, text in rows],
+        )
+        title = f"`{package}/`" if package else f"`{airflow_provider_engagement.__name__}/`"
+        parts.append(f"### {title}\n\n{_markdown(summary, {})}\n\n{table if rows else ''}".rstrip())
+    return "\n\n".join(parts)
 
 
 PARTS: Final[dict[str, Callable[[], str]]] = {
@@ -336,5 +389,6 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "hostile": _hostile,
     "operators": _operators,
+    "modules": _modules,
 }
-"""The parts that a page can name."""
+"""The parts that a page can include, by name."""

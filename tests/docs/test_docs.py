@@ -1,7 +1,9 @@
-"""The README and docs/ are true: every block of code is executed or checked."""
+"""The README and docs/ are correct: every block of code is executed or checked."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import os
 import re
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from run_operator import CONN_ID, NOW, connect
 from run_operator import run as execute
+from test_structure import LAYERS, module_name
 
 from airflow_provider_engagement import simulator
 from airflow_provider_engagement.api import errors
@@ -46,15 +49,19 @@ if TYPE_CHECKING:
     from tools.clients import BigQuery, Gcs
 
 BIN = Path(sys.executable).parent
+PACKAGE = ROOT / "airflow_provider_engagement"
+ARCHITECTURE = ROOT / "docs" / "explanation" / "architecture.md"
+# Packages and modules of LAYERS that the page describes in words.
+NOT_A_LAYER = {"simulator", "compat", "get_provider_info"}
 made_on_3 = pytest.mark.skipif(
-    not HAS_RETRY_POLICIES, reason="the tables of docs/ tell the defaults on Airflow 3.3"
+    not HAS_RETRY_POLICIES, reason="the tables of docs/ show the defaults on Airflow 3.3"
 )
 HAS_WATCHERS = hasattr(triggers.BaseEventTrigger, "create_shared_stream_producer")
 
-# What a page's commands may be without being executed, and why.
+# Commands of a page that are checked and not executed, and why.
 CHECKED = {
-    "make": "these run this test; their names are looked up in the Makefile",
-    "pip": "the environment is made already; what is installed is looked up in pyproject.toml",
+    "make": "they would run this test; their names are looked up in the Makefile",
+    "pip": "the environment exists; the extras are looked up in pyproject.toml",
     "python -m tools.": "for maintainers; the module is looked up",
 }
 
@@ -63,7 +70,7 @@ OWNERS = {"acme": "tweet_ids.txt", "bolt": "bolt.txt"}
 TWEETS = 40
 
 
-# What the first column of a table may name, by the column's head.
+# The names that the first column of a table may hold, by the head of the column.
 NAMES = {
     "parameter": {name for face in faces().values() for name in parameters(face)},
     "class": {*faces(), *errors.__all__, *simulator.__all__, "EngagementHook"},
@@ -91,7 +98,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that a block of Python is, by its first line."""
+        """The file name in the first line of a block of Python; None without one."""
         match = re.match(r"# ([\w/]+\.py)\n", self.text)
         return match[1] if match else None
 
@@ -110,12 +117,12 @@ def blocks(*languages: str) -> Iterator[Block]:
 
 
 def prose(page: Path) -> str:
-    """Give a page's text without its blocks."""
+    """Return a page's text without its blocks."""
     return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def python_files(folder: Path, page: Path) -> list[Path]:
-    """Lay out the files that a page shows."""
+    """Write the files that a page shows."""
     written = []
     for block in blocks("python"):
         if block.page == page and block.file:
@@ -132,9 +139,9 @@ def named(found: list[Any]) -> dict[str, Any]:
 
 
 def run(command: list[str | Path], folder: Path, **settings: str) -> str:
-    """Run a command to its end, and return all that it said."""
+    """Run a command and return its output."""
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(  # noqa: S603 - what our own pages say
+    done = subprocess.run(  # noqa: S603 - commands of our own pages
         command,
         cwd=folder,
         env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **settings},
@@ -149,7 +156,7 @@ def run(command: list[str | Path], folder: Path, **settings: str) -> str:
     return done.stdout
 
 
-def test_every_block_is_of_a_checked_kind() -> None:
+def test_every_block_is_in_a_checked_language() -> None:
     found = {str(block): block.language for block in blocks()}
     assert len(found) > 20
     assert set(found.values()) <= {"bash", "json", "python", "sql", "text"}, found
@@ -173,15 +180,15 @@ def test_tests_pass(page: Path, tmp_path: Path, airflow_home: Path) -> None:
     python_files(tmp_path, page)
     settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
     assert airflow_home.exists()
-    told = run(
+    output = run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path, **settings
     )
-    assert " passed" in told
+    assert " passed" in output
 
 
 @pytest.fixture
 def google_settings(bigquery: BigQuery, gcs: Gcs) -> Iterator[None]:
-    """Make what the pages' DAGs and queries expect of Google Cloud."""
+    """Create the dataset and the files of ids that the pages' DAGs and queries use."""
     bigquery.make_dataset("reporting")
     bucket = gcs.make_bucket("my-bucket")
     world = World(seed=7, accounts=tuple(OWNERS))
@@ -207,7 +214,7 @@ def test_dags_run_and_queries_read_what_they_wrote(
     assert dags
     assert airflow_home.exists()
     with simulated(monkeypatch):
-        told = run(
+        output = run(
             [sys.executable, Path(__file__).with_name("run_dags.py"), *dags],
             tmp_path,
             AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path / "dags"),
@@ -216,7 +223,7 @@ def test_dags_run_and_queries_read_what_they_wrote(
             AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS="gs://my-bucket/tweet_ids.txt",
         )
     for name in dags:
-        assert re.search(rf"DagRun Finished: dag_id={name},.* state=success", told), told[-6000:]
+        assert re.search(rf"DagRun Finished: dag_id={name},.* state=success", output), output[-6000:]
     counts = bigquery.rows("SELECT COUNT(DISTINCT account) n FROM reporting.engagement_totals")
     assert counts == [{"n": len(OWNERS)}]
     for block in blocks("sql"):
@@ -227,7 +234,7 @@ def test_dags_run_and_queries_read_what_they_wrote(
 
 @contextmanager
 def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """Run a simulator, with the connections that the pages speak of."""
+    """Run a simulator and set the connections that the pages name."""
     with Simulator(World(seed=7, accounts=tuple(OWNERS))) as service:
         for owner in OWNERS:
             connect(monkeypatch, service.connection(owner), f"engagement_{owner}")
@@ -244,13 +251,13 @@ def test_commands_work(
 ) -> None:
     commands = [line for line in block.text.replace("\\\n", " ").splitlines() if line]
     checked = [line for line in commands if line.startswith(tuple(CHECKED))]
-    assert checked in ([], commands), f"{block} is to be executed, or to be checked, not both"
+    assert checked in ([], commands), f"{block} mixes commands that are executed with commands that are only checked"
     for command in checked:
         check_command(command)
     if checked:
         return
     home: Path = request.getfixturevalue("airflow_home")
-    # A database of its own: two pages may add the same connection.
+    # Each block has its own database, because two pages may add the same connection.
     shutil.copy(home / "unused.db", tmp_path / "airflow.db")
     python_files(tmp_path, block.page)
     settings = {
@@ -264,7 +271,7 @@ def test_commands_work(
 
 
 def connections_in(script: str) -> Iterator[dict[str, Any]]:
-    """Give the connections to the service that a script adds or exports."""
+    """Yield the connections of type ``engagement`` that a script adds or exports."""
     for command in script.replace("\\\n", " ").split("\nairflow "):
         words = shlex.split(command)
         options = dict(pairwise(words))
@@ -282,7 +289,7 @@ def connections_in(script: str) -> Iterator[dict[str, Any]]:
 
 
 def check_connection(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """See that the hook reads a connection, and knows all of its extras."""
+    """Check that the hook reads a connection and knows all of its extras."""
     assert {f"extra.{name}" for name in connection["extra"]} <= NAMES["field"]
     connect(monkeypatch, connection)
     assert EngagementHook(CONN_ID).get_settings().account == connection["extra"]["account"]
@@ -309,7 +316,7 @@ def test_json_is_json(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
         check_connection(value, monkeypatch)
 
 
-def test_results_are_as_shown(
+def test_results_have_the_shape_that_is_shown(
     bigquery: BigQuery, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = ROOT / "docs" / "reference" / "operators.md"
@@ -331,14 +338,16 @@ def test_results_are_as_shown(
 
 
 def shape(value: Any) -> Any:
-    """Give the keys of an object, and of the objects in it."""
+    """Return the keys of an object and of the objects in it; a time as "T" and its zone."""
     if isinstance(value, dict):
         return {name: shape(inner) for name, inner in value.items()}
+    if isinstance(value, str) and re.match(r"\d{4}-\d{2}-\d{2}T", value):
+        return "T" + re.sub(r"[\d:.-]*\dT[\d:.]+", "", value)
     return [shape(value[0])] if isinstance(value, list) and value else None
 
 
 @pytest.mark.parametrize("page", **named(pages()))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     for text, target in re.findall(r"\[([^\]]+)\]\(([^)]+)\)", prose(page)):
         if target.startswith("https://"):
             continue
@@ -355,7 +364,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}
 
 
-def test_the_demo_shown_is_the_demo() -> None:
+def test_readme_shows_the_output_of_the_demo() -> None:
     (shown,) = (block.text for block in blocks("text") if block.page == ROOT / "README.md")
     for fact in (
         f"The example DAG {demo.DAG_ID}, on stand-ins",
@@ -368,7 +377,7 @@ def test_the_demo_shown_is_the_demo() -> None:
         assert fact in shown
 
 
-def test_every_page_is_on_the_map() -> None:
+def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text()
     for page in (ROOT / "docs").rglob("*.md"):
         if page.name != "index.md":
@@ -377,19 +386,19 @@ def test_every_page_is_on_the_map() -> None:
 
 @made_on_3
 @pytest.mark.parametrize("page", **named(pages()))
-def test_what_follows_from_the_code_does(page: Path) -> None:
+def test_generated_parts_are_up_to_date(page: Path) -> None:
     text = page.read_text()
     assert renewed(text) == text, "run: python -m tools.docs"
 
 
-def test_every_parameter_is_told() -> None:
+def test_every_parameter_is_documented() -> None:
     for name, face in faces().items():
         docs = "".join(base.__doc__ or "" for base in face.__mro__)
         assert set(parameters(face)) <= set(re.findall(r":param (\w+):", docs)), name
 
 
 @made_on_3
-def test_every_part_is_on_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_generated_part_is_on_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     texts = "".join(page.read_text() for page in pages())
     assert {name for name in PARTS if f"<!-- from code: {name} -->" not in texts} == set()
     assert main(["--check"]) == 0
@@ -397,21 +406,21 @@ def test_every_part_is_on_a_page(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("page", **named(pages()))
-def test_tables_name_what_there_is(page: Path) -> None:
+def test_tables_name_what_exists(page: Path) -> None:
     for head, names in tables(page):
         assert names <= NAMES.get(head, names), head
 
 
 def tables(page: Path) -> Iterator[tuple[str, set[str]]]:
-    """Give each table's first head, and the names in the column below it."""
+    """Yield the head of each table's first column, and the names in that column."""
     table = re.compile(r"^\| ([\w`]+) \|.*\n\| ---.*\n((?:\|.*\n?)*)", re.MULTILINE)
     for head, body in table.findall(prose(page)):
         cells = (row.split("|")[1] for row in body.splitlines())
         yield head, {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
-def test_the_connection_tables_are_whole() -> None:
-    # The port is for Airflow's own button alone, of which the README does not speak.
+def test_connection_tables_list_every_field() -> None:
+    # The README leaves out the port, which only Airflow's test button needs.
     for page, fields in (
         (ROOT / "README.md", NAMES["field"] - {"port"}),
         (ROOT / "docs" / "how-to" / "connection.md", NAMES["field"]),
@@ -421,14 +430,14 @@ def test_the_connection_tables_are_whole() -> None:
 
 
 @pytest.mark.parametrize("page", **named(pages()))
-def test_names_exist(page: Path) -> None:
+def test_class_names_exist(page: Path) -> None:
     known = {*faces(), *triggers.__all__, *errors.__all__, "EngagementHook"}
     known.add("EngagementRetryPolicy")
     assert set(re.findall(r"\bEngagement[A-Z0-9]\w+", page.read_text())) <= known
     assert not re.search(r"/(work|root|home|usr)/", page.read_text())
 
 
-def test_the_versions_named_are_those_tested() -> None:
+def test_readme_names_the_tested_versions() -> None:
     readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
     (tested,) = re.findall(r"^TESTED_ON \?= (.+)$", makefile, re.MULTILINE)
     versions = []
@@ -436,3 +445,47 @@ def test_the_versions_named_are_those_tested() -> None:
         pins = (ROOT / "requirements" / f"airflow-{name}.txt").read_text()
         versions += re.findall(r"^apache-airflow==([\d.]+)", pins, re.MULTILINE)
     assert re.findall(r"^\| Airflow ([\d.]+) \| tested \|$", readme, re.MULTILINE) == versions
+
+
+@pytest.mark.parametrize("page", **named(pages()))
+def test_modules_named_in_prose_exist(page: Path) -> None:
+    for name in set(re.findall(r"`((?:\w+/)+\w*(?:\.py)?)`", prose(page))):
+        assert (PACKAGE / name).exists() or (ROOT / name).exists(), name
+
+
+def test_architecture_lists_the_modules_that_exist() -> None:
+    text = ARCHITECTURE.read_text()
+    (section,) = re.findall(r"^## Modules\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    listed = set()
+    for package, body in re.findall(r"^### `(.+)/`\n(.*?)(?=^###|\Z)", section, re.M | re.S):
+        folder = PACKAGE if package == PACKAGE.name else PACKAGE / package
+        rows = re.findall(r"^\| `(\w+)` \| (\S.*) \|$", body, re.MULTILINE)
+        listed |= {folder / "__init__.py", *(folder / f"{name}.py" for name, _ in rows)}
+    assert listed == set(PACKAGE.rglob("*.py"))
+
+
+def test_architecture_shows_the_layers_that_imports_are_tested_for() -> None:
+    (layers,) = (block.text for block in blocks("text") if block.page == ARCHITECTURE)
+    shown = [re.findall(r"(\w+)/ ", line) for line in layers.splitlines()]
+    assert [set(names) for names in reversed(shown)] == [
+        set(layer) - NOT_A_LAYER for layer in LAYERS if set(layer) - NOT_A_LAYER
+    ]
+
+
+def test_architecture_names_the_functions_of_a_pull() -> None:
+    steps = re.findall(r"^\d+\. `(\S+\.py)` `([\w.]+)`: ", ARCHITECTURE.read_text(), re.MULTILINE)
+    assert len(steps) == 10
+    for path, name in steps:
+        found: Any = importlib.import_module(module_name(PACKAGE / path))
+        for part in name.split("."):
+            found = getattr(found, part)
+        assert inspect.getmodule(found).__name__ == module_name(PACKAGE / path), name
+
+
+def test_messages_of_the_connection_test_are_those_of_the_code() -> None:
+    page = ROOT / "docs" / "how-to" / "test-the-connection.md"
+    quoted = re.findall(r'^\| "(.+?)"', page.read_text(), re.MULTILINE)
+    assert len(quoted) > 5
+    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    texts = re.sub(r'"\s*\n\s*f?"', "", code)
+    assert [text for text in quoted if text not in texts] == []
