@@ -223,7 +223,9 @@ def test_dags_run_and_queries_read_what_they_wrote(
             AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS="gs://my-bucket/tweet_ids.txt",
         )
     for name in dags:
-        assert re.search(rf"DagRun Finished: dag_id={name},.* state=success", output), output[-6000:]
+        assert re.search(rf"DagRun Finished: dag_id={name},.* state=success", output), output[
+            -6000:
+        ]
     counts = bigquery.rows("SELECT COUNT(DISTINCT account) n FROM reporting.engagement_totals")
     assert counts == [{"n": len(OWNERS)}]
     for block in blocks("sql"):
@@ -251,7 +253,9 @@ def test_commands_work(
 ) -> None:
     commands = [line for line in block.text.replace("\\\n", " ").splitlines() if line]
     checked = [line for line in commands if line.startswith(tuple(CHECKED))]
-    assert checked in ([], commands), f"{block} mixes commands that are executed with commands that are only checked"
+    assert checked in ([], commands), (
+        f"{block} mixes commands that are executed with commands that are only checked"
+    )
     for command in checked:
         check_command(command)
     if checked:
@@ -457,7 +461,9 @@ def test_architecture_lists_the_modules_that_exist() -> None:
     text = ARCHITECTURE.read_text()
     (section,) = re.findall(r"^## Modules\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     listed = set()
-    for package, body in re.findall(r"^### `(.+)/`\n(.*?)(?=^###|\Z)", section, re.M | re.S):
+    for package, body in re.findall(
+        r"^### `(.+)/`\n(.*?)(?=^###|\Z)", section, re.MULTILINE | re.DOTALL
+    ):
         folder = PACKAGE if package == PACKAGE.name else PACKAGE / package
         rows = re.findall(r"^\| `(\w+)` \| (\S.*) \|$", body, re.MULTILINE)
         listed |= {folder / "__init__.py", *(folder / f"{name}.py" for name, _ in rows)}
