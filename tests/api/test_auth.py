@@ -3,20 +3,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import http.server
 import json
 import logging
 import re
 import threading
 import time
 import traceback
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import pytest
 import requests
+from raw_server import http_response, raw_server
 from support import pull_rows, settings_for
 
 from airflow_provider_engagement import __version__
@@ -35,8 +34,9 @@ from airflow_provider_engagement.api.transport import new_session, post
 from airflow_provider_engagement.simulator import Simulator, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from requests_mock import Mocker
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 URL = "https://data-api.x.com/insights/engagement/totals"
@@ -194,120 +194,104 @@ def test_a_netrc_of_the_machine_does_not_replace_the_credentials(
 # ---- The exchange of key and secret for a token ----------------------------------------------
 
 
-class Scripted(http.server.BaseHTTPRequestHandler):
-    """Gives a server's replies in turn, the last one again and again; notes what came."""
-
-    replies: list[tuple[int, dict[str, str], bytes]]
-    came: list[tuple[dict[str, str], bytes]]
-
-    def do_POST(self) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", "0")))
-        self.came.append((headers, body))
-        status, more, reply = self.replies[min(len(self.came), len(self.replies)) - 1]
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(reply)), **more}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(reply)
-        self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        pass
-
-
-@contextmanager
-def scripted(*replies: tuple[int, dict[str, str], bytes]) -> Iterator[tuple[str, list[Any]]]:
-    handler = type("_", (Scripted,), {"replies": list(replies), "came": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", handler.came
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 PAIR = Credentials(consumer_key=Secret("key+1"), consumer_secret=Secret("se/cr=et+"))
-GOOD = (200, {}, b'{"token_type":"bearer","access_token":"AAAA%2Fx%3D"}')
+TOKEN_URL = "https://api.x.com/oauth2/token"
+GOOD = {"json": {"token_type": "bearer", "access_token": "AAAA%2Fx%3D"}}
 
 
-def exchanged(url: str, credentials: Credentials = PAIR, **changes: Any) -> Secret:
-    settings = Settings(
-        credentials=credentials, account="a", oauth2_endpoint=f"{url}/oauth2/token", **changes
-    )
+def exchanged(credentials: Credentials = PAIR, url: str = TOKEN_URL) -> Secret:
+    settings = Settings(credentials=credentials, account="a", oauth2_endpoint=url)
     return exchange(settings, new_session(1))
 
 
-def test_key_and_secret_are_exchanged_as_documented() -> None:
-    with scripted(GOOD) as (url, came):
-        token = exchanged(url)
-    assert token.reveal() == "AAAA%2Fx%3D"
-    ((headers, body),) = came
-    scheme, _, pair = headers["authorization"].partition(" ")
+def test_key_and_secret_are_exchanged_as_documented(requests_mock: Mocker) -> None:
+    requests_mock.post(TOKEN_URL, **GOOD)
+    assert exchanged().reveal() == "AAAA%2Fx%3D"
+    (request,) = requests_mock.request_history
+    scheme, _, pair = request.headers["authorization"].partition(" ")
     assert scheme == "Basic"
     assert base64.b64decode(pair).decode() == "key%2B1:se%2Fcr%3Det%2B"
-    assert body == b"grant_type=client_credentials"
-    assert headers["content-type"].startswith("application/x-www-form-urlencoded")
+    assert request.body == "grant_type=client_credentials"
+    assert request.headers["content-type"].startswith("application/x-www-form-urlencoded")
 
 
-def test_a_process_exchanges_once_for_each_app() -> None:
-    other = Credentials(consumer_key=Secret("key2"), consumer_secret=Secret("secret2"))
-    with scripted(GOOD) as (url, came):
-        threads = [threading.Thread(target=exchanged, args=(url,)) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(came) == 1
-        exchanged(url, other)
-        assert len(came) == 2
+def test_a_process_exchanges_once_for_each_app(requests_mock: Mocker) -> None:
+    def reply_late(*_: object) -> dict[str, str]:
+        time.sleep(0.05)  # long enough for the other threads to send their own, if they would
+        return GOOD["json"]
+
+    requests_mock.post(TOKEN_URL, json=reply_late)
+    threads = [threading.Thread(target=exchanged) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert requests_mock.call_count == 1
+    exchanged(Credentials(consumer_key=Secret("key2"), consumer_secret=Secret("secret2")))
+    assert requests_mock.call_count == 2
 
 
-def test_a_failed_exchange_is_not_remembered() -> None:
-    with scripted((503, {}, b""), GOOD) as (url, _):
-        with pytest.raises(ServiceError):
-            exchanged(url)
-        assert exchanged(url).reveal() == "AAAA%2Fx%3D"
+def test_a_failed_exchange_is_not_remembered(requests_mock: Mocker) -> None:
+    requests_mock.post(TOKEN_URL, [{"status_code": 503}, GOOD])
+    with pytest.raises(ServiceError):
+        exchanged()
+    assert exchanged().reveal() == "AAAA%2Fx%3D"
 
 
 @pytest.mark.parametrize(
     ("reply", "kind", "says"),
     [
-        ((403, {}, b'{"errors":[{"code":99}]}'), AuthenticationError, "app's key and secret"),
-        ((401, {}, b""), AuthenticationError, "Check login and password"),
-        ((400, {}, b""), AuthenticationError, "HTTP 400"),
-        ((200, {}, b"<html>sign in</html>"), ServiceError, "Check oauth2_endpoint"),
-        ((200, {}, b"[]"), ServiceError, "not answer with a bearer token"),
-        ((200, {}, b'{"token_type":"mac","access_token":"x"}'), ServiceError, "bearer token"),
-        ((200, {}, b'{"access_token":"x"}'), ServiceError, "bearer token"),
-        ((200, {}, b'{"token_type":"bearer"}'), ServiceError, "bearer token"),
-        ((200, {}, b'{"token_type":"bearer","access_token":""}'), ServiceError, "bearer token"),
-        ((200, {}, b'{"token_type":"bearer","access_token":7}'), ServiceError, "bearer token"),
-        ((302, {"Location": "http://example.com/"}, b""), ServiceError, "HTTP 302"),
-        ((429, {}, b""), ServiceError, "HTTP 429"),
-        ((503, {}, b"<html>"), ServiceError, "HTTP 503"),
-        ((200, {"Content-Encoding": "gzip"}, b"no gzip"), ServiceError, "token endpoint"),
-        ((200, {"Content-Length": "999"}, b"{"), ServiceError, "token endpoint"),
-        ((200, {}, b'{"a":"' + b"x" * 200_000), ServiceError, "bearer token"),
+        (
+            {"status_code": 403, "json": {"errors": [{"code": 99}]}},
+            AuthenticationError,
+            "app's key and secret",
+        ),
+        ({"status_code": 401}, AuthenticationError, "Check login and password"),
+        ({"status_code": 400}, AuthenticationError, "HTTP 400"),
+        ({"text": "<html>sign in</html>"}, ServiceError, "Check oauth2_endpoint"),
+        ({"json": []}, ServiceError, "not answer with a bearer token"),
+        ({"json": {"token_type": "mac", "access_token": "x"}}, ServiceError, "bearer token"),
+        ({"json": {"access_token": "x"}}, ServiceError, "bearer token"),
+        ({"json": {"token_type": "bearer"}}, ServiceError, "bearer token"),
+        ({"json": {"token_type": "bearer", "access_token": ""}}, ServiceError, "bearer token"),
+        ({"json": {"token_type": "bearer", "access_token": 7}}, ServiceError, "bearer token"),
+        (
+            {"status_code": 302, "headers": {"Location": "http://example.com/"}},
+            ServiceError,
+            "HTTP 302",
+        ),
+        ({"status_code": 429}, ServiceError, "HTTP 429"),
+        ({"status_code": 503, "text": "<html>"}, ServiceError, "HTTP 503"),
+        (
+            {"content": b"no gzip", "headers": {"Content-Encoding": "gzip"}},
+            ServiceError,
+            "token endpoint",
+        ),
+        ({"content": b'{"a":"' + b"x" * 200_000}, ServiceError, "bearer token"),
     ],
 )
 def test_an_exchange_that_fails_says_why_and_shows_no_secret(
-    reply: tuple[int, dict[str, str], bytes], kind: type[EngagementError], says: str
+    requests_mock: Mocker, reply: dict[str, Any], kind: type[EngagementError], says: str
 ) -> None:
-    with scripted(reply) as (url, came), pytest.raises(kind, match=says) as caught:
-        exchanged(url)
-    assert len(came) == 1, "redirects are not followed, refusals not repeated"
+    requests_mock.post(TOKEN_URL, **reply)
+    with pytest.raises(kind, match=says) as caught:
+        exchanged()
+    assert requests_mock.call_count == 1, "redirects are not followed, refusals not repeated"
     assert_no_secret(PAIR, "".join(traceback.format_exception(caught.value)))
 
 
-def test_a_token_endpoint_that_is_not_there() -> None:
-    with scripted(GOOD) as (url, _):
-        pass
+def test_an_exchange_whose_reply_breaks_off_shows_no_secret() -> None:
+    with (
+        raw_server([http_response(b"{", length=999)]) as url,
+        pytest.raises(ServiceError, match="token endpoint") as caught,
+    ):
+        exchanged(url=url)
+    assert_no_secret(PAIR, "".join(traceback.format_exception(caught.value)))
+
+
+def test_a_token_endpoint_that_does_not_exist() -> None:
     with pytest.raises(ServiceError, match=r"could not be reached \(ConnectionError\)"):
-        exchanged(url)
+        exchanged(url="http://127.0.0.1:9/oauth2/token")
 
 
 def test_wrong_key_and_secret_are_refused_by_the_simulator(world: World, tmp_path: Path) -> None:

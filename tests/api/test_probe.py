@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from requests_mock import ANY
 from support import settings_for
 
 from airflow_provider_engagement.api import auth as auth_module
@@ -28,6 +29,8 @@ from airflow_provider_engagement.simulator import Faults, Simulator, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from requests_mock import Mocker
 
     from airflow_provider_engagement.api.settings import Settings
 
@@ -214,18 +217,22 @@ def test_wrong_path_is_told(service: Service) -> None:
     assert "Check the connection's host" in str(error)
 
 
-def test_somebody_else_who_answers_is_told(service: Service) -> None:
-    service.simulator.faults = Faults(1, ("html",))
+def test_page_of_another_server_is_reported_as_such(
+    service: Service, requests_mock: Mocker
+) -> None:
+    requests_mock.post(ANY, text="<html>", headers={"Content-Type": "text/html"})
     error = service.refusal()
     assert error.message.startswith("The Engagement API was not found at http://")
     assert "an HTML page" in str(error)
 
 
-def test_service_that_fails_speaks_for_itself(service: Service) -> None:
-    service.simulator.faults = Faults(1, ("503",))
+def test_error_of_the_service_is_quoted(service: Service, requests_mock: Mocker) -> None:
+    message = {"errors": [{"message": "Service Unavailable"}]}
+    requests_mock.post(ANY, status_code=503, json=message)
     error = service.refusal()
     assert str(error) == "The service failed. (HTTP 503) The service said: Service Unavailable."
-    assert service.asked == ["totals"] * 3
+    paths = [request.path for request in requests_mock.request_history]
+    assert paths == ["/insights/engagement/totals"] * 3
 
 
 def test_passing_faults_are_borne_with(service: Service) -> None:

@@ -19,16 +19,16 @@ from airflow_provider_engagement.api.errors import (
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.spec import Access, EndpointName
+from airflow_provider_engagement.api.tweet_id import first_id_at
 from airflow_provider_engagement.hooks.engagement import EngagementHook
-from airflow_provider_engagement.simulator import Simulator, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    Connect = Callable[..., EngagementHook]
+    from requests_mock import Mocker
 
-pytestmark = pytest.mark.usefixtures("airflow_home")
+    Connect = Callable[..., EngagementHook]
 
 KEYS = {"login": "the-key", "password": "the+secret/of=it"}
 TOKENS = {"access_token": "7-token", "access_token_secret": "the+token/secret=="}
@@ -319,35 +319,44 @@ def test_secrets_are_masked_even_if_the_connection_is_refused(connect: Connect) 
 
 
 def test_a_token_that_is_received_is_masked_too(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, requests_mock: Mocker
 ) -> None:
     monkeypatch.setattr(auth_module, "_EXCHANGED", {})
-    world = World(seed=77, accounts=("acme",))
-    encoded_variants = Secret(world.app.bearer).encoded_variants()
-    with Simulator(world) as simulator:
-        hook = connect(simulator.connection("acme", user_tokens=False, bearer=False))
-        with hook.get_conn() as client:
-            assert any(form in str(redact(form)) for form in encoded_variants)
-            client.prepare(EndpointName.TOTALS, Access.PUBLIC)
-            assert_masked(client.settings, *encoded_variants)
+    token = "AAAA%2Freceived+token%3D"
+    encoded_variants = Secret(token).encoded_variants()
+    requests_mock.post(
+        "https://api.x.com/oauth2/token", json={"token_type": "bearer", "access_token": token}
+    )
+    with connect(KEYS).get_conn() as client:
+        assert any(form in str(redact(form)) for form in encoded_variants)
+        client.prepare(EndpointName.TOTALS, Access.PUBLIC)
+        assert_masked(client.settings, *encoded_variants)
 
 
-def test_a_client_asks_the_host_of_the_connection(connect: Connect, tmp_path: Path) -> None:
+def test_a_client_sends_to_the_host_of_the_connection(
+    connect: Connect, requests_mock: Mocker, tmp_path: Path
+) -> None:
     from airflow_provider_engagement.api.plan import make_plan
     from airflow_provider_engagement.api.query import build_query
 
-    world = World(seed=3, accounts=("acme",))
     now = datetime.now(UTC)
-    ids = world.tweets("acme", 3, since=now - timedelta(days=9), until=now - timedelta(days=1))
-    with Simulator(world) as simulator:
-        hook = connect(simulator.connection("acme"))
-        with hook.get_conn() as client:
-            client._rate_state_directory = tmp_path  # noqa: SLF001 - the machine's own is not ours to use
-            query = build_query("totals", has_owner=client.settings.credentials.has_owner)
-            client.prepare(EndpointName.TOTALS, query.access)
-            (request,) = make_plan(query, ids, now=now).requests
-            asked = client.ask(query, request)
-        assert len(simulator.requests) == 1
+    ids = [str(first_id_at(now - timedelta(days=days))) for days in (9, 5, 1)]
+    sent = requests_mock.post(
+        "https://engagement.example.com/below/insights/engagement/totals",
+        json={"total": {tweet_id: {"impressions": "7"} for tweet_id in ids}},
+    )
+    hook = connect(extra(**TOKENS) | {"host": "https://engagement.example.com/below"})
+    with hook.get_conn() as client:
+        client._rate_state_directory = tmp_path  # noqa: SLF001 - the machine's own is not ours to use
+        query = build_query(
+            "totals",
+            has_owner=client.settings.credentials.has_owner,
+            engagement_types=["impressions"],
+        )
+        client.prepare(EndpointName.TOTALS, query.access)
+        (request,) = make_plan(query, ids, now=now).requests
+        asked = client.ask(query, request)
+    assert sent.call_count == 1
     assert set(asked.answers[0].groupings["total"]) == set(ids)
 
 
