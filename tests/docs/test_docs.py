@@ -462,7 +462,7 @@ def test_architecture_lists_the_modules_that_exist() -> None:
     (section,) = re.findall(r"^## Modules\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     listed = set()
     for package, body in re.findall(
-        r"^### `(.+)/`\n(.*?)(?=^###|\Z)", section, re.MULTILINE | re.DOTALL
+        r"^### `([^`]+)/`\n(.*?)(?=^###|\Z)", section, re.MULTILINE | re.DOTALL
     ):
         folder = PACKAGE if package == PACKAGE.name else PACKAGE / package
         rows = re.findall(r"^\| `(\w+)` \| (\S.*) \|$", body, re.MULTILINE)
