@@ -1,4 +1,4 @@
-"""Rows and coverage made up for the tests of sinks."""
+"""Sample rows and coverage for the tests of sinks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LIFETIME: dict[str, Any] = _HOUR | {
     "period_end": None,
     "snapshot_at": START,
 }
-_COVERED: dict[str, Any] = {
+_COVERAGE: dict[str, Any] = {
     "account": "acme",
     "endpoint": "historical",
     "date": START.date(),
@@ -58,32 +58,32 @@ _COVERED: dict[str, Any] = {
 
 
 def hour_row(**changes: Any) -> dict[str, Any]:
-    """Make up the count of one hour."""
+    """Return a row with the count of one hour."""
     return _dated(_HOUR | changes)
 
 
 def lifetime_row(**changes: Any) -> dict[str, Any]:
-    """Make up a count to date."""
+    """Return a row with a lifetime count."""
     return _dated(_LIFETIME | changes)
 
 
-def covered(**changes: Any) -> dict[str, Any]:
-    """Make up what became of one id."""
-    return _COVERED | changes
+def coverage_row(**changes: Any) -> dict[str, Any]:
+    """Return a coverage row of one Tweet."""
+    return _COVERAGE | changes
 
 
 def rows_table(*rows: Mapping[str, Any]) -> pa.Table:
-    """Make a table of long rows."""
+    """Return rows of the long layout as a table."""
     return pa.Table.from_pylist(list(rows), schema=arrow_schema(LONG))
 
 
 def coverage_table(*rows: Mapping[str, Any]) -> pa.Table:
-    """Make a table of coverage."""
+    """Return coverage rows as a table."""
     return pa.Table.from_pylist(list(rows), schema=arrow_schema(COVERAGE))
 
 
-def in_order(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Sort rows, for comparing what has no order."""
+def sorted_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows in a fixed order, so that tables can be compared."""
     return sorted(map(dict, rows), key=repr)
 
 

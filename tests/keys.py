@@ -1,4 +1,4 @@
-"""A service account's key, as Google Cloud gives it out."""
+"""A service account key in the format of Google Cloud."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def make_key() -> dict[str, str]:
-    """Make the key of a robot that nobody knows."""
+    """Make the key of a service account that does not exist."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private.private_bytes(
         serialization.Encoding.PEM,

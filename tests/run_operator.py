@@ -1,4 +1,4 @@
-"""Runs an operator as a task would, with a stand-in for what Airflow hands it."""
+"""Runs an operator as a task would, with a stand-in for Airflow's context."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONN_ID = "engagement_test"
 
 @dataclass(slots=True)
 class TaskInstance:
-    """As much of one as operators may look at."""
+    """A stand-in with the attributes that operators read."""
 
     dag_id: str
     task_id: str
@@ -37,12 +37,12 @@ class TaskInstance:
     xcoms: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: object) -> None:
-        self.xcoms[key] = as_xcom(value)
+        self.xcoms[key] = through_json(value)
 
 
 @dataclass(slots=True)
-class Ran:
-    """What a task returned and pushed."""
+class TaskResult:
+    """What a task returned and pushed as XComs."""
 
     value: Any
     xcoms: dict[str, Any]
@@ -53,8 +53,8 @@ class Ran:
         return found
 
 
-def as_xcom(value: object) -> Any:
-    """Send a value through JSON: what it turns into has to be what it was."""
+def through_json(value: object) -> Any:
+    """Return a value as an XCom backend reads it back; fail if JSON changes it."""
     text = json.dumps(value)
     assert json.loads(text) == value
     return json.loads(text)
@@ -70,8 +70,11 @@ def run(
     try_number: int = 1,
     max_tries: int = 3,
     variables: Mapping[str, Any] | None = None,
-) -> Ran:
-    """Render an operator's templates and execute it, in a run that stands for a moment."""
+) -> TaskResult:
+    """Render an operator's templates and execute it.
+
+    :param at: the end of the run's data interval, and its logical date.
+    """
     moment = at or NOW - timedelta(minutes=5)
     instance = TaskInstance(dag_id, operator.task_id, run_id, map_index, try_number, max_tries)
     context: dict[str, Any] = {
@@ -88,25 +91,25 @@ def run(
     }
     operator.render_template_fields(context)  # type: ignore[arg-type]  # a stand-in
     value = operator.execute(context)  # type: ignore[arg-type]  # a stand-in
-    return Ran(as_xcom(value), instance.xcoms)
+    return TaskResult(through_json(value), instance.xcoms)
 
 
 def connect(
     monkeypatch: pytest.MonkeyPatch, connection: Mapping[str, Any], conn_id: str = CONN_ID
 ) -> None:
-    """Let Airflow find a connection in the environment."""
+    """Define an Airflow connection in the environment."""
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
 
 
-def window(moment: datetime) -> dict[str, str]:
-    """Give what a task tells of the moment that its counts stand for."""
+def snapshot_window(moment: datetime) -> dict[str, str]:
+    """Return the window that a task reports for counts of a moment."""
     return {"snapshot_at": moment.isoformat().replace("+00:00", "Z")}
 
 
-def truth(
+def expected_counts(
     world: World, tweet_ids: Sequence[str], types: Sequence[str]
 ) -> dict[tuple[str, str], int]:
-    """Tell what the counts are."""
+    """Return the counts that the simulated world has now, by Tweet and type."""
     now = np.array([milliseconds(world.now())])
     table = world.counts(tweet_ids, tuple(types), now)[:, :, 0].tolist()
     return {
@@ -117,7 +120,7 @@ def truth(
 
 
 def counts(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
-    """Give each row's value by its Tweet and type, each of which may be there but once."""
+    """Return the rows' values by Tweet and type; fail if a row occurs twice."""
     found = {(row["tweet_id"], row["engagement_type"]): row["value"] for row in rows}
-    assert len(found) == len(rows), "a count is there twice"
+    assert len(found) == len(rows), "a count occurs twice"
     return found

@@ -1,4 +1,4 @@
-"""The parts of a running Airflow, each by itself, so that one can be stopped and killed."""
+"""Runs Airflow as separate processes, so that a test can stop or kill each of them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 BIN = Path(sys.executable).parent
-PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
 def free_ports(count: int = 3) -> int:
-    """Find so many ports in a row that nobody listens on; return the first."""
+    """Return the first of ``count`` consecutive free ports."""
     while True:
         with ExitStack() as stack:
             first = 0
             try:
-                for place in range(count):
+                for offset in range(count):
                     listener = stack.enter_context(socket.socket())
-                    listener.bind(("127.0.0.1", first + place if first else 0))
+                    listener.bind(("127.0.0.1", first + offset if first else 0))
                     first = first or listener.getsockname()[1]
             except OSError:
                 continue
@@ -40,12 +40,12 @@ def free_ports(count: int = 3) -> int:
 
 
 class Airflow:
-    """API server, scheduler, DAG processor and triggerer, on a database of SQLite.
+    """API server, scheduler, DAG processor and triggerer on a SQLite database.
 
-    :param folder: for its home and its logs.
+    :param folder: the folder of its home and its logs.
     :param dags_folder: the folder of its DAG files.
-    :param settings: set for it, beside what makes it keep to itself.
-    :param parts: what to start: all of it, or less where that is enough.
+    :param settings: environment variables, set on top of those that isolate it.
+    :param components: the commands to start.
     """
 
     def __init__(
@@ -53,44 +53,44 @@ class Airflow:
         folder: Path,
         dags_folder: Path,
         settings: Mapping[str, str],
-        parts: Sequence[str] = PARTS,
+        components: Sequence[str] = COMPONENTS,
     ) -> None:
         self._folder = folder
-        self._wanted = parts
+        self._names = components
         self.database = folder / "airflow" / "airflow.db"
         self._port = free_ports()
         path = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         own = airflow_environment(folder / "airflow", dags_folder, self._port)
         self._settings = {**own, **path, **settings}
-        self._parts: dict[str, Process] = {}
+        self._processes: dict[str, Process] = {}
 
     def __enter__(self) -> Self:
         migrate = self._process("db", "migrate")
         with migrate:
             self.wait(lambda: migrate.exit_code is not None)
             assert migrate.exit_code == 0, migrate.log.read_text()
-        for part in self._wanted:
-            self.start(part)
+        for name in self._names:
+            self.start(name)
         self.wait(self._is_healthy, 120)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for part in self._parts.values():
-            part.__exit__()
+        for process in self._processes.values():
+            process.__exit__()
 
-    def start(self, part: str) -> None:
-        self._parts[part] = self._process(part).__enter__()
+    def start(self, component: str) -> None:
+        self._processes[component] = self._process(component).__enter__()
 
-    def stop(self, part: str) -> None:
-        """End a part in order, as a service manager would."""
-        process = self._parts[part]
+    def stop(self, component: str) -> None:
+        """Stop a component with SIGTERM, as a service manager would."""
+        process = self._processes[component]
         os.kill(process.pid, signal.SIGTERM)
         self.wait(lambda: process.exit_code is not None)
         process.__exit__()
 
-    def kill(self, part: str) -> None:
-        """End a part and all that it started, at once."""
-        self._parts[part].__exit__()
+    def kill(self, component: str) -> None:
+        """Kill a component and all its children."""
+        self._processes[component].__exit__()
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         url = f"http://localhost:{self._port}/api/v2/{path}"
@@ -98,25 +98,26 @@ class Airflow:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
-    def wait(self, seen: Callable[[], Any], seconds: float = 90) -> Any:
-        """Wait for something to be so, and give what it is."""
+    def wait(self, poll: Callable[[], Any], seconds: float = 90) -> Any:
+        """Call a function until it returns something true, and return that."""
         deadline = time.monotonic() + seconds
         while True:
-            found = seen()
+            found = poll()
             if found:
                 return found
             self.check()
-            assert time.monotonic() < deadline, self._told()
+            assert time.monotonic() < deadline, self._log_tails()
             time.sleep(0.25)
 
     def check(self) -> None:
-        """See that every part still runs, or was ended by us."""
-        for name, part in self._parts.items():
-            assert part.exit_code in (None, 0, -signal.SIGKILL, -signal.SIGTERM), name
+        """Fail if a component has ended by itself."""
+        for name, process in self._processes.items():
+            assert process.exit_code in (None, 0, -signal.SIGKILL, -signal.SIGTERM), name
 
-    def _told(self) -> str:
+    def _log_tails(self) -> str:
         return "\n".join(
-            f"--- {part.log.name}\n{part.log.read_text()[-3000:]}" for part in self._parts.values()
+            f"--- {process.log.name}\n{process.log.read_text()[-3000:]}"
+            for process in self._processes.values()
         )
 
     def _process(self, *command: str) -> Process:
@@ -126,6 +127,6 @@ class Airflow:
     def _is_healthy(self) -> bool:
         with contextlib.suppress(requests.RequestException):
             health = self.call("GET", "monitor/health")
-            names = (name.replace("-", "_") for name in self._wanted if name != "api-server")
+            names = (name.replace("-", "_") for name in self._names if name != "api-server")
             return all(health[name]["status"] == "healthy" for name in ("metadatabase", *names))
         return False

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import requests
-from run_operator import counts, truth
+from run_operator import counts, expected_counts
 
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -65,9 +65,9 @@ OWNED = [item for item in IDS if item not in WORLD.foreign | WORLD.deleted]
 def expected() -> dict[tuple[str, str], int]:
     """Tell every count to date that the table has to hold."""
     return (
-        truth(WORLD, [item for item in OWNED if item in set(YOUNG)], TYPES)
-        | truth(WORLD, [item for item in OWNED if item in set(OLD)], OLD_TYPES)
-        | truth(WORLD, sorted(WORLD.foreign), PUBLIC_TYPES)
+        expected_counts(WORLD, [item for item in OWNED if item in set(YOUNG)], TYPES)
+        | expected_counts(WORLD, [item for item in OWNED if item in set(OLD)], OLD_TYPES)
+        | expected_counts(WORLD, sorted(WORLD.foreign), PUBLIC_TYPES)
     )
 
 

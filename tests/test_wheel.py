@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from run_operator import NOW, counts, truth
+from run_operator import NOW, counts, expected_counts
 
 from airflow_provider_engagement import __version__
 from airflow_provider_engagement.api.spec import ENDPOINTS
@@ -162,4 +162,4 @@ def test_airflow_finds_it_and_pulls_with_it(site: Path, tmp_path: Path, airflow_
         run(*command, cwd=tmp_path, **settings)
     assert f"FOUND {__version__} {PACKAGE}.hooks.engagement.EngagementHook" in found.splitlines()
     rows = [json.loads(line) for line in output.read_text().splitlines()]
-    assert counts(rows) == truth(world, ids, ENDPOINTS["totals"].engagement_types)
+    assert counts(rows) == expected_counts(world, ids, ENDPOINTS["totals"].engagement_types)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from run_operator import CONN_ID, NOW, connect, counts, run, truth
+from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run
 
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.simulator import Simulator, World
@@ -80,10 +80,10 @@ def test_the_latest_counts(
     with Simulator(world) as service:
         connect(monkeypatch, service.connection("acme"))
         load(ids, dataset, at=NOW - 4 * HOUR)
-        before = truth(world, ids, TYPES)
+        before = expected_counts(world, ids, TYPES)
         world.freeze(NOW)
         load(ids[:4], dataset, at=NOW - 2 * HOUR)  # two are no longer asked for
-        after = truth(world, ids[:4], TYPES)
+        after = expected_counts(world, ids[:4], TYPES)
         # Days are of no snapshot, and no business of the view's.
         load(ids, dataset, endpoint="historical", at=NOW.replace(hour=0, minute=0, second=0))
     bigquery.rows(view)

@@ -1,4 +1,4 @@
-"""Shares of faulty answers, of each kind and of all: the table equals the truth in the end."""
+"""Shares of faulty answers, of each kind and of all: every count is the expected one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ALL = "all together"
 KINDS = (*FAULT_KINDS, ALL)
 
 
-def truth(endpoint: str) -> Cells:
+def expected_counts(endpoint: str) -> Cells:
     counts = itertools.product(ASKED[endpoint], TYPES)
     if endpoint == "totals":
         return {(item, name, None): WORLD.count(item, name) for item, name in counts}
@@ -58,7 +58,7 @@ def truth(endpoint: str) -> Cells:
     }
 
 
-TRUTH = {endpoint: truth(endpoint) for endpoint in ASKED}
+TRUTH = {endpoint: expected_counts(endpoint) for endpoint in ASKED}
 
 
 class Destination:

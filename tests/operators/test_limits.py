@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from run_operator import CONN_ID, NOW, connect, counts, run, truth
+from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run
 
 from airflow_provider_engagement.api.errors import DeadlineExceededError
 from airflow_provider_engagement.api.spec import ENDPOINTS
@@ -106,7 +106,7 @@ def test_a_try_stops_in_time_and_the_next_sends_only_the_others(
     ran = run(to_bucket(ids, bucket, execution_timeout=TIMEOUT), try_number=2)
     assert ran.summary["requests_kept_from_earlier_tries"] == sent
     assert len(simulator.requests) == REQUESTS
-    assert landed(bucket, ran.value["uris"]) == truth(world, ids, TYPES)
+    assert landed(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
     assert not [blob.name for blob in bucket.list_blobs() if "_staging" in blob.name]
 
 
@@ -125,7 +125,7 @@ def test_a_try_that_nobody_would_go_on_with_takes_all_its_time(
 ) -> None:
     ran = run(to_bucket(ids, bucket, execution_timeout=timeout), try_number=try_number)
     assert len(simulator.requests) == REQUESTS
-    assert landed(bucket, ran.value["uris"]) == truth(world, ids, TYPES)
+    assert landed(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
 
 
 @pytest.mark.usefixtures("late")
@@ -142,7 +142,7 @@ def test_a_try_that_keeps_nothing_takes_all_its_time(
     run(operator)
     assert len(simulator.requests) == REQUESTS
     rows = bigquery.rows(f"SELECT * FROM {dataset}.totals")  # noqa: S608 - a table of this test
-    assert counts(rows) == truth(world, ids, TYPES)
+    assert counts(rows) == expected_counts(world, ids, TYPES)
 
 
 def test_a_plan_that_takes_longer_than_the_timeout_is_told_of(
@@ -191,5 +191,5 @@ def test_a_store_that_fails_costs_nothing(
     world: World, ids: list[str], bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
     ran = run(to_bucket(ids, bucket), variables={"task_state_store": Store(broken=True)})
-    assert landed(bucket, ran.value["uris"]) == truth(world, ids, TYPES)
+    assert landed(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
     assert "Progress cannot be shown: ConnectionError" in caplog.text

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset
-from run_operator import NOW, counts, truth
+from run_operator import NOW, counts, expected_counts
 
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -62,8 +62,8 @@ def test_the_table_holds_what_each_owner_may_see(watched: Watched) -> None:
     for owner in owners:
         (other,) = owners - {owner}
         found = counts([row for row in rows if row["account"] == owner])
-        own = truth(watched.world, watched.tweets[owner], TYPES)
-        public = truth(watched.world, watched.tweets[other], PUBLIC_TYPES)
+        own = expected_counts(watched.world, watched.tweets[owner], TYPES)
+        public = expected_counts(watched.world, watched.tweets[other], PUBLIC_TYPES)
         assert found == own | public
 
 

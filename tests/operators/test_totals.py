@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
 )
-from run_operator import CONN_ID, NOW, connect, counts, run, truth, window
+from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
 from airflow_provider_engagement.api.client import EngagementClient, Retry
 from airflow_provider_engagement.api.errors import (
@@ -82,7 +82,7 @@ def totals(tweet_ids: Any, **more: Any) -> EngagementTotalsOperator:
 def test_the_rows_are_returned(world: World, ids: list[str]) -> None:
     snapshot = NOW - timedelta(hours=2)
     ran = run(totals(ids), at=snapshot)
-    assert counts(ran.value) == truth(world, ids, TYPES)
+    assert counts(ran.value) == expected_counts(world, ids, TYPES)
     row = next(row for row in ran.value if row["engagement_type"] == "impressions")
     assert [*row] == [column.name for column in LONG]
     moment = snapshot.isoformat().replace("+00:00", "Z")
@@ -107,7 +107,7 @@ def test_the_rows_are_returned(world: World, ids: list[str]) -> None:
     collected = datetime.fromisoformat(row["collected_at"])
     assert NOW <= collected <= datetime.now(UTC)
     assert ran.summary["rows"] == len(ids) * 7
-    assert ran.summary["window"] == window(snapshot)
+    assert ran.summary["window"] == snapshot_window(snapshot)
     assert ran.summary["requests"] == 1
 
 
@@ -130,15 +130,15 @@ def test_ids_in_every_accepted_form(
     world: World, ids: list[str], simulator: Simulator, render: Callable[[list[str]], Any]
 ) -> None:
     ran = run(totals(render(ids)))
-    assert counts(ran.value) == truth(world, ids, TYPES)
+    assert counts(ran.value) == expected_counts(world, ids, TYPES)
     (request,) = simulator.requests
     assert request.tweet_ids == ids
 
 
 @pytest.mark.usefixtures("simulator")
 def test_one_number_is_a_collection(world: World, ids: list[str]) -> None:
-    assert counts(run(totals(int(ids[0]))).value) == truth(world, ids[:1], TYPES)
-    assert counts(run(totals(ids[0])).value) == truth(world, ids[:1], TYPES)
+    assert counts(run(totals(int(ids[0]))).value) == expected_counts(world, ids[:1], TYPES)
+    assert counts(run(totals(ids[0])).value) == expected_counts(world, ids[:1], TYPES)
 
 
 @pytest.mark.usefixtures("simulator")
@@ -146,7 +146,7 @@ def test_ids_and_types_from_templates(world: World, ids: list[str]) -> None:
     operator = totals("{{ ids }}", engagement_types="{{ types }}", plan_only="{{ dry }}")
     variables = {"ids": ids, "types": ["favorites", "replies"], "dry": False}
     ran = run(operator, variables=variables)
-    assert counts(ran.value) == truth(world, ids, ("favorites", "replies"))
+    assert counts(ran.value) == expected_counts(world, ids, ("favorites", "replies"))
 
 
 FILES: dict[str, tuple[str, Callable[[str], bytes]]] = {
@@ -165,7 +165,7 @@ def test_ids_from_a_file(
 ) -> None:
     (tmp_path / name).write_bytes(content("\n".join(ids)))
     ran = run(totals(f"file://{tmp_path}/{name}"))
-    assert counts(ran.value) == truth(world, ids, TYPES)
+    assert counts(ran.value) == expected_counts(world, ids, TYPES)
 
 
 @pytest.mark.usefixtures("simulator")
@@ -178,7 +178,7 @@ def test_ids_from_a_bucket(
     bucket = gcs.make_bucket()
     bucket.blob(f"below/{name}").upload_from_string(content("\n".join(ids)))
     operator = totals(f"gs://google_cloud_default@{bucket.name}/below/{name}")
-    assert counts(run(operator).value) == truth(world, ids, TYPES)
+    assert counts(run(operator).value) == expected_counts(world, ids, TYPES)
 
 
 def test_app_only_asks_for_the_public_types(
@@ -186,7 +186,7 @@ def test_app_only_asks_for_the_public_types(
 ) -> None:
     connect(monkeypatch, simulator.connection("acme", user_tokens=False, bearer=False))
     ran = run(totals(ids))
-    assert counts(ran.value) == truth(world, ids, PUBLIC_TYPES)
+    assert counts(ran.value) == expected_counts(world, ids, PUBLIC_TYPES)
     assert {row["access"] for row in ran.value} == {"public"}
 
 
@@ -198,7 +198,7 @@ def test_a_foreign_tweet_does_not_cost_the_others_their_counts_though_the_bearer
     connection["extra"]["bearer_token"] = "AAAA%2Frevoked"
     connect(monkeypatch, connection)
     ran = run(totals(ids))
-    assert counts(ran.value) == truth(world, [*ids[:3], *ids[4:]], TYPES)
+    assert counts(ran.value) == expected_counts(world, [*ids[:3], *ids[4:]], TYPES)
     tweets = ran.summary["tweets"]
     assert (tweets["answered"], tweets["forbidden"]) == (11, 1)
     (note,) = tweets["reasons"]
@@ -266,13 +266,13 @@ def test_the_rows_are_written_to_one_file_and_their_coverage_beside_it(
     assert ran.value == {
         "uris": [path],
         "rows": 75,
-        "window": window(NOW - timedelta(minutes=5)),
+        "window": snapshot_window(NOW - timedelta(minutes=5)),
     }
     held = files()
     assert set(held) == {f"counts#1 2026.{ending}", f"counts#1 2026.coverage.{ending}"}
     rows, coverage = (read(name, held[name]) for name in sorted(held, key=len))
-    owned = truth(world, ids[2:], TYPES)
-    assert counts(rows) == owned | truth(world, ids[1:2], PUBLIC_TYPES)
+    owned = expected_counts(world, ids[2:], TYPES)
+    assert counts(rows) == owned | expected_counts(world, ids[1:2], PUBLIC_TYPES)
     assert {row["tweet_id"]: row["status"] for row in coverage} == {
         item: "unavailable" if item == ids[0] else "answered" for item in ids
     }

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from run_operator import truth
+from run_operator import expected_counts
 from support import pull_rows, settings_for
 
 from airflow_provider_engagement.api.client import EngagementClient, Retry
@@ -56,7 +56,9 @@ def test_no_tweet_costs_another_its_counts(
     with Simulator(world, faults=faults, requests_per_minute=100_000) as simulator:
         outcome, rows = pull_rows(simulator, ids, now=NOW, rate_state_directory=tmp_path)
     owned = [item for item in ids if item not in foreign | deleted]
-    expected = truth(world, owned, TYPES) | truth(world, sorted(foreign), PUBLIC_TYPES)
+    expected = expected_counts(world, owned, TYPES) | expected_counts(
+        world, sorted(foreign), PUBLIC_TYPES
+    )
     assert values(rows) == expected
     assert {row["access"] for row in rows if row["tweet_id"] in foreign} == {"public"}
     assert {row["access"] for row in rows if row["tweet_id"] in owned} == {"owner"}
@@ -87,10 +89,10 @@ def test_old_tweets_are_asked_for_what_they_can_give(tmp_path: Path) -> None:
         bodies = [record.body for record in simulator.requests]
     quarter = tuple(name for name in TYPES if name not in {"impressions", "engagements"})
     expected = (
-        truth(world, old, quarter)
-        | truth(world, ancient, tuple(name for name in quarter if name != "video_views"))
+        expected_counts(world, old, quarter)
+        | expected_counts(world, ancient, tuple(name for name in quarter if name != "video_views"))
         # At the edge they are asked for, and the service says that they are unsupported.
-        | truth(world, edge, quarter)
+        | expected_counts(world, edge, quarter)
     )
     assert values(rows) == expected
     asked = {item: set(body["engagement_types"]) for body in bodies for item in body["tweet_ids"]}
@@ -122,7 +124,7 @@ def test_public_types_are_asked_for_app_only_and_the_token_is_exchanged_once(
             )
         seen = [record.access for record in simulator.requests if record.endpoint == "totals"]
         exchanges = [record for record in simulator.requests if record.endpoint != "totals"]
-    assert values(rows) == truth(world, ids[:300], ("favorites",))
+    assert values(rows) == expected_counts(world, ids[:300], ("favorites",))
     assert set(seen) == {"public"}
     assert len(exchanges) == 1
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from bigquery_checks import LATER, START, hour_row, in_order, rows_table
+from bigquery_checks import LATER, START, hour_row, rows_table, sorted_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +57,7 @@ def by_hand(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_a_pivot_is_what_a_hand_would_do(rows: list[dict[str, Any]]) -> None:
     wide = pivoted(rows_table(*rows))
     assert wide.schema == arrow_schema(WIDE)
-    assert in_order(wide.to_pylist()) == in_order(by_hand(rows))
+    assert sorted_rows(wide.to_pylist()) == sorted_rows(by_hand(rows))
 
 
 @given(rows=COUNTS, cut=st.integers(0, 30), expected=st.integers(0, 2_000_000))
@@ -71,7 +71,7 @@ def test_piles_make_one_row_of_what_came_apart(
     piles.close()
     piles.close()
     wide = pa.concat_tables([arrow_schema(WIDE).empty_table(), *piles.wide()])
-    assert in_order(wide.to_pylist()) == in_order(by_hand(rows))
+    assert sorted_rows(wide.to_pylist()) == sorted_rows(by_hand(rows))
     assert list(folder.iterdir()) == []
 
 

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
     TaskDeferred,
 )
-from run_operator import CONN_ID, as_xcom, connect
+from run_operator import CONN_ID, connect, through_json
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.sensors.engagement import EngagementThresholdSensor
@@ -70,7 +70,7 @@ def outcome(task: EngagementThresholdSensor) -> Any:
         result = _executed(task)
     except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException) as error:
         return type(error)
-    return as_xcom(result)
+    return through_json(result)
 
 
 def _executed(task: EngagementThresholdSensor) -> Any:

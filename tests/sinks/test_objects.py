@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from bigquery_checks import LATER, coverage_table, covered, hour_row, in_order, rows_table
+from bigquery_checks import LATER, coverage_row, coverage_table, hour_row, rows_table, sorted_rows
 from google.api_core.exceptions import Forbidden
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -51,7 +51,7 @@ def land(store: Any, rows: int, **options: Any) -> Any:
     for start in range(0, rows, 10):
         numbers = range(start, min(start + 10, rows))
         sink.write(rows_table(*(hour_row(value=number) for number in numbers)))
-    return sink.commit(coverage_table(covered()), SUMMARY)
+    return sink.commit(coverage_table(coverage_row()), SUMMARY)
 
 
 def local(store: GcsStore, prefix: str = "") -> set[str]:
@@ -95,7 +95,7 @@ def test_rows_are_read_back(store: GcsStore) -> None:
     table = pq.read_table(io.BytesIO(read(store, "part-00000.parquet")))
     assert table.column("value").to_pylist() == [0, 1, 2, 3, 4]
     told = pq.read_table(io.BytesIO(read(store, "coverage.parquet")))
-    assert told.equals(coverage_table(covered()))
+    assert told.equals(coverage_table(coverage_row()))
 
 
 @pytest.mark.usefixtures("scratch")
@@ -239,10 +239,10 @@ def test_wide_objects_have_one_row_a_tweet_and_period(store: GcsStore, scratch: 
                 )
             )
         )
-    landed = sink.commit(coverage_table(covered()), SUMMARY)
+    landed = sink.commit(coverage_table(coverage_row()), SUMMARY)
     lines = [json.loads(line) for line in read(store, "part-00000.jsonl").splitlines()]
     assert landed.rows == len(lines) == 60
-    keys = in_order({"id": row["tweet_id"], "at": row["period_start"]} for row in lines)
+    keys = sorted_rows({"id": row["tweet_id"], "at": row["period_start"]} for row in lines)
     assert len({tuple(key.values()) for key in keys}) == 60
     for row in lines:
         assert row["impressions"] == row["favorites"] == int(row["tweet_id"])

@@ -91,7 +91,9 @@ def cells(bigquery: BigQuery, table: str) -> Cells:
     return found
 
 
-def truth(world: World, ids: list[str], start: datetime, end: datetime, step: timedelta) -> Cells:
+def expected_counts(
+    world: World, ids: list[str], start: datetime, end: datetime, step: timedelta
+) -> Cells:
     return {
         (item, name, start + n * step): world.count_between(
             item, name, start + n * step, start + (n + 1) * step
@@ -112,7 +114,7 @@ def test_days_heal_by_lookback_and_land_once(
         "start": f"{TODAY - 10 * DAY:%Y-%m-%dT%H:%M:%SZ}",
         "end": f"{TODAY:%Y-%m-%dT%H:%M:%SZ}",
     }
-    assert cells(bigquery, table) == truth(world, ids, TODAY - 11 * DAY, TODAY, DAY)
+    assert cells(bigquery, table) == expected_counts(world, ids, TODAY - 11 * DAY, TODAY, DAY)
     assert len(simulator.requests) == 3 * 3
 
 
@@ -129,7 +131,7 @@ def test_hours_of_both_endpoints_converge_in_any_order(
         range_ = {"start": end - 40 * HOUR, "end": end} if endpoint == "historical" else {}
         run(to_table(ids[:5], table, endpoint=endpoint, granularity="hour", **range_))
     found = {key: value for key, value in cells(bigquery, table).items() if key[2] < end}
-    assert found == truth(world, ids[:5], end - 40 * HOUR, end, HOUR)
+    assert found == expected_counts(world, ids[:5], end - 40 * HOUR, end, HOUR)
 
 
 def test_the_wide_layout_has_a_row_a_tweet_and_day(
@@ -139,7 +141,7 @@ def test_the_wide_layout_has_a_row_a_tweet_and_day(
     for _ in range(2):
         run(to_table(ids, table, layout="wide"), at=TODAY)
     rows = bigquery.rows(f"SELECT * FROM `{table}`")  # noqa: S608 - a table of this test
-    expected = truth(world, ids, TODAY - DAY, TODAY, DAY)
+    expected = expected_counts(world, ids, TODAY - DAY, TODAY, DAY)
     assert len(rows) == len(ids)
     for row in rows:
         for name in TYPES:
@@ -239,7 +241,7 @@ def test_a_retry_sends_only_what_is_missing(  # noqa: PLR0917 - fixtures
     assert len(simulator.requests) - before == 1
     assert ran.summary["requests_kept_from_earlier_tries"] == 4
     found = cells(bigquery, broken)
-    every = truth(world, ids, TODAY - 31 * DAY, TODAY, DAY)
+    every = expected_counts(world, ids, TODAY - 31 * DAY, TODAY, DAY)
     made = {item: created_at(item) or NOW for item in ids}
     assert found == {key: value for key, value in every.items() if made[key[0]] < key[2] + DAY}
     assert staged(bucket) == []

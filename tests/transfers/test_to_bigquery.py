@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from run_operator import CONN_ID, NOW, connect, counts, run, truth, window
+from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -90,7 +90,9 @@ def test_counts_and_coverage_land_in_tables(
     ran = run(transfer(ids, table), at=SNAPSHOT)
     owned = [item for item in ids if item not in {foreign, deleted, protected}]
     rows = rows_of(bigquery, table)
-    assert counts(rows) == truth(world, owned, TYPES) | truth(world, [foreign], PUBLIC_TYPES)
+    assert counts(rows) == expected_counts(world, owned, TYPES) | expected_counts(
+        world, [foreign], PUBLIC_TYPES
+    )
     assert [*rows[0]] == [column.name for column in LONG]
     assert {row["snapshot_at"] for row in rows} == {SNAPSHOT}
     assert {row["access"] for row in rows if row["tweet_id"] == foreign} == {"public"}
@@ -113,7 +115,7 @@ def test_counts_and_coverage_land_in_tables(
     assert ran.value == {
         "table": f"test.{table}",
         "rows": len(rows),
-        "window": window(SNAPSHOT),
+        "window": snapshot_window(SNAPSHOT),
     }
     assert len(json.dumps(ran.xcoms)) < 10_000
     assert ran.summary["coverage"] == f"test.{table}_coverage"
@@ -130,10 +132,10 @@ def test_twice_is_the_same_table_though_the_counts_have_grown(
     operator = transfer(ids, table)
     first = run(operator, at=SNAPSHOT)
     rows, coverage = rows_of(bigquery, table), coverage_of(bigquery, table)
-    before = truth(world, ids, TYPES)
+    before = expected_counts(world, ids, TYPES)
 
     world.freeze(NOW + timedelta(hours=6))
-    assert truth(world, ids, TYPES) != before
+    assert expected_counts(world, ids, TYPES) != before
     second = run(transfer(ids, table), at=SNAPSHOT)
     assert second.value == first.value
     # The first answer of a snapshot stands.
@@ -145,7 +147,7 @@ def test_twice_is_the_same_table_though_the_counts_have_grown(
     run(transfer(ids, table), at=SNAPSHOT + timedelta(minutes=30))
     all_rows = rows_of(bigquery, table)
     assert [row for row in all_rows if row["snapshot_at"] == SNAPSHOT] == rows
-    assert counts([row for row in all_rows if row["snapshot_at"] != SNAPSHOT]) == truth(
+    assert counts([row for row in all_rows if row["snapshot_at"] != SNAPSHOT]) == expected_counts(
         world, ids, TYPES
     )
     assert len(simulator.requests) == 3
@@ -160,12 +162,12 @@ def test_a_second_run_adds_what_the_first_one_could_not_have(
     run(transfer(ids[:10], table), at=SNAPSHOT)
     world.protected = set()
     run(transfer(ids, table), at=SNAPSHOT)
-    assert counts(rows_of(bigquery, table)) == truth(world, ids, TYPES)
+    assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
     assert {row["status"] for row in coverage_of(bigquery, table).values()} == {"answered"}
     world.deleted = set(ids[:5])
     run(transfer(ids, table), at=SNAPSHOT)
     # What has gone since keeps its counts, and its coverage says that they are there.
-    assert counts(rows_of(bigquery, table)) == truth(world, ids, TYPES)
+    assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
     assert {row["status"] for row in coverage_of(bigquery, table).values()} == {"answered"}
 
 
@@ -191,7 +193,7 @@ def test_rows_may_go_through_a_bucket_and_leave_nothing_in_it(
     bucket = gcs.make_bucket()
     table = f"{dataset}.totals"
     run(transfer(ids, table, staging_bucket=bucket.name), at=SNAPSHOT)
-    assert counts(rows_of(bigquery, table)) == truth(world, ids, TYPES)
+    assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
     assert [blob.name for blob in bucket.list_blobs()] == []
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from run_operator import CONN_ID, NOW, connect, counts, run, truth, window
+from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -100,7 +100,9 @@ def test_counts_coverage_and_a_manifest_lie_in_the_tasks_folder(
     files = by_file(held)
     rows = rows_in(files[f"part-00000.{ending}"], ending)
     owned = [item for item in ids if item not in {foreign, deleted}]
-    assert counts(rows) == truth(world, owned, TYPES) | truth(world, [foreign], PUBLIC_TYPES)
+    assert counts(rows) == expected_counts(world, owned, TYPES) | expected_counts(
+        world, [foreign], PUBLIC_TYPES
+    )
     coverage = rows_in(files[f"coverage.{ending}"], ending)
     assert [row["tweet_id"] for row in coverage] == ids
     assert {row["tweet_id"] for row in coverage if row["status"] != "answered"} == {deleted}
@@ -116,7 +118,7 @@ def test_counts_coverage_and_a_manifest_lie_in_the_tasks_folder(
     assert ran.value == {
         "uris": [f"gs://{bucket.name}/{folder}/part-00000.{ending}"],
         "rows": len(rows),
-        "window": window(SNAPSHOT),
+        "window": snapshot_window(SNAPSHOT),
     }
     assert len(json.dumps(ran.xcoms)) < 10_000
     assert len(simulator.requests) == ran.summary["requests"]
@@ -171,7 +173,7 @@ def test_a_snapshot_of_which_an_object_is_lost_is_taken_anew(
     bucket.blob(part).delete()
     world.freeze(NOW + timedelta(hours=6))
     run(transfer(ids, bucket.name), at=SNAPSHOT)
-    assert counts(rows_in(objects(bucket)[part], "parquet")) == truth(world, ids, TYPES)
+    assert counts(rows_in(objects(bucket)[part], "parquet")) == expected_counts(world, ids, TYPES)
     assert len(simulator.requests) == 2
 
 

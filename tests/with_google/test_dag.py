@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from run_operator import NOW, connect, counts, truth
+from run_operator import NOW, connect, counts, expected_counts
 
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.simulator import Simulator, World
@@ -74,7 +74,7 @@ def test_the_example_dag_writes_its_counts(
         )
     assert ran.returncode == 0, ran.stdout[-6000:]
     rows = bigquery.rows(f"SELECT * FROM {dataset}.totals WHERE snapshot_at IS NOT NULL")  # noqa: S608 - a table of ours
-    assert counts(rows) == truth(world, ids, ENDPOINTS["totals"].engagement_types)
+    assert counts(rows) == expected_counts(world, ids, ENDPOINTS["totals"].engagement_types)
     written = {blob.name.rpartition("/")[2] for blob in bucket.list_blobs(prefix="engagement/")}
     assert "manifest.json" in written
     check_lineage(events, url, f"{bigquery.client.project}.{dataset}.totals", rows=len(rows))

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoun
 from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
 from keys import BOSS, PLATFORM, ROBOT, make_key
-from run_operator import CONN_ID, NOW, connect, counts, run, truth
+from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS
@@ -173,7 +173,7 @@ def test_rows_are_written_to_bigquery_through_gcp_conn_id(
     hooks: Hooks,
 ) -> None:
     ran = run(to_bigquery(bucket, dataset, gcp_conn_id=warehouse, location="US"), at=SNAPSHOT)
-    assert counts(rows_of(bigquery, dataset)) == truth(world, ids, TYPES)
+    assert counts(rows_of(bigquery, dataset)) == expected_counts(world, ids, TYPES)
     assert ran.value["table"] == f"test.{dataset}.totals"
     # GCS for the ids and the staging bucket, BigQuery for the table.
     assert {kind for kind, _ in hooks.created} == {"GCSHook", "BigQueryHook"}
@@ -213,7 +213,7 @@ def test_rows_are_written_to_gcs_through_gcp_conn_id(
 ) -> None:
     ran = run(to_gcs(bucket, gcp_conn_id=warehouse), at=SNAPSHOT)
     (uri,) = ran.value["uris"]
-    assert counts(rows_in(bucket, uri)) == truth(world, ids, TYPES)
+    assert counts(rows_in(bucket, uri)) == expected_counts(world, ids, TYPES)
     options = {"gcp_conn_id": "warehouse", "impersonation_chain": None}
     assert len(hooks.created) >= 2
     assert [hook for hook in hooks.created if hook != ("GCSHook", options)] == []
@@ -232,7 +232,7 @@ def test_a_uri_can_name_another_connection(
     )
     run(operator, at=SNAPSHOT)
     rows = rows_in(bucket, f"gs://{bucket.name}/counts.jsonl")
-    assert counts(rows) == truth(world, ids, TYPES)
+    assert counts(rows) == expected_counts(world, ids, TYPES)
     used = [options["gcp_conn_id"] for _, options in hooks.created]
     assert used == ["other", "warehouse", "warehouse"]
 
@@ -288,7 +288,7 @@ def test_operators_impersonate_the_templated_chain(
     variables = {"connection": google_connection(project="test"), "deputy": DEPUTY}
     run(to_bigquery(bucket, dataset, **google), at=SNAPSHOT, variables=variables)
     run(to_gcs(bucket, **google), at=SNAPSHOT, variables=variables)
-    assert counts(rows_of(bigquery, dataset)) == truth(world, ids, TYPES)
+    assert counts(rows_of(bigquery, dataset)) == expected_counts(world, ids, TYPES)
     expected = {"target_principal": BOSS, "delegates": [DEPUTY], "target_scopes": (PLATFORM,)}
     assert len(hooks.created) >= 5  # ids, staging bucket, table; ids, objects
     assert impersonated == [expected] * len(hooks.created)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bigquery_checks import coverage_table, covered, hour_row, rows_table
+from bigquery_checks import coverage_row, coverage_table, hour_row, rows_table
 from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import wait_none
@@ -91,7 +91,7 @@ def test_rows_and_coverage_of_a_small_pull_are_one_load(
     client = Watched(bigquery.client)
     table = staging(client, dataset, labels={"dag": "d"})
     table.write(rows_table(hour_row(), hour_row(tweet_id="7")))
-    table.write(coverage_table(covered()))
+    table.write(coverage_table(coverage_row()))
     table.finish()
     assert table.loads == client.count("load_table_from_file") == 1
     found = bigquery.rows(f"SELECT tweet_id, value, status FROM `{table.name}` ORDER BY 1, 2")  # noqa: S608 - a table of ours

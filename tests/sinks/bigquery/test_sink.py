@@ -12,12 +12,12 @@ from bigquery_checks import (
     EVEN_LATER,
     LATER,
     START,
+    coverage_row,
     coverage_table,
-    covered,
     hour_row,
-    in_order,
     lifetime_row,
     rows_table,
+    sorted_rows,
 )
 from google.api_core.exceptions import BadRequest
 from tenacity import wait_none
@@ -88,11 +88,11 @@ def land(
 
 
 def counts(bigquery: BigQuery, dataset: str) -> list[dict[str, Any]]:
-    return in_order(bigquery.rows(f"SELECT * FROM {dataset}.counts"))  # noqa: S608 - a table of ours
+    return sorted_rows(bigquery.rows(f"SELECT * FROM {dataset}.counts"))  # noqa: S608 - a table of ours
 
 
 def statuses(bigquery: BigQuery, dataset: str) -> list[dict[str, Any]]:
-    return in_order(bigquery.rows(f"SELECT * FROM {dataset}.counts_coverage"))  # noqa: S608 - a table of ours
+    return sorted_rows(bigquery.rows(f"SELECT * FROM {dataset}.counts_coverage"))  # noqa: S608 - a table of ours
 
 
 def tables(bigquery: BigQuery, dataset: str) -> set[str]:
@@ -112,9 +112,9 @@ MIXED = [
 
 
 def test_what_lands_is_what_was_handed_over(bigquery: BigQuery, dataset: str) -> None:
-    landed = land(bigquery.client, dataset, MIXED, [covered()])
-    assert counts(bigquery, dataset) == in_order(rows_table(*MIXED).to_pylist())
-    assert statuses(bigquery, dataset) == coverage_table(covered()).to_pylist()
+    landed = land(bigquery.client, dataset, MIXED, [coverage_row()])
+    assert counts(bigquery, dataset) == sorted_rows(rows_table(*MIXED).to_pylist())
+    assert statuses(bigquery, dataset) == coverage_table(coverage_row()).to_pylist()
     assert (landed.rows, landed.table) == (6, f"test.{dataset}.counts")
     assert landed.coverage == f"test.{dataset}.counts_coverage"
     assert landed.stats["load_jobs"] == 1
@@ -122,10 +122,10 @@ def test_what_lands_is_what_was_handed_over(bigquery: BigQuery, dataset: str) ->
 
 
 def test_twice_is_the_same_table(bigquery: BigQuery, dataset: str) -> None:
-    land(bigquery.client, dataset, MIXED, [covered()])
+    land(bigquery.client, dataset, MIXED, [coverage_row()])
     once = counts(bigquery, dataset), statuses(bigquery, dataset)
     again = [row | {"collected_at": EVEN_LATER} for row in MIXED]
-    land(bigquery.client, dataset, again, [covered(collected_at=EVEN_LATER)])
+    land(bigquery.client, dataset, again, [coverage_row(collected_at=EVEN_LATER)])
     # Unchanged rows are not rewritten: even `collected_at` is what it was.
     assert (counts(bigquery, dataset), statuses(bigquery, dataset)) == once
 
@@ -133,7 +133,7 @@ def test_twice_is_the_same_table(bigquery: BigQuery, dataset: str) -> None:
 def test_rows_handed_over_twice_are_one(bigquery: BigQuery, dataset: str) -> None:
     better = hour_row(value=5, collected_at=EVEN_LATER)
     part = hour_row(value=9, collected_at=EVEN_LATER + timedelta(hours=1), complete=False)
-    land(bigquery.client, dataset, [hour_row(), better, part], [covered(), covered()])
+    land(bigquery.client, dataset, [hour_row(), better, part], [coverage_row(), coverage_row()])
     assert counts(bigquery, dataset) == rows_table(better).to_pylist()
     assert len(statuses(bigquery, dataset)) == 1
 
@@ -147,7 +147,7 @@ def test_the_first_answer_of_a_snapshot_stands(
     falsified = lifetime_row(granularity=granularity, value=999, collected_at=EVEN_LATER)
     next_one = lifetime_row(granularity=granularity, value=110, snapshot_at=START + timedelta(1))
     land(bigquery.client, dataset, [falsified, next_one])
-    assert counts(bigquery, dataset) == in_order(rows_table(first, next_one).to_pylist())
+    assert counts(bigquery, dataset) == sorted_rows(rows_table(first, next_one).to_pylist())
 
 
 def test_endpoints_share_their_hours_and_not_their_snapshots(
@@ -158,7 +158,7 @@ def test_endpoints_share_their_hours_and_not_their_snapshots(
     newer = hour_row(endpoint="historical", value=4, collected_at=EVEN_LATER)
     other = window | {"endpoint": "historical"}
     land(bigquery.client, dataset, [newer, other])
-    assert counts(bigquery, dataset) == in_order(rows_table(newer, window, other).to_pylist())
+    assert counts(bigquery, dataset) == sorted_rows(rows_table(newer, window, other).to_pylist())
 
 
 def test_answers_converge_in_any_order(bigquery: BigQuery, dataset: str) -> None:
@@ -207,7 +207,7 @@ def test_coverage_converges_in_any_order(bigquery: BigQuery, dataset: str) -> No
     orders = list(permutations(range(3)))
 
     def status(case: int, number: int) -> dict[str, Any]:
-        return covered(
+        return coverage_row(
             tweet_id=str(case),
             status=cases[case][number],
             reason=f"as of {number}",
@@ -242,8 +242,10 @@ def test_a_conflict_with_another_writer_is_tried_again(bigquery: BigQuery, datas
         ABORTED,
         "Could not serialize access to table p:d.counts due to concurrent update",
     )
-    land(client, dataset, MIXED, [covered()], labels={"dag": "My DAG", "task": "t", "run": "r"})
-    assert counts(bigquery, dataset) == in_order(rows_table(*MIXED).to_pylist())
+    land(
+        client, dataset, MIXED, [coverage_row()], labels={"dag": "My DAG", "task": "t", "run": "r"}
+    )
+    assert counts(bigquery, dataset) == sorted_rows(rows_table(*MIXED).to_pylist())
     assert len(client.queries) == 3
     for options in client.queries:
         assert options["job_config"].labels == {"dag": "my_dag", "task": "t", "run": "r"}
@@ -275,7 +277,7 @@ def test_what_was_changed_is_told_where_it_can_be_known(bigquery: BigQuery, data
 def test_tasks_may_land_side_by_side(bigquery: BigQuery, dataset: str) -> None:
     def one(number: int) -> None:
         rows = [hour_row(account=str(number)), hour_row(value=5)]
-        land(bigquery.client, dataset, rows, [covered(account=str(number))])
+        land(bigquery.client, dataset, rows, [coverage_row(account=str(number))])
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(one, range(8)))
@@ -290,7 +292,7 @@ def test_a_failure_lands_nothing_and_leaves_nothing(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     client = Contended(bigquery.client, "Syntax error: Unexpected identifier at [1:1]")
     with pytest.raises(BadRequest, match="Syntax error"):
-        land(client, dataset, MIXED, [covered()])
+        land(client, dataset, MIXED, [coverage_row()])
     assert counts(bigquery, dataset) == statuses(bigquery, dataset) == []
     assert tables(bigquery, dataset) == ONLY_OURS
     assert list(tmp_path.iterdir()) == []
@@ -313,7 +315,13 @@ def test_discarding_leaves_nothing(
 
 def test_appending_adds_each_time(bigquery: BigQuery, dataset: str) -> None:
     for _ in range(2):
-        land(bigquery.client, dataset, [hour_row(), hour_row()], [covered()], write_mode="append")
+        land(
+            bigquery.client,
+            dataset,
+            [hour_row(), hour_row()],
+            [coverage_row()],
+            write_mode="append",
+        )
     assert len(counts(bigquery, dataset)) == len(statuses(bigquery, dataset)) == 2
 
 
@@ -334,15 +342,15 @@ def test_an_append_is_not_repeated_where_it_may_have_landed(
 
 
 def test_truncating_replaces_all_rows(bigquery: BigQuery, dataset: str) -> None:
-    land(bigquery.client, dataset, MIXED, [covered(), covered(tweet_id="2")])
-    land(bigquery.client, dataset, [hour_row(value=2)], [covered()], write_mode="truncate")
+    land(bigquery.client, dataset, MIXED, [coverage_row(), coverage_row(tweet_id="2")])
+    land(bigquery.client, dataset, [hour_row(value=2)], [coverage_row()], write_mode="truncate")
     assert counts(bigquery, dataset) == rows_table(hour_row(value=2)).to_pylist()
-    assert statuses(bigquery, dataset) == coverage_table(covered()).to_pylist()
+    assert statuses(bigquery, dataset) == coverage_table(coverage_row()).to_pylist()
 
 
 def test_a_pull_without_rows_never_truncates(bigquery: BigQuery, dataset: str) -> None:
-    land(bigquery.client, dataset, MIXED, [covered()])
-    gone = covered(tweet_id="2", status="unavailable", access=None)
+    land(bigquery.client, dataset, MIXED, [coverage_row()])
+    gone = coverage_row(tweet_id="2", status="unavailable", access=None)
     land(bigquery.client, dataset, [], [gone], write_mode="truncate")
     assert len(counts(bigquery, dataset)) == len(MIXED)
     assert len(statuses(bigquery, dataset)) == 2
@@ -390,7 +398,7 @@ def test_wide_rows_have_the_types_side_by_side(bigquery: BigQuery, dataset: str)
     sink.prepare()
     for table in rows:
         sink.write(table)
-    sink.commit(coverage_table(covered()), {})
+    sink.commit(coverage_table(coverage_row()), {})
     first, second = wide(bigquery, dataset)
     assert first == {
         "tweet_id": "1994000000000000001",
