@@ -1,4 +1,4 @@
-"""The columns that we write: what each means, and its type in BigQuery and in Arrow."""
+"""The columns of rows and coverage, with their types in BigQuery and in Arrow."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ BIGQUERY_TO_ARROW: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table that we write.
+    """One column of a table.
 
-    :param name: its name.
-    :param type: its BigQuery type.
-    :param required: whether it is never null.
-    :param description: what it holds; written to the table as well.
+    :param name: the name.
+    :param type: the BigQuery type.
+    :param required: whether the column is never null.
+    :param description: what the column holds. BigQuery stores it with the table.
     """
 
     name: str
@@ -47,26 +47,26 @@ class Column:
 
 
 LONG: Final = (
-    Column("account", "STRING", True, "The owner whose connection asked."),
-    Column("access", "STRING", True, "owner, or public where it was fetched app-only."),
+    Column("account", "STRING", True, "The account of the connection."),
+    Column("access", "STRING", True, "owner, or public if the count was fetched app-only."),
     Column("endpoint", "STRING", True, "totals, 28hr or historical."),
     Column("grouping", "STRING", True, "The canonical group_by, joined with /."),
-    Column("tweet_id", "STRING", False, "Null for grand totals."),
-    Column("engagement_type", "STRING", False, "Null where the grouping sums types."),
+    Column("tweet_id", "STRING", False, "The Tweet, as text. Null for totals of all Tweets."),
+    Column("engagement_type", "STRING", False, "The type. Null for sums of all types."),
     Column("granularity", "STRING", True, "lifetime, window, day, hour or hour_of_day."),
-    Column("date", "DATE", True, "UTC date of period_start, or of snapshot_at where there is one."),
-    Column("period_start", "TIMESTAMP", False, "UTC; null for lifetime."),
-    Column("period_end", "TIMESTAMP", False, "UTC, exclusive; null for lifetime."),
-    Column("hour_of_day", "INT64", False, "0 to 23, for granularity hour_of_day alone."),
-    Column("snapshot_at", "TIMESTAMP", False, "The moment that a count to date stands for."),
-    Column("value", "INT64", True, "The count. Signed: the service corrects itself."),
-    Column("complete", "BOOL", True, "The period had ended and was wholly covered when answered."),
-    Column("tweet_created_at", "TIMESTAMP", False, "From the id; null before 2010-11-04."),
-    Column("collected_at", "TIMESTAMP", True, "When the service answered."),
+    Column("date", "DATE", True, "UTC date of snapshot_at, or else of period_start."),
+    Column("period_start", "TIMESTAMP", False, "UTC. Null for lifetime."),
+    Column("period_end", "TIMESTAMP", False, "UTC, exclusive. Null for lifetime."),
+    Column("hour_of_day", "INT64", False, "0 to 23. Only for granularity hour_of_day."),
+    Column("snapshot_at", "TIMESTAMP", False, "The time of a snapshot. Null for days and hours."),
+    Column("value", "INT64", True, "The count. Can be negative: the API corrects counts."),
+    Column("complete", "BOOL", True, "Whether the period had ended and was wholly covered."),
+    Column("tweet_created_at", "TIMESTAMP", False, "From the id. Null before 2010-11-04."),
+    Column("collected_at", "TIMESTAMP", True, "When the API responded."),
 )
 
-# What makes two long rows the same count. `endpoint` counts only for counts to date (lifetime,
-# window), so that 28hr and historical share their hours: data/merge.py knows how.
+# Two long rows with the same key are the same count. `endpoint` matters only for `lifetime` and
+# `window`, so that 28hr and historical share their hours: see sinks/bigquery/rows.py.
 LONG_KEY: Final = (
     "account",
     "endpoint",
@@ -83,11 +83,11 @@ LONG_KEY: Final = (
 
 _VALUE: Final = [column.name for column in LONG].index("value")
 
-# One row a Tweet and period: the types side by side, all of them, in place of type and value.
+# One row per Tweet and period. A column per type replaces engagement_type and value.
 WIDE: Final = (
     *(column for column in LONG[:_VALUE] if column.name != "engagement_type"),
     *(
-        Column(name, "INT64", False, f"The count of {name}; null where it was not given.")
+        Column(name, "INT64", False, f"The count of {name}. Null if the API did not return it.")
         for name in ENGAGEMENT_TYPES
     ),
     *LONG[_VALUE + 1 :],
@@ -95,22 +95,22 @@ WIDE: Final = (
 WIDE_KEY: Final = tuple(name for name in LONG_KEY if name != "engagement_type")
 
 COVERAGE: Final = (
-    Column("account", "STRING", True, "The owner whose connection asked."),
+    Column("account", "STRING", True, "The account of the connection."),
     Column("endpoint", "STRING", True, "totals, 28hr or historical."),
     Column("date", "DATE", True, "UTC date of window_start, or of snapshot_at."),
-    Column("window_start", "TIMESTAMP", False, "Start of the range that was pulled."),
-    Column("window_end", "TIMESTAMP", False, "End of the range that was pulled, exclusive."),
-    Column("snapshot_at", "TIMESTAMP", False, "The moment that counts to date stand for."),
-    Column("tweet_id", "STRING", True, "The id asked for."),
+    Column("window_start", "TIMESTAMP", False, "Start of the window that was requested."),
+    Column("window_end", "TIMESTAMP", False, "End of the window that was requested, exclusive."),
+    Column("snapshot_at", "TIMESTAMP", False, "The time of a snapshot. Null for a window."),
+    Column("tweet_id", "STRING", True, "The requested id, as text."),
     Column(
         "status",
         "STRING",
         True,
         "answered, unavailable, forbidden, unsupported or unanswered.",
     ),
-    Column("access", "STRING", False, "owner or public; null where nothing was answered."),
-    Column("reason", "STRING", False, "Why something is missing; null where nothing is."),
-    Column("missing_types", "STRING", False, "Engagement types not given, joined with commas."),
+    Column("access", "STRING", False, "owner or public. Null if nothing was answered."),
+    Column("reason", "STRING", False, "Why counts are missing. Null if all are present."),
+    Column("missing_types", "STRING", False, "Types without a count, joined with commas."),
     Column("collected_at", "TIMESTAMP", True, "When the pull ended."),
 )
 
@@ -126,7 +126,7 @@ COVERAGE_KEY: Final = (
 
 
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """Give the Arrow schema of a table's columns."""
+    """Return the Arrow schema of some columns."""
     return pa.schema(
         pa.field(column.name, BIGQUERY_TO_ARROW[column.type], nullable=not column.required)
         for column in columns

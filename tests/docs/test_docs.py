@@ -495,3 +495,11 @@ def test_messages_of_the_connection_test_are_those_of_the_code() -> None:
     code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     texts = re.sub(r'"\s*\n\s*f?"', "", code)
     assert [text for text in quoted if text not in texts] == []
+
+
+@pytest.mark.parametrize("folder", ["airflow_provider_engagement", "example_dags", "tools"])
+def test_files_named_in_code_exist(folder: str) -> None:
+    files = [str(path) for path in ROOT.glob("[!.]*/**/*") if ".venv" not in path.parts]
+    for path in (ROOT / folder).rglob("*.py"):
+        for name in re.findall(r"\w[\w./-]*/[\w.-]+\.(?:py|md)\b", path.read_text()):
+            assert any(file.endswith(f"/{name}") for file in files), f"{path.name}: {name}"
