@@ -87,6 +87,14 @@ NAMES = {
 }
 
 
+# Words that the documentation does not use, because readers had to guess their meaning.
+UNPLAIN = re.compile(
+    r"\b(strangers?|lacking|spared|told|unborn|fates?|gone|torn|whom|whoever|nobody|somebody|"
+    r"is none|to be had|comes of it|what came of|anew|stretch|eyes|land(?:s|ed|ing)?|pieces)\b",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block of a page."""
@@ -503,3 +511,10 @@ def test_files_named_in_code_exist(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.py"):
         for name in re.findall(r"\w[\w./-]*/[\w.-]+\.(?:py|md)\b", path.read_text()):
             assert any(file.endswith(f"/{name}") for file in files), f"{path.name}: {name}"
+
+
+@pytest.mark.parametrize("page", **named(pages()))
+def test_prose_is_plain(page: Path) -> None:
+    text = re.sub(r"<!-- from code.*?<!-- end -->", "", prose(page), flags=re.DOTALL)
+    text = re.sub(r"`[^`]*`|\"[^\"]*\"", "", text)
+    assert UNPLAIN.findall(text) == []
