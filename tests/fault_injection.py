@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
+from object_checks import files_of
 from run_operator import counts
 
 if TYPE_CHECKING:
@@ -117,10 +118,11 @@ class Stage:
         """Give the counts that a round's task has written."""
         if task == "to_bigquery":
             return counts(self.bigquery.rows(f"SELECT * FROM {self.dataset}.round_{number}"))  # noqa: S608 - ours
-        held = list(self.buckets[number].list_blobs(prefix=_ROWS))
-        files = {blob.name.rpartition("/")[2]: blob.download_as_bytes() for blob in held}
+        bucket = self.buckets[number]
+        held = [blob.name for blob in bucket.list_blobs(prefix=_ROWS)]
+        (folder,) = {name.rpartition("/")[0] for name in held}
+        files = files_of(bucket, folder)
         assert {*files} == {"part-00000.parquet", "coverage.parquet", "manifest.json"}
-        assert len(files) == len(held)
         rows: list[dict[str, Any]] = pq.read_table(
             io.BytesIO(files["part-00000.parquet"])
         ).to_pylist()

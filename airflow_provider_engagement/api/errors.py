@@ -9,6 +9,7 @@
     ├── IncompleteDataError  too few of the Tweets could be counted
     ├── RateLimitError      the minute's allowance is used up        retryable
     ├── ServiceError        5xx, a timeout, a torn connection        retryable
+    ├── ConcurrentWriteError   another try of the task wrote meanwhile   retryable
     ├── DeadlineExceededError      the task's execution_timeout is near     retryable
     └── InvalidResponseError         an answer that cannot be understood      retryable
 
@@ -22,6 +23,7 @@ from typing import ClassVar
 
 __all__ = [
     "AuthenticationError",
+    "ConcurrentWriteError",
     "DeadlineExceededError",
     "EngagementError",
     "IncompleteDataError",
@@ -102,6 +104,12 @@ class RateLimitError(EngagementError):
 
 class ServiceError(EngagementError):
     """The service failed, or could not be reached."""
+
+    retryable = True
+
+
+class ConcurrentWriteError(EngagementError):
+    """Another try of the same task has written the destination meanwhile."""
 
     retryable = True
 

@@ -1,10 +1,11 @@
-"""Finished requests, kept in a bucket until the pull has landed: a retry sends only the others.
+"""Store finished requests in a bucket until the pull has landed, for a retry to resume from.
 
-A piece is named by what it is for, so that nothing but the pieces themselves says how far a pull
-has come: no cursor, no store, no job id can be wrong about it. The folder's name holds what was
-asked and in which life of the task, so that another question or a Clear starts afresh.
+A checkpoint is one object, named by its request: the objects that exist are the only record of how
+far a pull has come. The folder's name identifies what is asked and the life of the task, so that
+another question or a Clear starts afresh.
 
-Once the pull has landed, a note says so before the pieces go, and goes after them.
+Once the pull has landed, its result is written before the checkpoints are deleted, and deleted
+after them.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import hashlib
 import io
 import json
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -26,8 +28,10 @@ from airflow_provider_engagement.pull.results import PullResult
 from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_engagement.api.plan import PlannedRequest
-    from airflow_provider_engagement.sinks.objects import ObjectStore
+    from airflow_provider_engagement.sinks.base import ObjectStore
 
 __all__ = ["CheckpointStore"]
 
@@ -38,12 +42,12 @@ _FACTS: Final = b"engagement"
 _OPTIONS: Final = {"compression": "zstd"}
 
 _ENDING: Final = ".arrow"
-_NOTE: Final = "landed.json"
+_RESULT: Final = "result.json"
 
-# As many as a pull sends by default.
-_DELETED_AT_ONCE: Final = 8
+# As many as a pull sends at once by default.
+_DELETE_THREADS: Final = 8
 
-# Nothing that was written by another version, or by another hand, is taken for ours.
+# What reading a damaged object, or one of another version of this package, may raise.
 _UNREADABLE: Final = (
     pa.ArrowException,
     ValueError,
@@ -53,102 +57,128 @@ _UNREADABLE: Final = (
     OSError,
 )
 
-# What a worker that was killed in its last try has left.
-_OLDEST: Final = timedelta(days=7)
+# A run is retried within days. What is older was left by a worker that was killed in its last try.
+_MAX_AGE: Final = timedelta(days=7)
+
+# Objects that one pull sweeps, so that no pull spends minutes on what others left.
+_MAX_SWEPT: Final = 1000
+
+# The names that this provider makes below the root: checkpoints, files on their way to BigQuery,
+# and the objects that test permissions.
+_OWN_NAME: Final = re.compile(
+    r"(?P<day>\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))/"
+    r"(?:[0-9a-f]{16}/(?:[0-9a-f]{40}\.arrow|result\.json)"
+    r"|_engagement_staging_[^/]+_[0-9a-f]{32}/part-\d{5}\.parquet"
+    r"|engagement-probe-[0-9a-f]{12})"
+)
 
 
 @dataclass(slots=True)
 class CheckpointStore:
-    """The pieces of one pull, in ``{root}/{day}/{name}/``.
+    """The checkpoints of one pull, in ``{root}/{day}/{name}/``.
 
     :param store: the bucket.
-    :param root: the folder of all pulls' pieces.
-    :param day: the day on which the run began: the same in every try, and long ago once nobody
-        will come back for the pieces.
-    :param name: what tells this pull from all others, and one life of its task from the next.
+    :param root: the folder of the checkpoints of all pulls.
+    :param day: the UTC date on which the run began: the same in every try.
+    :param name: identifies the pull and the life of its task: 16 hexadecimal digits.
     """
 
     store: ObjectStore
     root: str
     day: date
     name: str
-    _known: frozenset[str] = frozenset()
-    _has_note: bool = False
+    _found: frozenset[str] = frozenset()
+    _has_result: bool = False
 
     @property
     def folder(self) -> str:
         """The pull's folder."""
         return f"{self.root}/{self.day.isoformat()}/{self.name}"
 
-    def find(self, *, today: date) -> int:
-        """See which pieces an earlier try has left, and count them; sweep out what is too old.
+    def find(self) -> int:
+        """List the checkpoints of earlier tries, and return how many there are."""
+        names = self.store.names(f"{self.folder}/")
+        self._found = frozenset(name for name in names if name.endswith(_ENDING))
+        self._has_result = self._result_name in names
+        return len(self._found)
 
-        :param today: the day that it is.
-        """
-        names = self.store.names(f"{self.root}/")
-        ours = {name for name in names if name.startswith(f"{self.folder}/")}
-        self._known = frozenset(name for name in ours if name.endswith(_ENDING))
-        self._has_note = self._note in ours
-        oldest = f"{self.root}/{(today - _OLDEST).isoformat()}/"
-        for name in names:
-            if name < oldest and name not in ours:
-                self.store.delete(name)
-        return len(self._known)
-
-    def outcome(self) -> PullResult | None:
-        """Give what an earlier try did if it has landed all; None if it has not."""
-        text = self.store.read(self._note) if self._has_note else None
-        if text is None:
+    def earlier_result(self) -> PullResult | None:
+        """Return the result of an earlier try that has landed; None if none has."""
+        stored = self.store.read(self._result_name) if self._has_result else None
+        if stored is None:
             return None
         try:
-            return PullResult.unpacked(text)
+            return PullResult.unpacked(stored.data)
         except _UNREADABLE:
-            log.warning("%s cannot be read; all is landed again.", self.store.uri(self._note))
+            log.warning(
+                "%s cannot be read, so the pull lands again.", self.store.uri(self._result_name)
+            )
             return None
 
     def load(self, request: PlannedRequest) -> Fetched | None:
-        """Give what an earlier try got for a request; None if it is to be sent."""
+        """Return what an earlier try got for a request; None if it has to be sent."""
         name = self._name(request)
-        data = self.store.read(name) if name in self._known else None
-        if data is None:
+        stored = self.store.read(name) if name in self._found else None
+        if stored is None:
             return None
         try:
-            return _unpacked(data, request)
+            return _unpacked(stored.data, request)
         except _UNREADABLE:
-            log.warning("%s cannot be read; its request is sent again.", self.store.uri(name))
+            log.warning("%s cannot be read, so its request is sent again.", self.store.uri(name))
             return None
 
     def save(self, request: PlannedRequest, fetched: Fetched) -> None:
-        """Keep what a request brought. Threads may do so side by side."""
+        """Store what a request brought. Several threads may do so at once."""
         self.store.put_bytes(_packed(fetched), self._name(request), "application/octet-stream")
 
-    def finish(self, outcome: PullResult) -> None:
-        """Delete all pieces of a pull that has landed.
+    def finish(self, result: PullResult) -> None:
+        """Record that the pull has landed, and delete its checkpoints. Never raises.
 
-        A try that is killed meanwhile leaves the note of it, so that the next one sends nothing.
+        If the task is killed meanwhile, the next try finds the result and sends nothing.
 
-        :param outcome: what the pull did.
+        :param result: what the pull did.
         """
         try:
-            self.store.put_bytes(outcome.packed(), self._note, "application/json")
-        except Exception:
-            # The rows have landed, whatever becomes of this.
-            log.warning("%s could not be written.", self.store.uri(self._note), exc_info=True)
+            self.store.put_bytes(result.packed(), self._result_name, "application/json")
+        except Exception as error:  # noqa: BLE001 - the rows have landed, whatever the store raises
+            log.warning("%s was not written: %s", self.store.uri(self._result_name), error)
         self.clear()
+        self._sweep(datetime.now(UTC).date())
 
     def clear(self) -> None:
-        """Delete all pieces. What cannot be deleted now is swept out in a week."""
+        """Delete the pull's checkpoints. Never raises: a later sweep deletes what is left."""
         try:
-            names = [n for n in self.store.names(f"{self.folder}/") if n != self._note]
-            with ThreadPoolExecutor(_DELETED_AT_ONCE, thread_name_prefix="engagement") as threads:
-                list(threads.map(self.store.delete, names))
-            self.store.delete(self._note)
-        except Exception:
-            log.warning("%s could not be emptied.", self.store.uri(self.folder), exc_info=True)
+            names = self.store.names(f"{self.folder}/")
+            # The result goes last: as long as a checkpoint is there, a retry may need it.
+            self._delete([name for name in names if name != self._result_name])
+            self.store.delete(self._result_name)
+        except Exception as error:  # noqa: BLE001 - whatever the store raises; a sweep follows
+            log.warning("%s was not emptied: %s", self.store.uri(self.folder), error)
+
+    def _sweep(self, today: date) -> None:
+        """Delete what this provider left below the root more than a week ago. Never raises."""
+        oldest = today - _MAX_AGE
+        try:
+            names = self.store.names(f"{self.root}/", before=f"{self.root}/{oldest.isoformat()}/")
+            own = [name for name in names if self._is_own(name, before=oldest)]
+            self._delete(own[:_MAX_SWEPT])
+        except Exception as error:  # noqa: BLE001 - whatever the store raises; it is only litter
+            log.info("%s was not swept: %s", self.store.uri(self.root), error)
+
+    def _is_own(self, name: str, *, before: date) -> bool:
+        found = _OWN_NAME.fullmatch(name.removeprefix(f"{self.root}/"))
+        return found is not None and found["day"] < before.isoformat()
+
+    def _delete(self, names: Sequence[str]) -> None:
+        # One alone first: where a retention policy refuses it, it refuses all.
+        for name in names[:1]:
+            self.store.delete(name)
+        with ThreadPoolExecutor(_DELETE_THREADS, thread_name_prefix="engagement") as threads:
+            list(threads.map(self.store.delete, names[1:]))
 
     @property
-    def _note(self) -> str:
-        return f"{self.folder}/{_NOTE}"
+    def _result_name(self) -> str:
+        return f"{self.folder}/{_RESULT}"
 
     def _name(self, request: PlannedRequest) -> str:
         window = request.window.body() if request.window else {}

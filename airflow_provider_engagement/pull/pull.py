@@ -314,8 +314,8 @@ def pull(
 
 def _earlier(pieces: CheckpointStore) -> PullResult | None:
     """See how far an earlier try has come, and give what it did if it has landed all."""
-    found = pieces.find(today=datetime.now(UTC).date())
-    outcome = pieces.outcome()
+    found = pieces.find()
+    outcome = pieces.earlier_result()
     if outcome is not None:
         log.info("An earlier try has landed all of it: nothing is sent.")
     elif found:

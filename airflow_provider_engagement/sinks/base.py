@@ -1,4 +1,4 @@
-"""Where the rows of a pull go: what a destination has to be able to do."""
+"""The interfaces of a destination: what a sink and an object store must be able to do."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
 
     import pyarrow as pa
 
-__all__ = ["Sink", "WriteResult"]
+__all__ = ["ObjectStore", "Sink", "StoredObject", "WriteResult"]
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a pull left behind.
+    """What a sink wrote.
 
-    :param rows: rows handed over.
-    :param table: the table that holds them, where it is a table.
-    :param uris: the objects that hold them, where they are objects.
-    :param coverage: where the status of every id stands: a table or an object.
-    :param stats: what it took: load jobs, bytes billed, rows inserted and updated.
+    :param rows: the number of rows.
+    :param table: the table that holds them; None where the destination is not a table.
+    :param uris: the objects that hold them; empty where the destination is a table.
+    :param coverage: the table or object that holds the status of every id.
+    :param stats: figures of the write: load jobs, bytes billed, rows inserted and updated.
     """
 
     rows: int
@@ -45,15 +47,72 @@ class Sink(Protocol):
         """
 
     def write(self, table: pa.Table) -> None:
-        """Take some rows, in the schema of the layout, and keep them out of memory."""
+        """Take some rows, and keep them out of memory.
+
+        :param table: rows of the long layout.
+        """
 
     def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:
         """Make everything that was written visible at once.
 
-        :param coverage: what became of every id.
-        :param manifest: a summary of the pull that turns into JSON.
+        :param coverage: the status of every id.
+        :param manifest: a summary of the pull that can be written as JSON.
         :returns: where the rows are.
         """
 
     def discard(self) -> None:
-        """Leave nothing half-written behind. Never raises, and may be called twice."""
+        """Delete what was written and not committed. Never raises, and may be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One version of an object.
+
+    :param data: its bytes.
+    :param generation: identifies the version: every write makes another.
+    :param locked_until: until when the store refuses to replace it; None if it does not.
+    """
+
+    data: bytes
+    generation: int
+    locked_until: datetime | None = None
+
+
+class ObjectStore(Protocol):
+    """A bucket. Every method but ``replace`` may safely be repeated."""
+
+    def uri(self, name: str) -> str:
+        """Return an object's URI."""
+
+    def check(self, prefix: str) -> None:
+        """Check that objects below a prefix can be written, read, listed and deleted.
+
+        :raises InvalidArgumentError: if the bucket does not exist.
+        :raises PermissionDeniedError: naming the permissions that are missing.
+        """
+
+    def put_file(self, path: Path, name: str) -> None:
+        """Upload a file."""
+
+    def put_bytes(self, data: bytes, name: str, content_type: str) -> None:
+        """Upload some bytes."""
+
+    def read(self, name: str) -> StoredObject | None:
+        """Read an object, and which version it is; None if it does not exist."""
+
+    def replace(self, data: bytes, name: str, content_type: str, *, generation: int) -> bool:
+        """Upload some bytes, if the object is still the version that was read.
+
+        :param generation: of the version that was read; 0 for an object that did not exist.
+        :returns: False if another version is there. A repeated upload may also return False
+            though its first attempt succeeded: read the object to know.
+        """
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it exists."""
+
+    def names(self, prefix: str, *, before: str | None = None) -> list[str]:
+        """Return the names of the objects below a prefix, sorted.
+
+        :param before: leave out the names from this one on.
+        """

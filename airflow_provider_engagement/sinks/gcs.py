@@ -1,107 +1,159 @@
-"""Google Cloud Storage as a place for objects."""
+"""Google Cloud Storage as an object store."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING, Final
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from google.api_core.exceptions import Forbidden, NotFound
+from google.api_core.exceptions import Forbidden, NotFound, PreconditionFailed
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
+from airflow_provider_engagement.sinks.base import StoredObject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from google.cloud.storage import Client
+    from google.cloud.storage import Blob, Client
 
 __all__ = ["GcsStore"]
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
-_NEEDED: Final = (
+_PERMISSIONS: Final = (
     "storage.objects.create",
-    "storage.objects.delete",
     "storage.objects.get",
     "storage.objects.list",
+    "storage.objects.delete",
 )
+
+# Seconds for which a request is repeated on a passing fault: as long as the pull itself waits.
+_PATIENCE: Final = 600.0
+_RETRY: Final = DEFAULT_RETRY.with_timeout(_PATIENCE)
+
+# A retention policy, or a hold, refuses a delete with the same status as a missing permission.
+# Seen: "is subject to bucket's retention policy", "is under active Temporary hold".
+_LOCKED: Final = re.compile(r"retention|\bhold\b", re.IGNORECASE)
 
 
 class GcsStore:
-    """A bucket. Satisfies ``ObjectStore`` of sinks/objects.py.
-
-    Whatever is done here may be done twice, so every request is tried again when it is torn.
+    """A bucket of Google Cloud Storage. Implements ``ObjectStore`` of sinks/base.py.
 
     :param client: a storage client.
     :param bucket: the bucket's name, without ``gs://``.
-    :raises InvalidArgumentError: if it is none.
+    :raises InvalidArgumentError: if a bucket cannot have that name.
     """
 
     def __init__(self, client: Client, bucket: str) -> None:
-        if not _NAME.fullmatch(bucket):
-            message = f"bucket is {bucket!r}, which is no bucket's name."
+        if not _BUCKET_NAME.fullmatch(bucket):
             raise InvalidArgumentError(
-                message, advice="Give the name alone, without gs:// and without a path."
+                f"bucket is {bucket!r}, which is not a bucket's name.",
+                advice="Use the name alone, without gs:// and without a path.",
             )
         self._client = client
         self._bucket = client.bucket(bucket)
 
     def uri(self, name: str) -> str:
-        """Give an object's address."""
+        """Return an object's URI."""
         return f"gs://{self._bucket.name}/{name}"
 
-    def check(self) -> None:
-        """See that the bucket is there and lets us write, before there is anything to write.
+    def check(self, prefix: str) -> None:
+        """Check that objects below a prefix can be written, read, listed and deleted.
 
-        :raises InvalidArgumentError: if there is no such bucket.
-        :raises PermissionDeniedError: if we may not do everything that we have to.
+        Grants on the whole bucket are looked up. Grants that hold for a prefix or a managed folder
+        alone are not listed there, so a small object is then written, read and deleted below the
+        prefix.
+
+        :param prefix: the folder, without a slash at its end.
+        :raises InvalidArgumentError: if the bucket does not exist.
+        :raises PermissionDeniedError: naming the permission that is missing.
         """
-        bucket = self._bucket.name
         try:
-            granted = self._bucket.test_iam_permissions(list(_NEEDED))
+            granted = self._bucket.test_iam_permissions(list(_PERMISSIONS), timeout=60)
         except NotFound as error:
-            message = f"There is no bucket {bucket!r}."
-            advice = f"Make it: gcloud storage buckets create gs://{bucket}"
-            raise InvalidArgumentError(message, advice=advice) from error
-        except Forbidden as error:
-            message = f"The Google credentials are not let into bucket {bucket!r}."
-            raise PermissionDeniedError(message, advice=_advice(bucket)) from error
-        refused = [permission for permission in _NEEDED if permission not in granted]
-        if refused:
-            message = f"The Google credentials lack {', '.join(refused)} in bucket {bucket!r}."
-            raise PermissionDeniedError(message, advice=_advice(bucket))
+            name = self._bucket.name
+            raise InvalidArgumentError(
+                f"Bucket {name!r} does not exist.",
+                advice=f"Create it: gcloud storage buckets create gs://{name}",
+            ) from error
+        except Forbidden:
+            granted = []
+        if not set(_PERMISSIONS).issubset(granted):
+            self._probe(prefix)
 
     def put_file(self, path: Path, name: str) -> None:
-        """Upload a file, checked on arrival."""
+        """Upload a file. The bucket compares its checksum."""
         blob = self._bucket.blob(name)
-        blob.upload_from_filename(str(path), checksum="crc32c", retry=DEFAULT_RETRY)
+        blob.upload_from_filename(str(path), checksum="crc32c", retry=_RETRY)
 
     def put_bytes(self, data: bytes, name: str, content_type: str) -> None:
-        """Upload a few bytes."""
-        blob = self._bucket.blob(name)
-        blob.upload_from_string(
-            data, content_type=content_type, checksum="crc32c", retry=DEFAULT_RETRY
-        )
+        """Upload some bytes. The bucket compares their checksum."""
+        self._upload(data, name, content_type)
 
-    def read(self, name: str) -> bytes | None:
-        """Read an object; None if there is none."""
+    def read(self, name: str) -> StoredObject | None:
+        """Read an object, and which version it is; None if it does not exist."""
+        while (blob := self._bucket.get_blob(name, retry=_RETRY)) is not None:
+            # Between the two requests another process may replace or delete the object.
+            with contextlib.suppress(NotFound, PreconditionFailed):
+                data = blob.download_as_bytes(if_generation_match=blob.generation, retry=_RETRY)
+                return StoredObject(data, blob.generation, _locked_until(blob))
+        return None
+
+    def replace(self, data: bytes, name: str, content_type: str, *, generation: int) -> bool:
+        """Upload some bytes, if the object is still the version that was read."""
         try:
-            data: bytes = self._bucket.blob(name).download_as_bytes()
-        except NotFound:
-            return None
-        return data
+            self._upload(data, name, content_type, if_generation_match=generation)
+        except PreconditionFailed:
+            return False
+        return True
 
     def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object, if it exists."""
         with contextlib.suppress(NotFound):
-            self._bucket.blob(name).delete(retry=DEFAULT_RETRY)
+            self._bucket.blob(name).delete(retry=_RETRY)
 
-    def names(self, prefix: str) -> list[str]:
-        """List the objects whose names start with a prefix."""
-        found = self._client.list_blobs(self._bucket, prefix=prefix)
-        return [blob.name for blob in found]
+    def names(self, prefix: str, *, before: str | None = None) -> list[str]:
+        """Return the names of the objects below a prefix, sorted.
+
+        :param before: leave out the names from this one on.
+        """
+        found = self._client.list_blobs(
+            self._bucket, prefix=prefix, end_offset=before, retry=_RETRY
+        )
+        return [blob.name for blob in found if before is None or blob.name < before]
+
+    def _upload(self, data: bytes, name: str, content_type: str, **precondition: Any) -> None:
+        self._bucket.blob(name).upload_from_string(
+            data, content_type=content_type, checksum="crc32c", retry=_RETRY, **precondition
+        )
+
+    def _probe(self, prefix: str) -> None:
+        name = f"{prefix}/engagement-probe-{secrets.token_hex(6)}"
+        create, get, list_, delete = _PERMISSIONS
+        self._try(create, prefix, lambda: self.put_bytes(b"", name, "text/plain"))
+        self._try(get, prefix, lambda: self.read(name))
+        self._try(list_, prefix, lambda: self.names(name))
+        self._try(delete, prefix, lambda: self.delete(name))
+
+    def _try(self, permission: str, prefix: str, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Forbidden as error:
+            if _LOCKED.search(str(error)) and permission.endswith("delete"):
+                return
+            raise PermissionDeniedError(
+                f"The Google credentials lack {permission} on {self.uri(prefix)}/.",
+                advice=f"Grant their account roles/storage.objectUser on {self.uri('')}, or on a "
+                "managed folder that holds the prefix.",
+            ) from error
 
 
-def _advice(bucket: str) -> str:
-    return f"Grant their account roles/storage.objectUser on gs://{bucket}."
+def _locked_until(blob: Blob) -> datetime | None:
+    if blob.temporary_hold or blob.event_based_hold:
+        return datetime.max.replace(tzinfo=UTC)
+    expires: datetime | None = blob.retention_expiration_time
+    return expires if expires is not None and expires > datetime.now(UTC) else None

@@ -1,4 +1,4 @@
-"""Rows as JSON lines, made in Arrow."""
+"""Convert rows to JSON lines in Arrow."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ if TYPE_CHECKING:
 
 __all__ = ["json_lines"]
 
-# Strings of one Arrow array end at 2 GiB; a line is some 600 bytes, so this is far below.
-_LINES_AT_ONCE: Final = 32_768
+# One Arrow string array holds at most 2 GiB; a line has about 600 bytes.
+_BATCH_ROWS: Final = 32_768
 
 
 def json_lines(table: pa.Table) -> Iterator[memoryview]:
-    """Turn rows into JSON lines, some thousands at a time, without a Python loop over them.
+    """Convert rows to JSON lines, a batch at a time, without a Python loop over the rows.
 
     :param table: columns of the types in rows/schema.py.
-    :returns: pieces of UTF-8 text, each of whole lines.
+    :returns: UTF-8 text, in chunks of whole lines.
     """
-    for batch in table.to_batches(max_chunksize=_LINES_AT_ONCE):
+    for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
         if batch.num_rows:
-            yield _joined(batch)
+            yield _batch_lines(batch)
 
 
-def _joined(batch: pa.RecordBatch) -> memoryview:
+def _batch_lines(batch: pa.RecordBatch) -> memoryview:
     fragments: list[object] = []
     for position, name in enumerate(batch.schema.names):
         fragments.append(f"{',' if position else '{'}{json.dumps(name)}:")
-        fragments.append(pc.fill_null(_as_json(batch.column(position)), "null"))
+        fragments.append(pc.fill_null(_json_values(batch.column(position)), "null"))
     lines = pc.binary_join_element_wise(*fragments, "}\n", "")
-    # The strings of an array lie one behind the other: that is the text, and copies nothing.
+    # An array stores its strings one after the other: a slice of that buffer is the text.
     _, offsets, text = lines.buffers()
     ends = memoryview(offsets).cast("i")
     return memoryview(text)[ends[lines.offset] : ends[lines.offset + len(lines)]]
 
 
-def _as_json(values: pa.Array) -> pa.Array:
-    """Give each value as JSON, and nulls as nulls."""
+def _json_values(values: pa.Array) -> pa.Array:
+    """Return each value as JSON text, and nulls as nulls."""
     if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
         return values.cast(pa.string())
-    # The rest repeat themselves so much that only what differs is worth converting.
+    # The other columns hold few distinct values, so convert each distinct value once.
     encoded = values.dictionary_encode()
-    return _words(encoded.dictionary).take(encoded.indices)
+    return _json_text(encoded.dictionary).take(encoded.indices)
 
 
-def _words(values: pa.Array) -> pa.Array:
+def _json_text(values: pa.Array) -> pa.Array:
     if pa.types.is_string(values.type):
-        words = [json.dumps(value, ensure_ascii=False) for value in values.to_pylist()]
-        return pa.array(words, pa.string())
+        texts = [json.dumps(value, ensure_ascii=False) for value in values.to_pylist()]
+        return pa.array(texts, pa.string())
     if pa.types.is_date(values.type):
         return pc.binary_join_element_wise('"', values.cast(pa.string()), '"', "")
     if pa.types.is_timestamp(values.type):
-        # By way of the bare number, so that no time zone database is needed to say UTC.
-        moments = values.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
-        moments = pc.replace_substring(moments, " ", "T")
-        moments = pc.replace_substring_regex(moments, r"\.0+$", "")
-        return pc.binary_join_element_wise('"', moments, 'Z"', "")
-    message = f"Columns of type {values.type} are not written as JSON."
+        # Cast through the integer, so that no time zone database is needed.
+        times = values.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
+        times = pc.replace_substring(times, " ", "T")
+        times = pc.replace_substring_regex(times, r"\.0+$", "")
+        return pc.binary_join_element_wise('"', times, 'Z"', "")
+    message = f"Columns of type {values.type} cannot be written as JSON."
     raise TypeError(message)

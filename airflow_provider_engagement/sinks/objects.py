@@ -1,33 +1,40 @@
-"""Rows as objects: a folder that belongs to one task, complete when its manifest is there.
+"""Write the rows of a pull to a folder of objects that belongs to one task.
 
 ::
 
     {object_prefix}/{endpoint}/{account}/{window or snapshot}/{task hash}/
-        part-00000.parquet ...
-        coverage.parquet
-        manifest.json        written last, deleted first
+        part-00000-{try}.parquet ...
+        coverage-{try}.parquet
+        manifest.json        lists what belongs to the folder; written last
 
-Parts are spooled to local disk and uploaded in ``commit``: until then an earlier run's objects
-stand untouched, and a pull that fails leaves nothing in the bucket.
+Rows are written to the local disk, and uploaded in ``commit``. The old state stands until the new
+one does, also when two tries of the task run at once:
+
+- Objects are named by the try, so that no try writes over another's.
+- The manifest is replaced only if it is still the version that was read before the pull. Of the
+  tries that read the same version, one succeeds; the others return its rows, or replace them if
+  their own are newer.
+- A try deletes its own objects only when it knows that no manifest lists them, and those of others
+  only when they cannot be listed any more (``ObjectFolder.replace``).
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 import logging
 import re
-import shutil
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+import secrets
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_engagement.api.errors import ConcurrentWriteError, InvalidArgumentError
 from airflow_provider_engagement.rows.layout import WIDE_LAYOUT, layout_of
 from airflow_provider_engagement.rows.schema import COVERAGE, arrow_schema
 from airflow_provider_engagement.rows.wide import HashPartitions
-from airflow_provider_engagement.sinks.base import WriteResult
+from airflow_provider_engagement.sinks.folder import ManifestVersion, ObjectFolder
+from airflow_provider_engagement.sinks.manifest import Entry, ExistingFolder, Manifest
+from airflow_provider_engagement.sinks.scratch import ScratchFolder
 from airflow_provider_engagement.sinks.writers import (
     ENDINGS,
     Part,
@@ -37,62 +44,37 @@ from airflow_provider_engagement.sinks.writers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-    import pyarrow as pa
+    from airflow_provider_engagement.sinks.base import ObjectStore, WriteResult
 
-__all__ = ["ObjectSink", "ObjectStore", "folder_name"]
+__all__ = ["ObjectSink", "folder_name"]
 
 log = logging.getLogger(__name__)
 
-_MANIFEST: Final = "manifest.json"
-# Against accidents, not against anyone.
-_checksum = functools.partial(hashlib.md5, usedforsecurity=False)
-
 _PART_BYTES: Final = 128 * 1024 * 1024
 
-
-class ObjectStore(Protocol):
-    """What a place for objects has to be able to do."""
-
-    def uri(self, name: str) -> str:
-        """Give an object's address."""
-
-    def check(self) -> None:
-        """See that objects can be written, read, listed and deleted.
-
-        :raises EngagementError: if they cannot, saying what to do.
-        """
-
-    def put_file(self, path: Path, name: str) -> None:
-        """Upload a file."""
-
-    def put_bytes(self, data: bytes, name: str, content_type: str) -> None:
-        """Upload a few bytes."""
-
-    def read(self, name: str) -> bytes | None:
-        """Read an object; None if there is none."""
-
-    def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
-
-    def names(self, prefix: str) -> list[str]:
-        """List the objects whose names start with a prefix."""
+# How often a try replaces the manifest of a try that was faster, before it fails.
+_MAX_COMMITS: Final = 5
 
 
 class ObjectSink:
-    """Lands the rows of a pull in a folder of objects.
+    """Writes the rows of a pull to a folder of objects.
 
     :param store: the bucket.
-    :param folder: the folder's name, as ``folder_name`` makes it.
-    :param fingerprint: tells what the pull asks for; the same question has the same fingerprint.
-    :param layout: ``long`` or ``wide``, the shape of the objects; rows are handed over long.
-    :param groupings: the groupings that are asked for, to be refused where the layout has no
-        place for them.
-    :param expected_rows: rows that the plan foresees.
+    :param folder: the folder's name, from ``folder_name``.
+    :param fingerprint: identifies what is asked, apart from the ids.
+    :param layout: ``long`` or ``wide``, the layout of the objects. Rows are written to the sink in
+        the long layout.
+    :param groupings: the canonical groupings that are asked for, to refuse those that the layout
+        has no place for.
+    :param expected_rows: the rows that the plan expects.
     :param file_format: ``parquet``, ``jsonl`` or ``jsonl.gz``.
-    :param part_bytes: how large an object gets before the next is begun.
-    :raises InvalidArgumentError: if there is no such format or layout.
+    :param part_bytes: the size in bytes at which the next object is started.
+    :param first_answer_stands: whether the rows are a snapshot. The rows of its Tweets are never
+        replaced; rows of other Tweets may be added.
+    :raises InvalidArgumentError: if the format or layout does not exist.
     """
 
     def __init__(
@@ -106,203 +88,230 @@ class ObjectSink:
         expected_rows: int = 0,
         file_format: str = "parquet",
         part_bytes: int = _PART_BYTES,
+        first_answer_stands: bool = False,
     ) -> None:
         check_format(file_format)
-        self._store = store
-        self._folder = folder
+        self._folder = ObjectFolder(store, folder)
         self._fingerprint = fingerprint
         self._layout = layout_of(layout, groupings)
         self._expected_rows = expected_rows
         self._format = file_format
         self._part_bytes = part_bytes
-        self._disk: Path | None = None
+        self._is_snapshot = first_answer_stands
+        self._version: ManifestVersion | None = None
+        self._extended: ExistingFolder | None = None
+        self._uploaded: set[str] = set()
+        self._scratch: ScratchFolder | None = None
         self._writer: RollingWriter | None = None
-        self._piles: HashPartitions | None = None
-        self._torn = False
+        self._partitions: HashPartitions | None = None
 
     @property
     def uri(self) -> str:
-        """The folder's address."""
-        return self._store.uri(self._folder)
+        """The folder's URI."""
+        return self._folder.uri
+
+    def existing(self) -> ExistingFolder | None:
+        """Return the snapshot that an earlier run has written here.
+
+        :returns: None if the sink does not write a snapshot, if there is none, or if one of its
+            objects does not exist any more.
+        """
+        manifest = self._read_version().manifest
+        if not self._is_snapshot or manifest is None:
+            return None
+        if manifest.fingerprint != self._fingerprint:
+            return None
+        return self._folder.load(manifest)
+
+    def extend(self, existing: ExistingFolder) -> None:
+        """Keep the objects of a snapshot, and add to them what is written.
+
+        Rows without a Tweet are not added: those of the snapshot stand.
+
+        :param existing: what ``existing`` has returned.
+        """
+        self._extended = existing
 
     def prepare(self) -> None:
         """Check the bucket.
 
-        :raises EngagementError: if it cannot be written to, saying what to do.
+        :raises EngagementError: if the folder cannot be written to, with advice.
         """
-        self._store.check()
-
-    def already(self) -> dict[str, Any] | None:
-        """Give the folder's manifest, if the same question was answered here already.
-
-        A snapshot is taken once: whoever finds one keeps it, and asks nothing.
-
-        :returns: None if there is no manifest, or one of another question, or an object that it
-            lists is gone.
-        """
-        text = self._store.read(self._name(_MANIFEST))
-        if text is None:
-            return None
-        try:
-            manifest = json.loads(text)
-            listed = {entry["name"] for entry in (*manifest["objects"], manifest["coverage"])}
-            same = manifest["fingerprint"] == self._fingerprint
-        except (ValueError, TypeError, KeyError):
-            return None
-        there = set(self._store.names(f"{self._folder}/"))
-        if not same or not {self._name(name) for name in listed} <= there:
-            return None
-        found: dict[str, Any] = manifest
-        return found
+        self._folder.check()
+        self._folder.check_unlocked(self._read_version())
 
     def write(self, table: pa.Table) -> None:
-        """Spool some rows."""
+        """Write some rows to the local disk.
+
+        :param table: rows of the long layout.
+        """
+        if self._extended is not None:
+            table = table.filter(pc.is_valid(table.column("tweet_id")))
         if self._layout is WIDE_LAYOUT:
-            self._piles = self._piles or HashPartitions(self._scratch(), self._expected_rows)
-            self._piles.write(table)
+            if self._partitions is None:
+                self._partitions = HashPartitions(self._disk(), self._expected_rows)
+            self._partitions.write(table)
         else:
             self._rolling().write(table)
 
     def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:
-        """Upload parts and coverage, clear away what an earlier run left, and seal the folder."""
-        writer, disk = self._rolling(), self._scratch()
+        """Upload the rows and their coverage, and list them in the manifest.
+
+        :param coverage: the status of every id.
+        :param manifest: a summary of the pull.
+        :returns: where the rows are. They are another try's, if that was faster.
+        :raises ConcurrentWriteError: if another try was faster, and its rows do not do.
+        """
         try:
-            if self._piles is not None:
-                self._piles.close()
-                for table in self._piles.wide():
-                    writer.write(table)
-            writer.close()
-            covered = self._write_coverage(disk, coverage)
-            self._store.delete(self._name(_MANIFEST))
-            # From here on, until it has its manifest, the folder is neither the old nor the new.
-            self._torn = True
-            objects = [self._upload(part) for part in writer.parts]
-            entry = self._upload(covered)
-            self._delete_others({item["name"] for item in (*objects, entry)})
-            self._seal(objects, entry, manifest)
-            self._torn = False
+            files = self._finish_parts()
+            files.append(self._write_coverage(self._merged(coverage)))
+            collected_at = pc.max(coverage.column("collected_at")).as_py()
+            for _ in range(_MAX_COMMITS):
+                new = self._upload(files, collected_at=collected_at, summary=dict(manifest))
+                written = self._swap(new) or self._other_result(new, coverage)
+                if written is not None:
+                    return self._folder.result(written)
         finally:
             self.discard()
-        uris = tuple(item["uri"] for item in objects)
-        stats = {"objects": len(objects), "bytes": sum(item["bytes"] for item in objects)}
-        rows = sum(item["rows"] for item in objects)
-        return WriteResult(
-            rows, None, uris, entry["uri"], {**stats, "manifest": self._manifest_uri}
-        )
+        raise self._conflict()
 
     def discard(self) -> None:
-        """Delete the local files, and a folder that was left half-written."""
+        """Delete the local files, and the objects that no manifest lists."""
         writer, self._writer = self._writer, None
-        disk, self._disk = self._disk, None
-        torn, self._torn = self._torn, False
-        piles, self._piles = self._piles, None
+        partitions, self._partitions = self._partitions, None
+        scratch, self._scratch = self._scratch, None
+        uploaded, self._uploaded = self._uploaded, set()
         if writer is not None:
             writer.abandon()
-        if piles is not None:
-            piles.close()
-        if disk is not None:
-            shutil.rmtree(disk, ignore_errors=True)
-        if torn:
-            self._clear()
+        if partitions is not None:
+            partitions.close()
+        if scratch is not None:
+            scratch.remove()
+        self._folder.delete(uploaded)
 
-    @property
-    def _manifest_uri(self) -> str:
-        return self._store.uri(self._name(_MANIFEST))
+    def _read_version(self) -> ManifestVersion:
+        """Return the version that this try replaces: the one that it read first."""
+        if self._version is None:
+            self._version = self._folder.read_version()
+        return self._version
 
-    def _name(self, file: str) -> str:
-        return f"{self._folder}/{file}"
-
-    def _scratch(self) -> Path:
-        if self._disk is None:
-            self._disk = Path(tempfile.mkdtemp(prefix="engagement-"))
-        return self._disk
+    def _disk(self) -> Path:
+        if self._scratch is None:
+            self._scratch = ScratchFolder()
+        return self._scratch.path
 
     def _rolling(self) -> RollingWriter:
         if self._writer is None:
+            schema = arrow_schema(self._layout.columns)
             self._writer = RollingWriter(
-                self._scratch(),
-                arrow_schema(self._layout.columns),
-                self._format,
-                part_bytes=self._limit,
+                self._disk(), schema, self._format, part_bytes=lambda _: self._part_bytes
             )
         return self._writer
 
-    def _limit(self, done: Sequence[Part]) -> int:
-        del done
-        return self._part_bytes
+    def _finish_parts(self) -> list[Part]:
+        writer = self._rolling()
+        if self._partitions is not None:
+            self._partitions.close()
+            for table in self._partitions.wide():
+                writer.write(table)
+        writer.close()
+        return list(writer.parts)
 
-    def _write_coverage(self, disk: Path, coverage: pa.Table) -> Part:
-        path = disk / f"coverage{ENDINGS[self._format]}"
+    def _merged(self, coverage: pa.Table) -> pa.Table:
+        """Add the coverage of new Tweets to that of the snapshot, which stands."""
+        if self._extended is None:
+            return coverage
+        known = self._extended.coverage
+        is_known = pc.is_in(coverage["tweet_id"], value_set=known["tweet_id"].combine_chunks())
+        return pa.concat_tables([known, coverage.filter(pc.invert(is_known))])
+
+    def _write_coverage(self, coverage: pa.Table) -> Part:
+        path = self._disk() / f"coverage{ENDINGS[self._format]}"
         with path.open("wb") as stream:
             writer = open_writer(stream, arrow_schema(COVERAGE), self._format)
             writer.write(coverage)
             writer.close()
         return Part(path, coverage.num_rows, path.stat().st_size)
 
-    def _upload(self, part: Part) -> dict[str, Any]:
-        name = self._name(part.path.name)
-        with part.path.open("rb") as file:
-            digest = hashlib.file_digest(file, _checksum).hexdigest()
-        self._store.put_file(part.path, name)
-        part.path.unlink()
-        return {
-            "name": part.path.name,
-            "uri": self._store.uri(name),
-            "rows": part.rows,
-            "bytes": part.size,
-            "md5": digest,
-        }
+    def _upload(self, files: list[Part], **facts: Any) -> Manifest:
+        attempt = secrets.token_hex(6)
+        entries = [self._upload_file(file, attempt) for file in files]
+        earlier = self._extended.manifest.objects if self._extended is not None else ()
+        return Manifest(
+            attempt=attempt,
+            fingerprint=self._fingerprint,
+            format=self._format,
+            objects=(*earlier, *entries[:-1]),
+            coverage=entries[-1],
+            **facts,
+        )
 
-    def _delete_others(self, keep: set[str]) -> None:
-        """Delete what an earlier run of this task left beyond what this one wrote."""
-        kept = {self._name(name) for name in keep}
-        for name in self._store.names(f"{self._folder}/"):
-            if name not in kept:
-                self._store.delete(name)
+    def _upload_file(self, file: Part, attempt: str) -> Entry:
+        ending = ENDINGS[self._format]
+        name = f"{file.path.name.removesuffix(ending)}-{attempt}{ending}"
+        self._uploaded.add(name)
+        return self._folder.upload(file, name)
 
-    def _seal(
-        self, objects: list[dict[str, Any]], coverage: dict[str, Any], summary: Mapping[str, object]
-    ) -> None:
-        sealed = {
-            "fingerprint": self._fingerprint,
-            "format": self._format,
-            "rows": sum(item["rows"] for item in objects),
-            "objects": objects,
-            "coverage": coverage,
-            "summary": dict(summary),
-        }
-        text = json.dumps(sealed, indent=2, ensure_ascii=False) + "\n"
-        self._store.put_bytes(text.encode(), self._name(_MANIFEST), "application/json")
+    def _swap(self, new: Manifest) -> Manifest | None:
+        """Replace the manifest. Return the new one, or None if another try was faster."""
+        # If the answer to the request is lost, the manifest may stand: then delete nothing.
+        uploaded, self._uploaded = self._uploaded, set()
+        if self._folder.replace(self._read_version(), new):
+            return new
+        self._version = self._folder.read_version()
+        current = self._version.manifest
+        if current is not None and current.attempt == new.attempt:
+            return new
+        self._folder.delete(uploaded - (current.names if current is not None else set()))
+        return None
 
-    def _clear(self) -> None:
-        try:
-            self._delete_others(set())
-        except Exception:
-            # Whatever the store raises: the first error is the one that counts.
-            log.warning("%s was left half-written, without a manifest.", self.uri, exc_info=True)
+    def _other_result(self, new: Manifest, coverage: pa.Table) -> Manifest | None:
+        """Return the manifest of the faster try if its rows do; None to replace it.
+
+        :raises ConcurrentWriteError: if they do not, and must not be replaced either.
+        """
+        current = self._read_version().manifest
+        if current is None:
+            return None
+        if self._is_snapshot:
+            existing = self.existing()
+            if existing is None or not existing.covers(coverage["tweet_id"].to_pylist()):
+                raise self._conflict()
+        elif current.collected_at < new.collected_at:
+            return None
+        log.warning("Another try of this task has written %s. Its rows stand.", self.uri)
+        return current
+
+    def _conflict(self) -> ConcurrentWriteError:
+        return ConcurrentWriteError(
+            f"Another try of this task has written {self.uri} while this one was running.",
+            advice="Its rows stand, and nothing of this try was written. A retry of the task "
+            "continues from them.",
+        )
 
 
 def folder_name(object_prefix: str, *parts: str) -> str:
-    """Name a task's folder: the prefix as it is, and every part as one level below it.
+    """Return a task's folder: the prefix unchanged, and every part as one level below it.
 
-    :param object_prefix: what the DAG's author gave, slashes and all.
-    :param parts: endpoint, account, window and so on. Whatever could end a level is
-        percent-encoded, so that a handle or a window cannot lead out of the folder.
-    :raises InvalidArgumentError: if the prefix would.
+    :param object_prefix: of the DAG's author; it may hold slashes.
+    :param parts: endpoint, account, window and so on. Other characters than letters, digits and
+        ``._=-`` are percent-encoded, so that no part leads out of its level.
+    :raises InvalidArgumentError: if the prefix leads out of the bucket, or cannot be a name.
     """
     prefix = str(object_prefix).strip("/")
     levels = prefix.split("/") if prefix else []
     unprintable = re.search(r"[\x00-\x1f\x7f]", prefix)
     if unprintable or any(level in {"", ".", ".."} for level in levels):
-        message = f"object_prefix is {object_prefix!r}."
-        advice = "Use names joined with single slashes, none of them '.' or '..'."
-        raise InvalidArgumentError(message, advice=advice)
+        raise InvalidArgumentError(
+            f"object_prefix is {object_prefix!r}.",
+            advice="Use names joined with single slashes, none of them '.' or '..'.",
+        )
     return "/".join([*levels, *map(_encoded, parts)])
 
 
 def _encoded(part: str) -> str:
     if set(part) <= {"."}:
-        # '.' and '..' are legal letters and yet no names; nor is nothing at all.
+        # '.' and '..' have a meaning of their own in a path, and an empty level has no name.
         return "%2E" * len(part) or "%"
     return re.sub(
         rb"[^A-Za-z0-9._=-]", lambda match: b"%%%02X" % match.group()[0], part.encode()

@@ -1,7 +1,7 @@
-"""Parquet and JSON lines: rows into files, a table at a time.
+"""Write rows to Parquet and JSON lines files, a table at a time.
 
-Writers are given an open binary stream, so they serve a local file and a remote object alike, and
-hold no more than one row group in memory.
+A writer takes an open binary stream, so it can write a local file or a remote object. It holds at
+most one row group in memory.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 import pyarrow as pa
+import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
@@ -30,13 +31,14 @@ __all__ = [
     "RollingWriter",
     "format_of",
     "open_writer",
+    "read_table",
 ]
 
 ENDINGS: Final = {"parquet": ".parquet", "jsonl": ".jsonl", "jsonl.gz": ".jsonl.gz"}
-"""The formats that can be written, each with the ending of its files' names."""
+"""The formats that can be written, and how the names of their files end."""
 
-# Large enough that Parquet's dictionaries and compression pay, small enough that a few of these
-# in memory are nothing: about 15 MB of the long layout.
+# About 15 MB of the long layout: large enough for Parquet's dictionaries and compression, small
+# enough to hold several in memory.
 ROW_GROUP: Final = 131_072
 
 
@@ -48,20 +50,20 @@ class FileWriter(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes written so far; what is still buffered is not counted."""
+        """Bytes written so far, without what is still buffered."""
 
     def write(self, table: pa.Table) -> None:
         """Append a table."""
 
     def close(self) -> None:
-        """Write what is buffered and the format's end. The stream stays open."""
+        """Write what is buffered, and the end of the file. The stream stays open."""
 
 
 class ParquetWriter:
-    """Parquet, compressed with zstd, in row groups of one size whatever the tables' sizes.
+    """Writes Parquet, compressed with zstd, in row groups of the same size.
 
     :param stream: where to write.
-    :param schema: the schema of every table; what is required in it is required in the file.
+    :param schema: the schema of every table. A required column is required in the file.
     """
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema) -> None:
@@ -69,36 +71,36 @@ class ParquetWriter:
         self._schema = schema
         self._sink = pa.PythonFile(stream, mode="w")
         self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd")
-        self._waiting: list[pa.Table] = []
-        self._waiting_rows = 0
+        self._buffered: list[pa.Table] = []
+        self._buffered_rows = 0
 
     @property
     def size(self) -> int:
-        """Bytes written so far; what is still buffered is not counted."""
+        """Bytes written so far, without what is still buffered."""
         return int(self._sink.tell())
 
     def write(self, table: pa.Table) -> None:
         """Append a table."""
-        self._waiting.append(_conform(table, self._schema))
-        self._waiting_rows += table.num_rows
+        self._buffered.append(_conform(table, self._schema))
+        self._buffered_rows += table.num_rows
         self.rows += table.num_rows
-        if self._waiting_rows >= ROW_GROUP:
+        if self._buffered_rows >= ROW_GROUP:
             self._flush()
 
     def close(self) -> None:
-        """Write what is buffered and the file's footer."""
+        """Write what is buffered, and the file's footer."""
         self._flush()
         self._writer.close()
         self._sink.flush()
 
     def _flush(self) -> None:
-        if self._waiting_rows:
-            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
-        self._waiting, self._waiting_rows = [], 0
+        if self._buffered_rows:
+            self._writer.write_table(pa.concat_tables(self._buffered), row_group_size=ROW_GROUP)
+        self._buffered, self._buffered_rows = [], 0
 
 
 class JsonLinesWriter:
-    """One JSON object a line, each line ended, UTF-8.
+    """Writes one JSON object a line, in UTF-8. Every line ends in a newline.
 
     :param stream: where to write.
     :param schema: the schema of every table.
@@ -109,7 +111,7 @@ class JsonLinesWriter:
     def __init__(self, stream: BinaryIO, schema: pa.Schema, *, compress: bool = False) -> None:
         self.rows = 0
         self._schema = schema
-        self._stream = _Counting(stream)
+        self._stream = _CountingStream(stream)
         self._gzip = (
             gzip.GzipFile(filename="", mode="wb", fileobj=self._stream, compresslevel=6, mtime=0)
             if compress
@@ -118,7 +120,7 @@ class JsonLinesWriter:
 
     @property
     def size(self) -> int:
-        """Bytes written so far; what is still buffered is not counted."""
+        """Bytes written so far, without what is still buffered."""
         return self._stream.size
 
     def write(self, table: pa.Table) -> None:
@@ -129,13 +131,13 @@ class JsonLinesWriter:
         self.rows += table.num_rows
 
     def close(self) -> None:
-        """Write what is buffered and the compressed stream's end."""
+        """Write what is buffered, and the end of the gzip stream."""
         if self._gzip is not None:
             self._gzip.close()
 
 
-class _Counting:
-    """A stream that knows how much went through it: not every stream can tell."""
+class _CountingStream:
+    """Counts the bytes written, because not every stream has a position."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -151,7 +153,7 @@ class _Counting:
 
 
 def format_of(name: str) -> str:
-    """Tell a file's format from the ending of its name.
+    """Return a file's format, from the ending of its name.
 
     :param name: a file's name or URI.
     :raises InvalidArgumentError: if no format has that ending.
@@ -159,17 +161,17 @@ def format_of(name: str) -> str:
     for file_format, ending in sorted(ENDINGS.items()):
         if name.endswith(ending):
             return file_format
-    message = f"{name!r} does not say what to write."
+    message = f"{name!r} does not end in a known file format."
     raise InvalidArgumentError(message, advice=f"End it in one of {', '.join(ENDINGS.values())}.")
 
 
 def open_writer(stream: BinaryIO, schema: pa.Schema, file_format: str) -> FileWriter:
-    """Start a file of the given format.
+    """Open a writer of the given format.
 
-    :param stream: an open binary stream. It is not closed by the writer.
-    :param schema: the schema of every table to come.
+    :param stream: an open binary stream. The writer does not close it.
+    :param schema: the schema of every table.
     :param file_format: ``parquet``, ``jsonl`` or ``jsonl.gz``.
-    :raises InvalidArgumentError: if there is no such format.
+    :raises InvalidArgumentError: if the format does not exist.
     """
     check_format(file_format)
     if file_format == "parquet":
@@ -177,8 +179,35 @@ def open_writer(stream: BinaryIO, schema: pa.Schema, file_format: str) -> FileWr
     return JsonLinesWriter(stream, schema, compress=file_format == "jsonl.gz")
 
 
+def read_table(data: bytes, schema: pa.Schema, file_format: str) -> pa.Table:
+    """Read a whole file that a writer of this module wrote.
+
+    :param data: the file's bytes.
+    :param schema: the schema of the file.
+    :param file_format: ``parquet``, ``jsonl`` or ``jsonl.gz``.
+    :raises ValueError: if the file does not have that form.
+    """
+    if file_format == "parquet":
+        return pq.read_table(pa.BufferReader(data)).select(schema.names).cast(schema)
+    text = gzip.decompress(data) if file_format == "jsonl.gz" else data
+    if not text:
+        return schema.empty_table()
+    options = pj.ParseOptions(
+        explicit_schema=_json_schema(schema), unexpected_field_behavior="ignore"
+    )
+    return pj.read_json(pa.BufferReader(text), parse_options=options).cast(schema)
+
+
+def _json_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the schema of JSON lines, where dates and times are text."""
+    return pa.schema(
+        field.with_type(pa.string() if pa.types.is_temporal(field.type) else field.type)
+        for field in schema
+    )
+
+
 def check_format(file_format: str) -> None:
-    """Refuse a format that does not exist.
+    """Refuse an unknown format.
 
     :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
     """
@@ -191,9 +220,9 @@ def check_format(file_format: str) -> None:
 class Part:
     """A finished file.
 
-    :param path: where it is.
-    :param rows: how many rows it holds.
-    :param size: its bytes.
+    :param path: the file.
+    :param rows: the number of its rows.
+    :param size: its size in bytes.
     """
 
     path: Path
@@ -202,13 +231,13 @@ class Part:
 
 
 class RollingWriter:
-    """Rows into numbered files, a new one whenever one is large enough.
+    """Writes rows to numbered files, and starts the next file when one is large enough.
 
-    :param folder: an existing folder, which gets ``part-00000.parquet`` and so on.
+    :param folder: an existing folder, for ``part-00000.parquet`` and so on.
     :param schema: the schema of every table.
     :param file_format: ``parquet``, ``jsonl`` or ``jsonl.gz``.
-    :param part_bytes: given the finished parts, says how large the next may get.
-    :param on_part: is given every part as it is finished, and may move or delete its file.
+    :param part_bytes: takes the finished parts, and returns the size in bytes of the next.
+    :param on_part: is called with every finished part, and may move or delete its file.
     """
 
     def __init__(
@@ -230,15 +259,15 @@ class RollingWriter:
         self._open: _OpenPart | None = None
 
     def write(self, table: pa.Table) -> None:
-        """Append a table; it may end up in several parts."""
+        """Append a table, to one part or several."""
         for start in range(0, table.num_rows, ROW_GROUP):
-            part = self._open = self._open or self._begin()
+            part = self._open = self._open or self._open_part()
             part.writer.write(table.slice(start, ROW_GROUP))
             if part.writer.size >= part.limit:
                 self.close()
 
     def close(self) -> None:
-        """Finish the part in hand, if there is one."""
+        """Finish the open part, if there is one."""
         part, self._open = self._open, None
         if part is None:
             return
@@ -250,15 +279,15 @@ class RollingWriter:
             self._on_part(finished)
 
     def abandon(self) -> None:
-        """Stop writing. The file in hand is left for its folder to be deleted."""
+        """Stop writing. The caller deletes the open file with its folder."""
         part, self._open = self._open, None
         if part is not None:
-            # A Parquet writer that is not closed would try it later, when it is collected.
+            # A Parquet writer that is not closed would close itself when it is garbage collected.
             with contextlib.suppress(OSError):
                 part.writer.close()
             part.stream.close()
 
-    def _begin(self) -> _OpenPart:
+    def _open_part(self) -> _OpenPart:
         path = self._folder / f"part-{len(self.parts):05d}{ENDINGS[self._format]}"
         stream = path.open("wb")  # closed by close or abandon
         writer = open_writer(stream, self._schema, self._format)
@@ -274,7 +303,7 @@ class _OpenPart:
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Order and type the columns as the schema has them; refuse a null where none may be."""
+    """Select and cast the schema's columns, and refuse a null in a required one."""
     conformed = table.select(schema.names)
     for field, column in zip(schema, conformed.columns, strict=True):
         if not field.nullable and column.null_count:

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.operators.task_run import TaskRun
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
-    from airflow_provider_engagement.sinks.base import Sink
-    from airflow_provider_engagement.sinks.objects import ObjectStore
+    from airflow_provider_engagement.sinks.base import ObjectStore, Sink
 
 __all__ = ["EngagementToBigQueryOperator"]
 

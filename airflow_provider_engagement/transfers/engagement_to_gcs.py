@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.operators.task_run import TaskRun
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
-    from airflow_provider_engagement.sinks.base import Sink, WriteResult
-    from airflow_provider_engagement.sinks.objects import ObjectStore
+    from airflow_provider_engagement.sinks.base import ObjectStore, Sink, WriteResult
 
 __all__ = ["EngagementToGCSOperator"]
 
@@ -76,6 +75,7 @@ class EngagementToGCSOperator(EngagementTransfer):
             groupings=job.groupings,
             expected_rows=job.plan.max_rows,
             file_format=self.file_format,
+            first_answer_stands=job.moment.period is None,
         )
 
     def make_pieces(self, job: TaskRun) -> CheckpointStore:
@@ -92,17 +92,11 @@ class EngagementToGCSOperator(EngagementTransfer):
 
     def already(self, job: TaskRun, sink: Sink) -> tuple[WriteResult, dict[str, Any]] | None:
         """Keep a snapshot that was taken before."""
-        from airflow_provider_engagement.sinks.base import WriteResult
         from airflow_provider_engagement.sinks.objects import ObjectSink
 
-        # A range is asked for anew each time: the service corrects what it has given.
-        if job.moment.period is not None or not isinstance(sink, ObjectSink):
-            return None
-        manifest = sink.already()
-        if manifest is None:
+        existing = sink.existing() if isinstance(sink, ObjectSink) else None
+        if existing is None or not existing.covers(job.plan.tweet_ids):
             return None
         self.log.info("The snapshot of %s was taken before and stands.", job.folder_part)
-        coverage = manifest["coverage"]["uri"]
-        uris = tuple(entry["uri"] for entry in manifest["objects"])
-        landed = WriteResult(manifest["rows"], table=None, uris=uris, coverage=coverage)
-        return landed, {**manifest["summary"], "coverage": coverage}
+        result = existing.result
+        return result, {**existing.manifest.summary, "coverage": result.coverage}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.rows.schema import LONG, Column, arrow_schema
-from airflow_provider_engagement.sinks import writers as files
+from airflow_provider_engagement.sinks import writers
 from airflow_provider_engagement.sinks.jsonl import json_lines
 from airflow_provider_engagement.sinks.writers import (
     ENDINGS,
@@ -23,6 +23,7 @@ from airflow_provider_engagement.sinks.writers import (
     RollingWriter,
     format_of,
     open_writer,
+    read_table,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def written(tables: Sequence[pa.Table], file_format: str) -> bytes:
 
 
 def read_json_lines(text: bytes) -> pa.Table:
-    """Read what we write by the letter of its description, with nothing of ours."""
+    """Read JSON lines as they are documented, without the package's own code."""
 
     def value(column: Column, given: Any) -> Any:
         if given is None:
@@ -81,7 +82,7 @@ def read_json_lines(text: bytes) -> pa.Table:
 
 
 @given(st.lists(TABLES, max_size=3))
-def test_what_is_read_back_is_what_was_written(tables: list[pa.Table]) -> None:
+def test_rows_are_read_back_as_they_were_written(tables: list[pa.Table]) -> None:
     expected = pa.concat_tables([SCHEMA.empty_table(), *tables]).to_pylist()
 
     parquet = pq.read_table(io.BytesIO(written(tables, "parquet")))
@@ -92,8 +93,13 @@ def test_what_is_read_back_is_what_was_written(tables: list[pa.Table]) -> None:
     assert read_json_lines(lines).to_pylist() == expected
     assert gzip.decompress(written(tables, "jsonl.gz")) == lines
 
+    for file_format in ENDINGS:
+        table = read_table(written(tables, file_format), SCHEMA, file_format)
+        assert table.schema == SCHEMA
+        assert table.to_pylist() == expected
 
-def test_json_lines_read_well() -> None:
+
+def test_json_lines_hold_iso_8601_and_nulls() -> None:
     table = rows_table(hour_row(account='ac"me\n', value=-3, collected_at=EVEN_LATER))
     assert written([table], "jsonl").decode() == (
         '{"account":"ac\\"me\\n","access":"owner","endpoint":"historical",'
@@ -113,7 +119,7 @@ def test_the_same_rows_make_the_same_bytes(file_format: str) -> None:
 
 
 @pytest.mark.parametrize("file_format", sorted(ENDINGS))
-def test_a_null_where_none_may_be_is_refused(file_format: str) -> None:
+def test_a_null_in_a_required_column_is_refused(file_format: str) -> None:
     loose = pa.schema([field.with_nullable(True) for field in SCHEMA])
     table = pa.Table.from_pylist([hour_row(account=None)], schema=loose)
     with pytest.raises(ValueError, match="Column account is required and holds 1 nulls"):
@@ -137,7 +143,7 @@ def test_columns_may_come_in_any_order() -> None:
 def test_parts_roll_over_by_size(
     tmp_path: Path, file_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "ROW_GROUP", 10)
+    monkeypatch.setattr(writers, "ROW_GROUP", 10)
     seen: list[Part] = []
     writer = RollingWriter(
         tmp_path,
@@ -159,14 +165,14 @@ def test_parts_roll_over_by_size(
     assert writer.parts == seen
 
 
-def test_nothing_written_is_no_file(tmp_path: Path) -> None:
+def test_no_file_is_created_without_rows(tmp_path: Path) -> None:
     writer = RollingWriter(tmp_path, SCHEMA, "parquet", part_bytes=lambda _: 1)
     writer.write(rows_table())
     writer.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_writer_can_be_abandoned(tmp_path: Path) -> None:
+def test_an_abandoned_writer_reports_no_part(tmp_path: Path) -> None:
     seen: list[Part] = []
     writer = RollingWriter(
         tmp_path, SCHEMA, "parquet", part_bytes=lambda _: 10**9, on_part=seen.append
@@ -181,13 +187,14 @@ def test_a_writer_can_be_abandoned(tmp_path: Path) -> None:
     ("name", "file_format"),
     [("a/b.parquet", "parquet"), ("gs://b/c.jsonl", "jsonl"), ("c.jsonl.gz", "jsonl.gz")],
 )
-def test_the_format_is_known_by_the_ending(name: str, file_format: str) -> None:
+def test_the_format_follows_from_the_ending(name: str, file_format: str) -> None:
     assert format_of(name) == file_format
 
 
 def test_an_unknown_format_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(
-        InvalidArgumentError, match=r"'rows.csv' .* End it in one of .parquet, .jsonl"
+        InvalidArgumentError,
+        match=r"'rows.csv' does not end in .* End it in one of .parquet, .jsonl",
     ):
         format_of("rows.csv")
     with pytest.raises(InvalidArgumentError, match=r"file_format is .csv.\. Use one of parquet"):
@@ -196,7 +203,7 @@ def test_an_unknown_format_is_refused_by_name(tmp_path: Path) -> None:
         RollingWriter(tmp_path, SCHEMA, "csv", part_bytes=lambda _: 1)
 
 
-def test_a_type_without_a_form_in_json_is_named() -> None:
+def test_a_type_that_json_lines_cannot_hold_is_named() -> None:
     table = pa.table({"when": pa.array([1], pa.duration("s"))})
     with pytest.raises(TypeError, match=r"duration\[s\]"):
         list(json_lines(table))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -282,7 +283,7 @@ def test_the_last_try_leaves_nothing(
     ]
 
 
-def test_a_piece_that_cannot_be_read_is_asked_for_again(
+def test_the_request_of_an_unreadable_checkpoint_is_sent_again(
     ids: list[str], simulator: Simulator, bucket: Bucket, broken: str
 ) -> None:
     bucket.blob(staged(bucket)[0]).upload_from_string(b"torn")
@@ -291,9 +292,22 @@ def test_a_piece_that_cannot_be_read_is_asked_for_again(
     assert len(simulator.requests) - before == 2
 
 
-def test_what_nobody_came_back_for_is_swept_out_in_a_week(ids: list[str], bucket: Bucket) -> None:
-    for days in (3, 9):
-        name = f"engagement/_staging/{TODAY - days * DAY:%Y-%m-%d}/other/piece.arrow"
+def test_checkpoints_are_swept_after_a_week(
+    ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    simulator.faults = BROKEN_AT_THE_FIFTH
+    with pytest.raises(ServiceError):
+        run(to_bucket(ids, bucket, lookback=30 * DAY), at=TODAY)
+    simulator.faults = Faults()
+    left = staged(bucket)
+    assert len(left) == 4
+    moved = {
+        days: [re.sub(r"\d{4}-\d\d-\d\d", f"{TODAY - days * DAY:%Y-%m-%d}", name) for name in left]
+        for days in (6, 9)
+    }
+    for name in left:
+        bucket.blob(name).delete()
+    for name in (*moved[6], *moved[9]):
         bucket.blob(name).upload_from_string(b"left")
     run(to_bucket(ids, bucket), at=TODAY)
-    assert staged(bucket) == [f"engagement/_staging/{TODAY - 3 * DAY:%Y-%m-%d}/other/piece.arrow"]
+    assert staged(bucket) == moved[6]

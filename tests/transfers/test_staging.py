@@ -73,7 +73,7 @@ def staged(bucket: Bucket) -> list[str]:
 
 @pytest.fixture
 def dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let no piece be deleted, as if the process ended before; give what ends that."""
+    """Let no checkpoint be deleted, as if the process ended before; return what ends that."""
     delete = GcsStore.delete
 
     def refuse(self: GcsStore, name: str) -> None:
@@ -104,8 +104,8 @@ def test_what_has_landed_is_not_asked_for_again(
     assert staged(bucket) == []
 
 
-@pytest.mark.parametrize("text", [b"torn", b'{"landed": {}}', b"[]"])
-def test_a_note_that_cannot_be_read_is_none(
+@pytest.mark.parametrize("text", [b"damaged", b'{"landed": {}}', b"[]"])
+def test_a_pull_lands_again_where_its_result_cannot_be_read(
     ids: list[str],
     simulator: Simulator,
     bucket: Bucket,
@@ -116,16 +116,16 @@ def test_a_note_that_cannot_be_read_is_none(
     first = run(operator, at=TODAY)
     asked = len(simulator.requests)
     dies()
-    (note,) = (name for name in staged(bucket) if name.endswith(".json"))
-    bucket.blob(note).upload_from_string(text)
+    (result,) = (name for name in staged(bucket) if name.endswith("result.json"))
+    bucket.blob(result).upload_from_string(text)
     second = run(operator, at=TODAY, try_number=2)
     assert len(simulator.requests) == asked
-    assert second.value == first.value
+    assert second.value["rows"] == first.value["rows"]
     assert second.summary["requests_kept_from_earlier_tries"] == 3
     assert staged(bucket) == []
 
 
-def test_what_was_being_loaded_is_swept_out_in_a_week(
+def test_files_of_a_killed_load_are_swept_after_a_week(
     ids: list[str],
     simulator: Simulator,  # noqa: ARG001 - is asked
     bucket: Bucket,

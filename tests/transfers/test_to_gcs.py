@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from object_checks import files_of
 from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
@@ -72,9 +73,9 @@ def objects(bucket: Bucket) -> dict[str, bytes]:
     return {blob.name: bucket.blob(blob.name).download_as_bytes() for blob in bucket.list_blobs()}
 
 
-def by_file(held: dict[str, bytes]) -> dict[str, bytes]:
-    assert len({name.rpartition("/")[0] for name in held}) == 1, "there is more than one folder"
-    return {name.rpartition("/")[2]: data for name, data in held.items()}
+def only_folder(bucket: Bucket) -> str:
+    (folder,) = {name.rpartition("/")[0] for name in objects(bucket)}
+    return folder
 
 
 def rows_in(data: bytes, ending: str) -> list[dict[str, Any]]:
@@ -85,19 +86,18 @@ def rows_in(data: bytes, ending: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "jsonl.gz"])
-def test_counts_coverage_and_a_manifest_lie_in_the_tasks_folder(
+def test_rows_coverage_and_manifest_are_written_to_the_tasks_folder(
     world: World, ids: list[str], simulator: Simulator, bucket: Bucket, ending: str
 ) -> None:
     foreign, deleted = ids[2:4]
     world.foreign, world.deleted = {foreign}, {deleted}
     operator = transfer(ids, bucket.name, object_prefix="reports/x", file_format=ending)
     ran = run(operator, at=SNAPSHOT)
-    held = objects(bucket)
-    folder = next(iter(held)).rpartition("/")[0]
+    folder = only_folder(bucket)
     assert folder.startswith(f"reports/x/totals/acme/{SNAPSHOT:%Y-%m-%dT%H%M%SZ}/")
-    assert {*by_file(held)} == {f"part-00000.{ending}", f"coverage.{ending}", "manifest.json"}
+    files = files_of(bucket, folder)
+    assert {*files} == {f"part-00000.{ending}", f"coverage.{ending}", "manifest.json"}
 
-    files = by_file(held)
     rows = rows_in(files[f"part-00000.{ending}"], ending)
     owned = [item for item in ids if item not in {foreign, deleted}]
     assert counts(rows) == expected_counts(world, owned, TYPES) | expected_counts(
@@ -114,9 +114,9 @@ def test_counts_coverage_and_a_manifest_lie_in_the_tasks_folder(
     manifest = json.loads(files["manifest.json"])
     assert manifest["rows"] == len(rows)
     assert manifest["summary"].items() <= ran.summary.items()
-    assert ran.summary["coverage"] == f"gs://{bucket.name}/{folder}/coverage.{ending}"
+    assert ran.summary["coverage"] == manifest["coverage"]["uri"]
     assert ran.value == {
-        "uris": [f"gs://{bucket.name}/{folder}/part-00000.{ending}"],
+        "uris": [entry["uri"] for entry in manifest["objects"]],
         "rows": len(rows),
         "window": snapshot_window(SNAPSHOT),
     }
@@ -124,18 +124,18 @@ def test_counts_coverage_and_a_manifest_lie_in_the_tasks_folder(
     assert len(simulator.requests) == ran.summary["requests"]
 
 
-def test_a_snapshot_is_taken_once_and_a_second_run_keeps_it(
+def test_a_snapshot_is_taken_once(
     world: World, ids: list[str], simulator: Simulator, bucket: Bucket
 ) -> None:
     first = run(transfer(ids, bucket.name), at=SNAPSHOT)
     held, asked = objects(bucket), len(simulator.requests)
     world.freeze(NOW + timedelta(hours=6))
-    # The order of the ids and their repetition are no other question.
+    # The order of the ids and their repetition make no difference.
     second = run(transfer([*reversed(ids), ids[0]], bucket.name), at=SNAPSHOT)
     assert objects(bucket) == held
     assert second.value == first.value
-    for told in ("tweets", "plan", "rows", "window", "coverage"):
-        assert second.summary[told] == first.summary[told]
+    for key in ("tweets", "plan", "rows", "window", "coverage"):
+        assert second.summary[key] == first.summary[key]
     assert second.xcoms["destination_url"] == first.xcoms["destination_url"]
     assert len(simulator.requests) == asked
 
@@ -165,7 +165,7 @@ def test_another_question_starts_afresh_and_leaves_no_part_of_the_old(
     assert all(uri.endswith(f".{ending}") for uri in after.value["uris"])
 
 
-def test_a_snapshot_of_which_an_object_is_lost_is_taken_anew(
+def test_a_snapshot_without_one_of_its_objects_is_taken_again(
     world: World, ids: list[str], simulator: Simulator, bucket: Bucket
 ) -> None:
     run(transfer(ids, bucket.name), at=SNAPSHOT)
@@ -173,7 +173,8 @@ def test_a_snapshot_of_which_an_object_is_lost_is_taken_anew(
     bucket.blob(part).delete()
     world.freeze(NOW + timedelta(hours=6))
     run(transfer(ids, bucket.name), at=SNAPSHOT)
-    assert counts(rows_in(objects(bucket)[part], "parquet")) == expected_counts(world, ids, TYPES)
+    rows = rows_in(files_of(bucket, only_folder(bucket))["part-00000.parquet"], "parquet")
+    assert counts(rows) == expected_counts(world, ids, TYPES)
     assert len(simulator.requests) == 2
 
 
@@ -189,23 +190,23 @@ def test_tasks_runs_and_map_indices_have_folders_of_their_own(
     folders = {name.rpartition("/")[0] for name in objects(bucket)}
     assert len(folders) == 5
     assert len({folder.split("/")[3] for folder in folders}) == 2
-    # The run's own id is no part of it: a run that is made anew owns the same folder.
+    # The run's id is not part of the name: a run that was deleted and created owns the folder.
     held = objects(bucket)
     run(transfer(ids, bucket.name), at=SNAPSHOT, run_id="manual__2")
     assert objects(bucket) == held
 
 
-def test_a_bucket_that_is_not_there_is_told_before_any_request(
+def test_a_missing_bucket_fails_before_the_first_request(
     ids: list[str], simulator: Simulator, gcs: Gcs
 ) -> None:
     assert "nowhere" not in [found.name for found in gcs.client.list_buckets()]
-    with pytest.raises(AirflowFailException, match=r"no bucket 'nowhere'.*gcloud storage buckets"):
+    with pytest.raises(AirflowFailException, match=r"'nowhere' does not exist.*gcloud storage b"):
         run(transfer(ids, "nowhere"), at=SNAPSHOT)
     assert simulator.requests == []
 
 
 @pytest.mark.parametrize("prefix", ["a/../b", "..", "a//b", "a\x00b"])
-def test_a_prefix_that_leads_elsewhere_is_refused_before_any_request(
+def test_a_prefix_outside_the_bucket_fails_before_the_first_request(
     ids: list[str], simulator: Simulator, bucket: Bucket, prefix: str
 ) -> None:
     with pytest.raises(AirflowFailException, match="object_prefix is"):
@@ -214,7 +215,7 @@ def test_a_prefix_that_leads_elsewhere_is_refused_before_any_request(
     assert objects(bucket) == {}
 
 
-def test_a_pull_that_fails_leaves_no_object(
+def test_a_failed_pull_leaves_no_object(
     world: World, ids: list[str], simulator: Simulator, bucket: Bucket
 ) -> None:
     world.deleted = set(ids[:15])
@@ -225,7 +226,7 @@ def test_a_pull_that_fails_leaves_no_object(
     assert simulator.requests
 
 
-def test_a_pull_that_fails_leaves_the_last_ones_folder(
+def test_a_failed_pull_leaves_the_folder_of_the_last_one(
     world: World, ids: list[str], simulator: Simulator, bucket: Bucket
 ) -> None:
     run(transfer(ids[:3], bucket.name), at=SNAPSHOT)
@@ -249,9 +250,7 @@ def test_an_empty_collection_writes_no_object_and_deletes_none(
     assert len(simulator.requests) == 1
 
 
-def test_a_run_that_comes_too_late_is_skipped(
-    ids: list[str], simulator: Simulator, bucket: Bucket
-) -> None:
+def test_a_late_run_is_skipped(ids: list[str], simulator: Simulator, bucket: Bucket) -> None:
     with pytest.raises(AirflowSkipException, match="max_snapshot_age"):
         run(transfer(ids, bucket.name), at=NOW - timedelta(days=2))
     assert simulator.requests == []
@@ -266,7 +265,7 @@ def test_a_run_that_comes_too_late_is_skipped(
         ({"tweet_ids": ()}, "tweet_ids is an empty list"),
     ],
 )
-def test_what_no_template_can_mend_fails_when_the_dag_is_parsed(
+def test_parameters_without_templates_are_checked_at_parse_time(
     changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=message):

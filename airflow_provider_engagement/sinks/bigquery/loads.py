@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tenacity.wait import wait_base
 
     from airflow_provider_engagement.rows.schema import Column
+    from airflow_provider_engagement.sinks.base import ObjectStore
     from airflow_provider_engagement.sinks.bigquery.names import TableName
-    from airflow_provider_engagement.sinks.objects import ObjectStore
 
 __all__ = ["LoadBudget", "LoadSettings", "StagingTable"]
 

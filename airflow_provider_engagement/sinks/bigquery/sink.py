@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tenacity.wait import wait_base
 
-    from airflow_provider_engagement.sinks.objects import ObjectStore
+    from airflow_provider_engagement.sinks.base import ObjectStore
 
 __all__ = ["WRITE_MODES", "BigQuerySink"]
 
@@ -138,7 +138,7 @@ class BigQuerySink:
             description="By touching a row here, writers of one table notice each other.",
         )
         if self._bucket is not None:
-            self._bucket.check()
+            self._bucket.check(self._folder)
 
     def write(self, table: pa.Table) -> None:
         """Stage some rows.
