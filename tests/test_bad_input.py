@@ -171,9 +171,9 @@ def test_a_table_name_with_a_quote(
 
 BAD_FILES: dict[str, tuple[bytes, str]] = {
     "another kind of text": (f"{IDS[0]}\n{IDS[1]}\n{SECRET}\n".encode(), "line 3 is not a Tweet"),
-    "a line too many": (f"{IDS[0]}\n{SECRET * 999}\n".encode(), "line 2 is longer than"),
-    "no text": (b"\xff\xfe" + SECRET.encode(), "cannot be read after line 0"),
-    "half a gzip file": (gzip.compress(SECRET.encode() * 9)[:-9], "cannot be read after line 0"),
+    "a line too many": (f"{IDS[0]}\n{SECRET * 999}\n".encode(), "line 2 is not a Tweet id"),
+    "no text": (b"\xff\xfe" + SECRET.encode(), "cannot be read from its start"),
+    "half a gzip file": (gzip.compress(SECRET.encode() * 9)[:-9], "cannot be read from its start"),
 }
 
 

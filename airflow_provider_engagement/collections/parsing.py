@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import operator
 import re
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Final
 
@@ -13,6 +16,9 @@ from airflow_provider_engagement.api.errors import InvalidArgumentError
 __all__ = ["is_given", "parse_list", "parse_literal"]
 
 _SEPARATORS: Final = re.compile(r"[\s,;]+")
+
+# Iterable, or a number to Python, and not a list of values.
+_NOT_A_LIST: Final = (Mapping, bool, bytes, bytearray, memoryview)
 
 # What a template renders where a variable, parameter or XCom has no value.
 _NOT_GIVEN: Final = frozenset({"", "None", "null"})
@@ -41,33 +47,51 @@ def parse_literal(text: str) -> object:
 
 
 def parse_list(value: object, *, name: str) -> list[object]:
-    """Read a list, or what a template makes of one.
+    """Read a list, or what an upstream task or a template makes of one.
 
-    :param value: a list or tuple; one number; text that holds a JSON or Python list, or values
-        between commas, semicolons or white space.
+    :param value: a list, tuple, set, generator or other iterable; a numpy array, or a column of
+        pandas or pyarrow; one whole number; text that holds a JSON or Python list, or values
+        between commas, semicolons or white space. A set is sorted, so that its order is the same
+        in each try.
     :param name: the parameter's name, for the message.
     :raises InvalidArgumentError: if it is none of these. The message does not repeat the text.
     """
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return [value]
-    if not isinstance(value, str):
-        msg = (
-            f"{name} is of type {type(value).__name__}; "
-            "it must be a list, or text that a list can be read from."
-        )
-        raise InvalidArgumentError(msg)
-    text = value.strip()
-    if text.startswith(("[", "(")):
+    if isinstance(value, str):
+        return _list_in_text(value.strip(), name=name)
+    if isinstance(value, AbstractSet):
+        return sorted(value, key=str)
+    if not isinstance(value, _NOT_A_LIST) and not _is_frame(value):
+        for method in ("tolist", "to_pylist"):  # of numpy and pandas, and of pyarrow
+            if callable(convert := getattr(value, method, None)):
+                converted = convert()
+                return converted if isinstance(converted, list) else [converted]
+        if isinstance(value, Iterable):
+            return list(value)
+        with suppress(TypeError):
+            return [operator.index(value)]  # type: ignore[arg-type]  # that is the question
+    hint = " Pass one of its columns." if _is_frame(value) else ""
+    msg = (
+        f"{name} is of type {type(value).__name__}; "
+        f"it must be a list, or text that a list can be read from.{hint}"
+    )
+    raise InvalidArgumentError(msg)
+
+
+def _is_frame(value: object) -> bool:
+    """Return whether this is a table of pandas, polars or pyarrow, which iterates over names."""
+    return hasattr(value, "columns")
+
+
+def _list_in_text(text: str, *, name: str) -> list[object]:
+    if text.startswith(("[", "(", "{")):
         return _list_literal(text, name=name)
     return [part for part in _SEPARATORS.split(text) if part]
 
 
 def _list_literal(text: str, *, name: str) -> list[object]:
     loaded = parse_literal(text)
-    if isinstance(loaded, (list, tuple)):
-        return list(loaded)
+    if isinstance(loaded, (list, tuple, set)):
+        return parse_list(loaded, name=name)
     if isinstance(loaded, int):  # "(5)" is a number in brackets
         return [loaded]
     msg = f"{name} is text that starts like a list, and is neither a JSON nor a Python list."

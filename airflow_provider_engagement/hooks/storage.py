@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.collections.tweet_ids import (
-    is_uri,
-    tweet_ids_from_file,
-    tweet_ids_from_value,
-)
+from airflow_provider_engagement.collections.collection import tweet_ids_from_file
+from airflow_provider_engagement.collections.tweet_ids import is_uri, tweet_ids_from_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,24 +29,26 @@ _URI: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*):(?://([^/]*))?)?(.*)", re.IGNO
 def read_tweet_ids(
     value: object,
     *,
+    id_column: str | None = None,
     gcp_conn_id: str | None = None,
     impersonation_chain: str | Sequence[str] | None = None,
 ) -> list[str]:
     """Read the ids that the parameter ``tweet_ids`` stands for, each once, in their first order.
 
     :param value: the ids, in any form that a template renders them to; or the URI of a file of ids.
+    :param id_column: which column of a table holds the ids; None to go by the known names.
     :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
     :param impersonation_chain: the service accounts to impersonate by that connection.
     :raises InvalidArgumentError: if a value is not an id, or the file cannot be read.
     """
     if not is_uri(value):
-        return tweet_ids_from_value(value)
-    uri = str(value)
+        return tweet_ids_from_value(value, id_column=id_column)
+    uri = str(value).strip()
     try:
         with open_uri(
             uri, gcp_conn_id=gcp_conn_id, impersonation_chain=impersonation_chain
         ) as file:
-            return tweet_ids_from_file(file, name=uri)
+            return tweet_ids_from_file(file, name=uri, id_column=id_column)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"tweet_ids: {error.message}", advice=error.advice) from None
 
@@ -96,7 +95,7 @@ def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
         scheme, _, path = _parts(uri)
         if scheme == "gs":
             _blob(uri, gcp_conn_id).upload_from_filename(str(source))
-        elif scheme in {"file", ""}:
+        elif scheme == "file":
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             beside = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -130,7 +129,16 @@ def _parts(uri: str) -> tuple[str, str, str]:
     """Take a URI apart: its scheme, what stands before the path, and the path."""
     found = _URI.fullmatch(uri)
     scheme, authority, path = found.groups(default="") if found else ("", "", uri)
-    return scheme.lower(), authority, path
+    scheme = scheme.lower()
+    if not scheme or (scheme == "file" and authority not in {"", "localhost"}):
+        fault = f"names the host {authority}" if scheme else "has no scheme"
+        path = f"/{authority}{path}" if authority else path
+        rooted = path if path.startswith("/") else f"/folder/{path}"
+        raise InvalidArgumentError(
+            f"{uri} {fault}.",
+            advice=f"Write a file of this machine by its path from the root: file://{rooted}.",
+        )
+    return scheme, authority, path
 
 
 def _path(uri: str) -> Any:

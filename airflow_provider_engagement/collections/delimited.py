@@ -1,0 +1,199 @@
+"""Read ids one a line, and tables in CSV: commas, semicolons or tabs."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_engagement.collections.records import TweetRecord
+from airflow_provider_engagement.collections.tweet_ids import (
+    find_id_name,
+    is_plain_id,
+    join_tags,
+    parse_id,
+)
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator
+
+    from airflow_provider_engagement.collections.records import Place, Source
+
+__all__ = ["read_delimited"]
+
+_SEPARATORS: Final = re.compile(r"[\s,;]+")
+_ID_START: Final = re.compile(
+    r"[\"'=]*(?:\d|id:\d|tag:|https?://|(?:\w+\.)?(?:x|twitter)\.com/)", re.IGNORECASE
+)
+_DELIMITERS: Final = (",", ";", "\t")
+
+# A file of a single line may hold a million ids.
+_LONGEST_FIRST_LINE: Final = 32 * 2**20
+_LONGEST_LINE: Final = 2**20
+
+_ONE_A_LINE: Final = (
+    "A file without a header holds one id a line. If it has other columns, give it a header that "
+    "names the ids' column tweet_id; R writes row names unless row.names = FALSE."
+)
+
+_CSV_ADVICE: Final = (
+    "Quote values that hold the separator, and double the quotes in them; R writes row names "
+    "unless row.names = FALSE."
+)
+
+
+def read_delimited(text: io.TextIOWrapper, source: Source) -> Iterator[TweetRecord]:
+    """Read a table with a header, or a file of ids without one.
+
+    :param text: the open file.
+    :param source: its place, and how to read it.
+    :raises InvalidArgumentError: if it cannot be read, with the line and never its content.
+    """
+    lines = _Lines(text, source.place)
+    for first in lines:
+        if first.strip():
+            break
+    else:
+        return
+    if source.options.id_column is None and _ID_START.match(first.lstrip()):
+        yield from map(TweetRecord, _read_ids(first, lines, source.place))
+    else:
+        yield from _read_table(first, lines, source)
+
+
+class _Lines:
+    """The lines of a file, counted.
+
+    :param text: the file.
+    :param place: where to count them.
+    """
+
+    def __init__(self, text: io.TextIOWrapper, place: Place) -> None:
+        self._lines = self._read(text)
+        self._place = place
+        self.ended = True
+        """Whether the last line that was read ended in a line break."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
+
+    def _read(self, text: io.TextIOWrapper) -> Iterator[str]:
+        longest = _LONGEST_FIRST_LINE
+        while line := text.readline(longest):
+            self._place.line += 1
+            self.ended = line.endswith(("\n", "\r"))
+            if len(line) == longest and not self.ended:
+                raise self._place.error(f"is longer than {longest:,} characters.", _ONE_A_LINE)
+            yield line
+            longest = _LONGEST_LINE
+
+
+def _read_ids(first: str, lines: _Lines, place: Place) -> Iterator[str]:
+    ids = _tokens(first)
+    if len(ids) > 1:
+        yield from _read_single_line(ids, lines, place)
+        return
+    longest, last = 0, ""
+    for line in itertools.chain([first], lines):
+        tweet_id: str | None = line.strip()
+        if not tweet_id or not is_plain_id(tweet_id):
+            tweet_id = _only_token(line, place)
+        if tweet_id is not None:
+            longest, last = max(longest, len(last)), tweet_id
+            yield tweet_id
+    _check_end(last, longest, lines, place)
+
+
+def _read_single_line(tokens: list[str], lines: _Lines, place: Place) -> Iterator[str]:
+    number = place.line
+    ids = [parse_id(token, place) for token in tokens]
+    yield from ids
+    if any(line.strip() for line in lines):
+        place.line = number
+        raise place.error(f"holds {len(tokens):,} values.", _ONE_A_LINE)
+    _check_end(ids[-1], max(map(len, ids[:-1])), lines, place)
+
+
+def _only_token(line: str, place: Place) -> str | None:
+    tokens = _tokens(line)
+    if len(tokens) > 1:
+        raise place.error(f"holds {len(tokens):,} values.", _ONE_A_LINE)
+    return parse_id(tokens[0], place) if tokens else None
+
+
+def _tokens(line: str) -> list[str]:
+    parts = (part.strip("\"'") for part in _SEPARATORS.split(join_tags(line)))
+    return [part.removeprefix('="') for part in parts if part]
+
+
+def _check_end(last: str, longest: int, lines: _Lines, place: Place) -> None:
+    """Refuse a last line that may have been cut inside its id, which would be another Tweet's."""
+    if not lines.ended and len(last) < longest:
+        raise place.error(
+            "is the last, has no line break, and its id is shorter than others before it: the "
+            "file may have been cut.",
+            "If the file is whole, end it with a line break.",
+        )
+
+
+def _read_table(first: str, lines: _Lines, source: Source) -> Iterator[TweetRecord]:
+    place = source.place
+    delimiter = max(_DELIMITERS, key=first.count)
+    rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip() for name in next(rows)]
+        column = _id_position(header, source)
+        row: list[str] = []
+        longest, last = 0, ""
+        for row in rows:
+            if len(row) > len(header):
+                _check_width(row, header, place)
+            tweet_id = _id_of_row(row, column, place)
+            if tweet_id is not None:
+                longest, last = max(longest, len(last)), tweet_id
+                yield TweetRecord(tweet_id)
+    except csv.Error:
+        raise place.error(
+            "is not CSV: a quote is not closed, or is followed by text, or a value is too long.",
+            _CSV_ADVICE,
+        ) from None
+    if not lines.ended and row and len(row) < len(header):
+        raise place.error("is the last, and has fewer values than the header: the file was cut.")
+    if column == len(header) - 1:
+        _check_end(last, longest, lines, place)
+
+
+def _id_position(header: list[str], source: Source) -> int:
+    name = find_id_name(header, source.options.id_column, where=source.place)
+    if name is not None:
+        return header.index(name)
+    if source.options.id_column is not None:
+        raise source.place.error(
+            "is the header, and has no column of the name that id_column holds."
+        )
+    raise source.place.error(
+        "is neither an id nor a header that names the ids' column.",
+        "Name it tweet_id, post_id, status_id, id_str or id, or pass its name as id_column.",
+    )
+
+
+def _id_of_row(row: list[str], column: int, place: Place) -> str | None:
+    """Return the id in a row, None if the row is blank."""
+    cell = row[column] if column < len(row) else ""
+    if cell and is_plain_id(cell):
+        return cell
+    if not "".join(row).strip():
+        return None
+    if column >= len(row):
+        raise place.error("ends before the column of the ids.")
+    return parse_id(cell, place)
+
+
+def _check_width(row: list[str], header: list[str], place: Place) -> None:
+    if any(row[len(header) :]):
+        raise place.error(
+            f"has {len(row)} values, and the header {len(header)}.",
+            _CSV_ADVICE,
+        )
