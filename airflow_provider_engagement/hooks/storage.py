@@ -70,12 +70,15 @@ def open_uri(
         missing.
     """
     with _advised(uri):
-        if _parts(uri)[0] == "gs":
+        scheme, _, path = _parts(uri)
+        if scheme == "gs":
             blob = _blob(uri, gcp_conn_id, impersonation_chain)
             # Whether it exists is asked first: a stream says so only when it is read.
             if not blob.exists():
                 raise FileNotFoundError(uri)
             opened = blob.open("rb")
+        elif scheme == "file":
+            opened = Path(path).open("rb")  # noqa: SIM115 - closed below
         else:
             opened = _path(uri).open("rb")
     with opened as file:
