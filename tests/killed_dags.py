@@ -13,7 +13,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_engagement.api import client
-from airflow_provider_engagement.api.client import Retry
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
@@ -21,7 +21,7 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
 # A try of the task gives up after three of the request, in which a minute would go by.
-client.Retry = lambda: Retry(attempts=3, first_wait=0.1)  # type: ignore[misc,assignment]
+client.RetryPolicy = lambda: RetryPolicy(budget=0.5, first_wait=0.1)  # type: ignore[misc,assignment]
 
 # Holds the ids, and what the tasks tell of themselves.
 FOLDER = Path(os.environ["KILLED_FOLDER"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.client import EngagementClient, Retry
+from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
-from airflow_provider_engagement.pull import PullResult, PullStats, ReportingPeriod, pull
+from airflow_provider_engagement.pull import PullResult, PullStats, pull
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.sinks.memory import MemorySink
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.simulator import Simulator
 
-QUICK = Retry(attempts=12, first_wait=0.001, longest_wait=0.01)
+QUICK = RetryPolicy(budget=5.0, first_wait=0.001, max_wait=0.01)
 
 
 def settings_for(
@@ -53,7 +55,7 @@ def pull_rows(
     now: datetime,
     rate_state_directory: Path,
     settings: Settings | None = None,
-    retry: Retry = QUICK,
+    retry: RetryPolicy = QUICK,
     max_missing_share: float = 1.0,
     tally: PullStats | None = None,
     **asked: Any,
@@ -69,8 +71,8 @@ def pull_rows(
             client,
             make_plan(query, tweet_ids, now=now),
             sink,
-            moment=ReportingPeriod(now),
+            period=ReportingPeriod(now),
             max_missing_share=max_missing_share,
-            tally=tally,
+            stats=tally,
         )
     return outcome, sink.rows()

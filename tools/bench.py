@@ -22,16 +22,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.plan import Plan, make_plan
-from airflow_provider_engagement.api.query import build_query
-from airflow_provider_engagement.api.response import Reply, read_response
+from airflow_provider_engagement.api.query import PlannedRequest, build_query
+from airflow_provider_engagement.api.response import read_response
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.spec import Access, EndpointName
+from airflow_provider_engagement.api.transport import Reply
 from airflow_provider_engagement.api.tweet_id import created_at, first_id_at
 from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.hooks.storage import put_file
-from airflow_provider_engagement.pull import PullStats, ReportingPeriod, pull
-from airflow_provider_engagement.rows.flatten import Origin, flatten
+from airflow_provider_engagement.pull import PullStats, pull
+from airflow_provider_engagement.rows.flatten import flatten
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.sinks.files import FileSink
 from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.services import simulator
@@ -74,18 +76,13 @@ def payload() -> None:
     window = Window(MIDNIGHT - FOUR_WEEKS, MIDNIGHT)
     ids = [str(first_id_at(window.start - timedelta(days=n))) for n in range(1, 26)]
     body = hourly_answer(ids, query.engagement_types, window)
-    origin = Origin("acme", Access.OWNER, EndpointName.HISTORICAL, NOW, window, window)
+    request = PlannedRequest(tuple(ids), query.engagement_types, Access.OWNER, window)
+    period = ReportingPeriod(NOW, window)
 
     def ours() -> object:
         reply = Reply(200, {}, body, NOW)
         answer = read_response(reply, grouping_names=["hour"], redact=str)
-        return flatten(
-            answer,
-            groupings=query.groupings,
-            tweet_ids=ids,
-            engagement_types=query.engagement_types,
-            origin=origin,
-        )
+        return flatten(answer, query=query, request=request, account="acme", period=period)
 
     loads, by_us, by_hand = median_of(
         9,
@@ -160,7 +157,7 @@ def pull_all(settings: Settings, plan: Plan, folder: Path) -> PullStats:
     tally = PullStats()
     with EngagementClient(settings, rate_state_directory=folder) as client:
         period = plan.window
-        pull(client, plan, MemorySink(), moment=ReportingPeriod(NOW, period), tally=tally)
+        pull(client, plan, MemorySink(), period=ReportingPeriod(NOW, period), stats=tally)
     return tally
 
 
@@ -175,7 +172,7 @@ def by_hand(settings: Settings, plan: Plan) -> None:
     rows = []
     with requests.Session() as session:
         for request in plan.requests:
-            body = plan.query.body(request.tweet_ids, request.engagement_types)
+            body = plan.query.body(request)
             url = settings.host + plan.query.endpoint.path
             answer = session.post(url, json=body, auth=auth, headers={"Accept-Encoding": "gzip"})
             for tweet_id, counts in answer.json()["total"].items():
@@ -227,14 +224,14 @@ def pace() -> None:
         began = time.monotonic()
         tally = _paced(settings, ids, 600, Path(folder))
         minutes = (time.monotonic() - began) / 60
-    accepted = (tally.requests - tally.refused) / minutes / 300
+    accepted = (tally.requests - tally.rate_limited) / minutes / 300
     say("600 requests, contract of 300 a minute: pace", f"{accepted:.3f} R", "0.98 R at least")
-    say("  of them refused", f"{tally.refused / tally.requests:.2%}", "under 1 %")
+    say("  of them refused", f"{tally.rate_limited / tally.requests:.2%}", "under 1 %")
 
 
 def _mapped(settings: Settings, ids: list[str], folder: Path, results: Any) -> None:
     tally = _paced(settings, ids, 150, folder)
-    results.put((tally.requests, tally.refused))
+    results.put((tally.requests, tally.rate_limited))
 
 
 def mapped() -> None:
@@ -293,7 +290,7 @@ def _peak(settings: Settings, ids: list[str], requests: int, results: Any) -> No
     with tempfile.TemporaryDirectory() as name:
         sink = FileSink(f"file://{name}/rows.parquet", put_file)
         with EngagementClient(settings, rate_state_directory=Path(name)) as client:
-            pull(client, plan, sink, moment=ReportingPeriod(NOW, window))
+            pull(client, plan, sink, period=ReportingPeriod(NOW, window))
     results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 

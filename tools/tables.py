@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 import airflow_provider_engagement
 from airflow_provider_engagement.api import errors, spec
-from airflow_provider_engagement.api.client import Retry
 from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.query import GRANULARITIES
 from airflow_provider_engagement.api.rate_limit import MAX_WAIT
-from airflow_provider_engagement.api.response import Reply, read_response
+from airflow_provider_engagement.api.response import read_response
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.settings import Settings
-from airflow_provider_engagement.api.transport import MAX_ANSWER_BYTES
+from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES, Reply
 from airflow_provider_engagement.rows import schema
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
 from tools.hostile.cases import CASES
@@ -204,21 +204,21 @@ def _refusal(status: int, words: str) -> EngagementError:
 
 
 def _figures() -> str:
-    retry, budget, settings = Retry(), LoadBudget(), Settings.__dataclass_fields__
+    retry, budget, settings = RetryPolicy(), LoadBudget(), Settings.__dataclass_fields__
     rows = [
-        ("tries of one request", retry.attempts),
+        ("patience for one request, from its first failure on", f"{retry.budget:g} s"),
         (
             "longest pause after the first failure",
             f"{retry.first_wait:g} s, doubled each time",
         ),
-        ("longest pause between two tries", f"{retry.longest_wait:g} s"),
+        ("longest pause between two tries", f"{retry.max_wait:g} s"),
         (
             "longest wait for the rate limit in a pull",
             f"{MAX_WAIT:g} s; Airflow retries the task after a longer one",
         ),
         ("timeout of one request (`extra.timeout`)", f"{settings['timeout'].default:g} s"),
         ("concurrent requests (`extra.max_concurrency`)", settings["max_concurrency"].default),
-        ("largest response, decompressed", f"{MAX_ANSWER_BYTES // 2**20} MiB"),
+        ("largest response, decompressed", f"{MAX_RESPONSE_BYTES // 2**20} MiB"),
         ("load jobs of a task, at most", budget.most_loads),
         ("smallest load job, except the last", f"{budget.least_bytes // 2**20} MiB"),
     ]

@@ -1,4 +1,4 @@
-"""How a request is signed: OAuth 1.0a with the owner's tokens, or an app-only bearer token."""
+"""Signs requests: OAuth 1.0a with the owner's tokens, or an app-only bearer token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests_oauthlib import OAuth1
 
-from airflow_provider_engagement.api.deadline import request_deadline
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
     InvalidResponseError,
@@ -20,37 +19,38 @@ from airflow_provider_engagement.api.errors import (
 )
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.spec import Access
-from airflow_provider_engagement.api.transport import read_body
+from airflow_provider_engagement.api.transport import exchange
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.api.settings import Credentials, Settings
 
-__all__ = ["BearerAuth", "exchange", "owner_auth"]
+__all__ = ["BearerAuth", "exchange_token", "owner_auth"]
 
-# At DEBUG these print the signed header and the access token.
+# At DEBUG these log the signed header and the access token.
 for _name in ("oauthlib", "requests_oauthlib"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
-# The service hands out one bearer token an app and dislikes being asked often (403, code 99), so
-# a process asks once.
+# The service has one bearer token for each app, and refuses frequent exchanges (403, code 99). So
+# a process exchanges it once.
 _EXCHANGED: Final[dict[tuple[str, Secret, Secret], Secret]] = {}
 _EXCHANGE_LOCK: Final = threading.Lock()
 
-_LONGEST_TOKEN_ANSWER: Final = 65_536
+_MAX_TOKEN_BYTES: Final = 65_536
+_REFUSED: Final = frozenset({400, 401, 403})
 
 
 class BearerAuth(AuthBase):
-    """Sends an app-only token, verbatim: its percent escapes are part of it.
+    """Sends an app-only token as it is: its percent escapes are part of it.
 
     :param token: the token.
-    :raises AuthenticationError: if it is none that a header can hold.
+    :raises AuthenticationError: if a header cannot hold it.
     """
 
     def __init__(self, token: Secret) -> None:
         if not _is_sendable(token.reveal()):
-            msg = "The bearer token holds characters that no token has."
+            msg = "The bearer token has characters that a token cannot have."
             raise AuthenticationError(
-                msg, advice="Copy it anew into bearer_token, in the connection's extra."
+                msg, advice="Copy it again into bearer_token, in the connection's extra."
             )
         self._token = token
 
@@ -61,14 +61,14 @@ class BearerAuth(AuthBase):
 
 
 def _is_sendable(token: str) -> bool:
-    """Tell whether a token is of characters that a header may hold, and ends nothing in it."""
+    """Return whether a header can hold the token: printable ASCII without blanks."""
     return token.isascii() and token.isprintable() and " " not in token
 
 
 def owner_auth(credentials: Credentials) -> AuthBase:
-    """Give what signs a request in the name of the Tweets' owner.
+    """Return what signs requests with the owner's OAuth 1.0a tokens.
 
-    The body is JSON and so no part of the signature (RFC 5849, section 3.4.1.3.1).
+    The body is JSON, so it is not part of the signature (RFC 5849, section 3.4.1.3.1).
 
     :raises AuthenticationError: if the owner's tokens are missing.
     """
@@ -78,7 +78,7 @@ def owner_auth(credentials: Credentials) -> AuthBase:
         and credentials.access_token
         and credentials.access_token_secret
     ):
-        msg = "The connection holds no tokens of the Tweets' owner."
+        msg = "The connection has no tokens of the Tweets' owner."
         raise AuthenticationError(
             msg, advice="Set access_token and access_token_secret in the connection's extra."
         )
@@ -91,11 +91,13 @@ def owner_auth(credentials: Credentials) -> AuthBase:
     return auth
 
 
-def exchange(settings: Settings, session: requests.Session) -> Secret:
+def exchange_token(settings: Settings, session: requests.Session) -> Secret:
     """Exchange the app's key and secret for a bearer token, at most once a process.
 
+    :param settings: the connection.
+    :param session: the session to send through.
     :raises AuthenticationError: if the key and secret are missing or not accepted.
-    :raises ServiceError: if the token endpoint cannot be reached or does not make sense.
+    :raises ServiceError: if the token endpoint cannot be reached, or sends no token.
     """
     key, secret = settings.credentials.consumer_key, settings.credentials.consumer_secret
     if not (key and secret):
@@ -104,50 +106,53 @@ def exchange(settings: Settings, session: requests.Session) -> Secret:
     with _EXCHANGE_LOCK:
         known = _EXCHANGED.get((settings.oauth2_endpoint, key, secret))
         if known is None:
-            known = _ask_for_token(settings, session, key, secret)
+            known = _request_token(settings, session, key, secret)
             _EXCHANGED[settings.oauth2_endpoint, key, secret] = known
     return known
 
 
-def _ask_for_token(
+def _request_token(
     settings: Settings, session: requests.Session, key: Secret, secret: Secret
 ) -> Secret:
     try:
-        with (
-            request_deadline(settings.timeout) as watch,
-            session.post(
-                settings.oauth2_endpoint,
-                data={"grant_type": "client_credentials"},
-                auth=_basic(key, secret),
-                timeout=settings.timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response,
-        ):
-            status = response.status_code
-            body = read_body(response, max_bytes=_LONGEST_TOKEN_ANSWER)
-            if watch.is_up:
-                raise requests.Timeout  # an answer that was cut may look whole
+        reply = exchange(
+            session,
+            settings.oauth2_endpoint,
+            data={"grant_type": "client_credentials"},
+            auth=_basic(key, secret),
+            timeout=settings.timeout,
+            max_bytes=_MAX_TOKEN_BYTES,
+        )
+    except ServiceError as error:
+        message = f"The token endpoint could not be reached. {error.message}"
+        advice = error.advice if not error.retryable else "Check oauth2_endpoint and the network."
+        raise ServiceError(message, advice=advice, retryable=error.retryable) from None
     except InvalidResponseError:
-        body = b""
-    except requests.RequestException as error:
-        reason = type(error).__name__
-        msg = f"The token endpoint could not be reached ({reason})."
-        raise ServiceError(msg, advice="Check oauth2_endpoint and the network.") from None
-    if status in {400, 401, 403}:
+        reply = None
+    status = reply.status if reply else None
+    if reply and status in _REFUSED and _is_json(reply.body):
         msg = "The token endpoint did not accept the app's key and secret."
         raise AuthenticationError(
             msg, status=status, advice="Check login and password, or store a bearer_token."
         )
-    token = _bearer_in(body) if status == requests.codes.ok else None
+    token = _bearer_in(reply.body) if reply and status == requests.codes.ok else None
     if token is None:
-        msg = "The token endpoint did not answer with a bearer token."
+        msg = "The token endpoint did not send a bearer token."
         raise ServiceError(msg, status=status, advice="Check oauth2_endpoint.")
     return token
 
 
+def _is_json(body: bytes) -> bool:
+    """Return whether a body is JSON or empty: a page of a proxy or firewall is neither."""
+    try:
+        json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _basic(key: Secret, secret: Secret) -> HTTPBasicAuth:
-    """Give Basic auth of the percent-encoded pair, as X documents it."""
+    """Return Basic auth of the percent-encoded pair, as X documents it."""
     quoted = (quote(part.reveal(), safe="") for part in (key, secret))
     return HTTPBasicAuth(*quoted)
 

@@ -1,25 +1,30 @@
-"""Everything that can go wrong with a pull, in one tree.
+"""Every error that a pull raises, in one tree.
 
 ::
 
     EngagementError
-    ├── InvalidArgumentError          what was asked for is not allowed        (also a ValueError)
+    ├── InvalidArgumentError   a parameter or setting is not allowed   (also a ValueError)
+    ├── RequestRejectedError   the service refused a request: 400, 404
     ├── AuthenticationError    keys or tokens are missing, wrong or revoked
-    ├── PermissionDeniedError         the credentials are good, and not allowed to do this
-    ├── IncompleteDataError  too few of the Tweets could be counted
-    ├── RateLimitError      the minute's allowance is used up        retryable
-    ├── ServiceError        5xx, a timeout, a torn connection        retryable
-    ├── ConcurrentWriteError   another try of the task wrote meanwhile   retryable
-    ├── DeadlineExceededError      the task's execution_timeout is near     retryable
-    └── InvalidResponseError         an answer that cannot be understood      retryable
+    ├── PermissionDeniedError  the credentials are valid, and not allowed to do this
+    │   └── TweetsRefusedError   ... because of single Tweets of the request
+    ├── IncompleteDataError    too few of the Tweets were counted
+    ├── RateLimitError         the requests per minute are used up     retryable
+    ├── ServiceError           5xx, a timeout, a broken connection     retryable
+    ├── ConcurrentWriteError   another try of the task wrote meanwhile retryable
+    ├── DeadlineExceededError  the task's execution_timeout is near    retryable
+    └── InvalidResponseError   a response that cannot be read          retryable
 
-Each says what was given, what is allowed and what to do; each pickles, since Airflow carries
-exceptions between processes; none holds a secret.
+Each error says what was given, what is allowed and what to do. Each can be pickled, because
+Airflow passes exceptions between processes. None holds a secret.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "AuthenticationError",
@@ -31,22 +36,26 @@ __all__ = [
     "InvalidResponseError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RequestRejectedError",
     "ServiceError",
+    "TweetsRefusedError",
+    "check_one_of",
 ]
 
 
 class EngagementError(Exception):
     """The root of the tree.
 
-    :param message: what happened, in a sentence.
+    :param message: what happened, in one sentence.
     :param advice: what to do about it.
-    :param status: the HTTP status, where an answer came.
-    :param words: the service's own words, with secrets already taken out.
-    :param retry_at: Unix seconds before which another try is no use, where the service said so.
+    :param status: the HTTP status, if there was a response.
+    :param words: the service's own words, without secrets.
+    :param retry_at: Unix seconds before which a retry is useless, if the service said so.
+    :param retryable: whether the same request may succeed later; by default what the class says.
     """
 
-    retryable: ClassVar[bool] = False
-    """Whether the same request may well succeed later."""
+    retryable: bool = False
+    """Whether the same request may succeed later."""
 
     def __init__(
         self,
@@ -56,6 +65,7 @@ class EngagementError(Exception):
         status: int | None = None,
         words: tuple[str, ...] = (),
         retry_at: float | None = None,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -63,6 +73,8 @@ class EngagementError(Exception):
         self.status = status
         self.words = words
         self.retry_at = retry_at
+        if retryable is not None:
+            self.retryable = retryable
 
     def __str__(self) -> str:
         parts = [self.message]
@@ -76,12 +88,16 @@ class EngagementError(Exception):
         return " ".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exception's own way forgets keyword arguments.
+        # Exception's own __reduce__ loses keyword arguments.
         return (type(self), (self.message,), self.__dict__)
 
 
 class InvalidArgumentError(EngagementError, ValueError):
-    """What was asked for is not allowed. Nothing was sent."""
+    """A parameter or a setting is not allowed. Nothing was sent."""
+
+
+class RequestRejectedError(EngagementError):
+    """The service refused a request as such: HTTP 400 or 404."""
 
 
 class AuthenticationError(EngagementError):
@@ -89,11 +105,24 @@ class AuthenticationError(EngagementError):
 
 
 class PermissionDeniedError(EngagementError):
-    """The credentials are good, but not allowed to do what was asked."""
+    """The credentials are valid, but not allowed to do this."""
+
+
+class TweetsRefusedError(PermissionDeniedError):
+    """The service refused a whole request because of some of its Tweets.
+
+    :param forbidden: ids that belong to another account.
+    :param unavailable: ids that are deleted or protected.
+
+    Both are empty if the refusal names no ids.
+    """
+
+    forbidden: frozenset[str] = frozenset()
+    unavailable: frozenset[str] = frozenset()
 
 
 class IncompleteDataError(EngagementError):
-    """Too few of the Tweets asked for could be counted. Nothing was written."""
+    """Too few of the Tweets were counted. Nothing was written."""
 
 
 class RateLimitError(EngagementError):
@@ -115,12 +144,27 @@ class ConcurrentWriteError(EngagementError):
 
 
 class DeadlineExceededError(EngagementError):
-    """The task's ``execution_timeout`` is near. What was answered is kept for the next try."""
+    """The task's ``execution_timeout`` is near. Finished requests are kept for the next try."""
 
     retryable = True
 
 
 class InvalidResponseError(EngagementError):
-    """The answer cannot be understood: not JSON, or not of the documented shape."""
+    """The response cannot be read: it is not JSON, or not of the documented shape."""
 
     retryable = True
+
+
+def check_one_of(value: object, allowed: Iterable[str], *, name: str) -> None:
+    """Refuse a value that is not in a fixed list.
+
+    :param value: what was given.
+    :param allowed: the list.
+    :param name: the parameter, for the message.
+    :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
+    """
+    choices = [str(choice) for choice in allowed]
+    if value not in choices:
+        given = repr(str(value) if isinstance(value, str) else value)
+        msg = f"{name} is {given}; it must be one of: {', '.join(map(repr, choices))}."
+        raise InvalidArgumentError(msg)

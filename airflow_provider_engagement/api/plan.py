@@ -1,56 +1,41 @@
-"""Which requests a pull needs: as few as the service's limits allow, none without an answer."""
+"""Which requests a pull needs: as few as the service's limits allow, and none without an answer."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airflow_provider_engagement.api.query import PlannedRequest
 from airflow_provider_engagement.api.spec import AGE_MARGIN, Access, GroupBy
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from airflow_provider_engagement.api.query import Query
 
-__all__ = ["Plan", "PlannedRequest", "batches", "bucket_size", "make_plan"]
+__all__ = ["Plan", "batches", "bucket_size", "make_plan", "public_requests"]
 
-# An answer of 28hr covers 28 hours and the one that runs.
+# A response of 28hr covers 28 hours and the current one.
 _BUCKETS_OF_28HR = 29
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRequest:
-    """One request to send.
-
-    :param tweet_ids: the Tweets, at most as many as the endpoint takes.
-    :param engagement_types: the counts.
-    :param access: with whose eyes.
-    :param window: of when; None where the endpoint takes no window.
-    """
-
-    tweet_ids: tuple[str, ...]
-    engagement_types: tuple[str, ...]
-    access: Access
-    window: Window | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """All requests of a pull, and what is not worth one.
+    """All requests of a pull, and what it requests nothing for.
 
     :param query: what is asked.
-    :param tweet_ids: every id asked for, each once.
-    :param requests: what to send, the latest window first: what it tells of a Tweet, such as that
-        it is somebody else's, spares the others.
+    :param tweet_ids: every id, each once.
+    :param requests: what to send, the latest window first. If its response says that a Tweet
+        belongs to another account, the other windows leave the Tweet out.
     :param too_old: by id, the types that the Tweet is too old for. A Tweet that is too old for
         all of them is in no request.
-    :param too_young: ids of Tweets that were made after the window.
-    :param window: all that is asked for; None where the endpoint takes no window.
-    :param windows: into how many parts it is cut.
+    :param too_young: ids of Tweets that were created after the window.
+    :param window: the whole window; None if the endpoint takes no window.
+    :param windows: how many parts it is split into.
     """
 
     query: Query
@@ -63,7 +48,7 @@ class Plan:
 
     @property
     def max_rows(self) -> int:
-        """How many rows at most the answers can give."""
+        """How many rows the responses have, at most."""
         rows = 0
         for grouping in self.query.groupings:
             levels = set(grouping.group_by)
@@ -75,13 +60,13 @@ class Plan:
         return rows
 
     def minutes(self, requests_per_minute: float | None) -> float | None:
-        """Tell how long it takes at the contract's pace; None where that is not known."""
+        """Return the minutes that the requests take at the contract's rate; None if unknown."""
         return len(self.requests) / requests_per_minute if requests_per_minute else None
 
     def __str__(self) -> str:
         query = self.query
         old = f", {len(self.too_old):,} of them too old for some types" if self.too_old else ""
-        young = f", {len(self.too_young):,} of them made later" if self.too_young else ""
+        young = f", {len(self.too_young):,} of them created later" if self.too_young else ""
         when = f", {self.window} in {_counted(self.windows, 'window')}" if self.window else ""
         return (
             f"{_counted(len(self.requests), 'request')} to {query.endpoint.name} for "
@@ -93,7 +78,7 @@ class Plan:
         )
 
     def describe(self) -> dict[str, object]:
-        """Tell the plan in figures, for the summary and ``plan_only``."""
+        """Return the plan in figures, for the summary and ``plan_only``."""
         return {
             "endpoint": str(self.query.endpoint.name),
             "access": str(self.query.access),
@@ -101,7 +86,7 @@ class Plan:
             "groupings": [grouping.canonical for grouping in self.query.groupings],
             "tweets": len(self.tweet_ids),
             "tweets_too_old_for_some_types": len(self.too_old),
-            "tweets_made_later": len(self.too_young),
+            "tweets_created_later": len(self.too_young),
             "windows": self.windows,
             "requests": len(self.requests),
             "rows_at_most": self.max_rows,
@@ -117,50 +102,51 @@ def make_plan(
 ) -> Plan:
     """Plan a pull.
 
-    Tweets are batched by what their age still lets them give, so that no request asks for what
-    cannot be answered, and each is full but the last of its kind.
+    Tweets are batched by the types that the service still serves at their age. So no request
+    contains a type that cannot be answered, and each is full but the last of its kind.
 
     :param query: what is asked.
-    :param tweet_ids: of which Tweets, each once.
+    :param tweet_ids: the Tweets, each once.
     :param now: the present, UTC.
-    :param window: of when, aligned; for ``historical`` alone.
+    :param window: the aligned window; only for ``historical``.
     """
     if window is not None:
         return _plan_of_windows(query, tweet_ids, window)
     by_types: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     too_old: dict[str, tuple[str, ...]] = {}
     for tweet_id in tweet_ids:
-        spared = _types_too_old_for(query, tweet_id, now=now)
-        if spared:
-            too_old[tweet_id] = spared
-        types = tuple(name for name in query.engagement_types if name not in spared)
+        skipped = _types_too_old_for(query, tweet_id, now=now)
+        if skipped:
+            too_old[tweet_id] = skipped
+        types = tuple(name for name in query.engagement_types if name not in skipped)
         by_types[types].append(tweet_id)
-    requests = tuple(
-        PlannedRequest(tweet_ids=batch, engagement_types=types, access=query.access)
-        for types, ids in by_types.items()
-        if types
-        for batch in batches(ids, query.endpoint.max_tweet_ids)
+    return Plan(
+        query=query,
+        tweet_ids=tuple(tweet_ids),
+        requests=_requests(query, by_types, query.access),
+        too_old=too_old,
     )
-    return Plan(query=query, tweet_ids=tuple(tweet_ids), requests=requests, too_old=too_old)
 
 
 def _plan_of_windows(query: Query, tweet_ids: Sequence[str], window: Window) -> Plan:
-    """Ask each part of the window for the Tweets that were there by then.
+    """Plan requests for each part of the window, with the Tweets that existed by its end.
 
-    They are batched by age, so that a batch's first window can begin with its oldest Tweet.
+    Tweets are batched by age, so that a batch's first window can begin with its oldest Tweet.
     """
     step, longest = bucket_size(query), query.endpoint.max_window
     if longest is None:
         msg = f"{query.endpoint.name} takes no window"
         raise ValueError(msg)
-    made = {tweet_id: created_at(tweet_id) for tweet_id in tweet_ids}
+    created_times = {tweet_id: created_at(tweet_id) for tweet_id in tweet_ids}
     by_age = sorted(tweet_ids, key=int)
     parts = split(window, longest, step)
     requests: list[PlannedRequest] = []
     for part in parts:
-        alive = [item for item in by_age if _born(made[item], window.start) < part.end]
-        for batch in batches(alive, query.endpoint.max_tweet_ids):
-            oldest = _born(made[batch[0]], window.start)
+        existing = [
+            item for item in by_age if _creation(created_times[item], window.start) < part.end
+        ]
+        for batch in batches(existing, query.endpoint.max_tweet_ids):
+            oldest = _creation(created_times[batch[0]], window.start)
             start = max(part.start, align_to(Window(oldest, oldest + HOUR), step).start)
             requests.append(
                 PlannedRequest(
@@ -175,19 +161,57 @@ def _plan_of_windows(query: Query, tweet_ids: Sequence[str], window: Window) -> 
         tweet_ids=tuple(tweet_ids),
         requests=tuple(requests),
         too_old={},
-        too_young=tuple(i for i in tweet_ids if _born(made[i], window.start) >= window.end),
+        too_young=tuple(
+            i for i in tweet_ids if _creation(created_times[i], window.start) >= window.end
+        ),
         window=window,
         windows=len(parts),
     )
 
 
-def _born(made: datetime | None, earliest: datetime) -> datetime:
-    """Tell when a Tweet was made; one whose id does not say was there from the start."""
-    return earliest if made is None else made
+def public_requests(plan: Plan, foreign: Sequence[str]) -> tuple[Query, tuple[PlannedRequest, ...]]:
+    """Plan app-only requests for the public counts of foreign Tweets.
+
+    Only rows of single Tweets and types are requested. A sum over other types, or over other
+    people's Tweets, would be another number under the same name.
+
+    :param plan: the pull's plan.
+    :param foreign: ids of Tweets that belong to another account.
+    :returns: the query with the groupings that remain, and the requests; none if app-only access
+        has no such counts.
+    """
+    query = plan.query
+    groupings = tuple(
+        grouping
+        for grouping in query.groupings
+        if {GroupBy.TWEET_ID, GroupBy.ENGAGEMENT_TYPE}.issubset(grouping.group_by)
+    )
+    types = [name for name in query.engagement_types if name in query.endpoint.public_types]
+    by_types: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for tweet_id in foreign if groupings else ():
+        skipped = plan.too_old.get(tweet_id, ())
+        by_types[tuple(name for name in types if name not in skipped)].append(tweet_id)
+    return replace(query, groupings=groupings), _requests(query, by_types, Access.PUBLIC)
+
+
+def _requests(
+    query: Query, ids_by_types: Mapping[tuple[str, ...], Sequence[str]], access: Access
+) -> tuple[PlannedRequest, ...]:
+    return tuple(
+        PlannedRequest(tweet_ids=batch, engagement_types=types, access=access)
+        for types, ids in ids_by_types.items()
+        if types
+        for batch in batches(ids, query.endpoint.max_tweet_ids)
+    )
+
+
+def _creation(created: datetime | None, earliest: datetime) -> datetime:
+    """Return when a Tweet was created; the earliest moment if its id does not say."""
+    return earliest if created is None else created
 
 
 def bucket_size(query: Query) -> timedelta:
-    """Tell the length of a query's buckets: windows are aligned to it, so that none is cut."""
+    """Return the length of a query's buckets, to which its windows are aligned."""
     whole_days = any(
         GroupBy.DAY in grouping.group_by and GroupBy.HOUR not in grouping.group_by
         for grouping in query.groupings
@@ -196,7 +220,7 @@ def bucket_size(query: Query) -> timedelta:
 
 
 def batches(tweet_ids: Sequence[str], size: int) -> list[tuple[str, ...]]:
-    """Cut a list of ids into runs of at most ``size``."""
+    """Split a list of ids into batches of at most ``size``."""
     return [tuple(tweet_ids[at : at + size]) for at in range(0, len(tweet_ids), size)]
 
 

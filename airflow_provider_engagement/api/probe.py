@@ -1,32 +1,33 @@
-"""What a connection's credentials can reach, found out with a few cheap requests.
+"""Tests what a connection's credentials can report, with a few cheap requests.
 
-A connection knows no Tweet of its owner's, and none is needed: the very first Tweet, 20, is asked
-for. Whoever is let in gets an answer about that Tweet. The app gets its counts; an owner's tokens
-get "Forbidden to access tweets", since it is somebody else's, or that it is unavailable. Whoever
-is not let in is refused for that, and never hears of the Tweet. So any answer about it proves the
-credentials, whatever it says.
+A connection knows no Tweet of its owner, and none is needed. Each request asks about the very
+first Tweet, 20. Accepted credentials get a response about that Tweet: the app gets its counts, and
+the owner's tokens get "Forbidden to access tweets" or that it is unavailable. Credentials that are
+not accepted are refused before that. So any response about the Tweet proves the credentials.
 
-With the owner's tokens that is one request to each endpoint, and one more for app-only access.
-Refused tokens cost an exchange of the key and secret, which tells what is wrong: the key and
-secret, or the tokens.
+The owner's tokens cost one request to each endpoint, and app-only access costs one more. If the
+tokens are refused, the key and secret are exchanged for a bearer token, which shows whether the
+key and secret or the tokens are wrong.
 """
 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from airflow_provider_engagement.api.client import EngagementClient, PullStoppedError, Retry
+from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
     EngagementError,
     InvalidResponseError,
     RateLimitError,
     ServiceError,
+    TweetsRefusedError,
 )
-from airflow_provider_engagement.api.plan import PlannedRequest
-from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.query import PlannedRequest, build_query
+from airflow_provider_engagement.api.retry import PullStoppedError, RetryPolicy
 from airflow_provider_engagement.api.settings import Credentials
 from airflow_provider_engagement.api.spec import PUBLIC_TYPES, Access, EndpointName
 
@@ -40,23 +41,22 @@ if TYPE_CHECKING:
 __all__ = ["AccessReport", "probe"]
 
 _FIRST_TWEET: Final = "20"
-_ASKED: Final = ("favorites",)
+_TYPES: Final = ("favorites",)
 
-# Somebody is watching a button: one request may take so many seconds, and all together about so
-# many.
-_LONGEST_REQUEST: Final = 10.0
-_LONGEST: Final = 30.0
-_RETRY: Final = Retry(attempts=3, first_wait=0.2, longest_wait=1.0)
+# A person waits for the result: seconds for one request, and about so many for all together.
+_MAX_REQUEST_SECONDS: Final = 10.0
+_MAX_SECONDS: Final = 30.0
+_RETRY: Final = RetryPolicy(budget=2.0, first_wait=0.2, max_wait=1.0)
 
 
 @dataclass(slots=True)
 class AccessReport:
-    """What the credentials can reach.
+    """What the credentials can report.
 
-    :param owner: the endpoints that let the owner's tokens in.
-    :param public: whether app-only access is given.
-    :param limits: the requests per minute that the service told, by endpoint.
-    :param warnings: what cannot be reached though the rest can, and settings that do not fit.
+    :param owner: the endpoints that accept the owner's tokens.
+    :param public: whether app-only access is accepted.
+    :param limits: the requests per minute that the service reported, by endpoint.
+    :param warnings: what cannot be reached although the rest can, and settings that do not fit.
     """
 
     owner: list[EndpointName] = field(default_factory=list)
@@ -65,21 +65,21 @@ class AccessReport:
     warnings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return " ".join((*self._access(), self._told(), *self.warnings))
+        return " ".join((*self._access(), self._limits(), *self.warnings))
 
     def _access(self) -> Iterator[str]:
         if self.owner:
             yield f"Private counts of the owner's Tweets: {', '.join(self.owner)}."
         else:
-            yield "No private counts: there is no access_token."
+            yield "No private counts: the connection has no access_token."
         if self.public:
             yield f"Public counts of any Tweet: totals ({', '.join(PUBLIC_TYPES)})."
 
-    def _told(self) -> str:
+    def _limits(self) -> str:
         if not self.limits:
-            return "The service told no limit of requests."
+            return "The service reported no rate limit."
         limits = ", ".join(f"{name} {limit:g}" for name, limit in self.limits.items())
-        return f"Requests a minute, as the service says: {limits}."
+        return f"Requests per minute, as the service reports them: {limits}."
 
 
 def probe(
@@ -88,16 +88,16 @@ def probe(
     on_secret: Callable[[Secret], None] | None = None,
     rate_state_directory: Path | None = None,
 ) -> AccessReport:
-    """Find out what a connection can reach.
+    """Test what a connection can report.
 
     :param settings: the connection.
-    :param on_secret: told of every secret that is received, before it is used.
-    :param rate_state_directory: where the machine's slot books lie; None for the usual place.
-    :raises AuthenticationError: if key, secret or tokens are wrong; it says which.
-    :raises EngagementError: if the app is not enabled, nobody answers, or what else is wrong.
+    :param on_secret: called with every secret that is received, before it is used.
+    :param rate_state_directory: where the machine's shared rate state lies; None for the default.
+    :raises AuthenticationError: if key, secret or tokens are wrong. The message says which.
+    :raises EngagementError: if the app is not enabled, or the service cannot be reached.
     """
-    settings = replace(settings, timeout=min(settings.timeout, _LONGEST_REQUEST))
-    credentials, reach = settings.credentials, AccessReport()
+    settings = replace(settings, timeout=min(settings.timeout, _MAX_REQUEST_SECONDS))
+    credentials, report = settings.credentials, AccessReport()
 
     def prober(credentials: Credentials) -> _Prober:
         return _Prober(
@@ -109,29 +109,29 @@ def probe(
             )
         )
 
-    with prober(credentials) as everyone:
+    with prober(credentials) as whole:
         if credentials.has_owner:
             try:
-                _as_owner(everyone, reach)
+                _as_owner(whole, report)
             except AuthenticationError as refused:
                 app = Credentials(credentials.consumer_key, credentials.consumer_secret)
-                with prober(app) as the_app:
-                    raise _what_is_wrong(the_app, refused) from None
-        _as_app(everyone, reach)
-    reach.warnings += _unfit(settings, reach)
-    return reach
+                with prober(app) as app_only:
+                    raise _what_is_wrong(app_only, refused) from None
+        _as_app(whole, report)
+    report.warnings += _limit_warnings(settings, report)
+    return report
 
 
 class _Prober:
-    """Knocks at the service's doors with one set of credentials, and not for ever.
+    """Tests one set of credentials, within a time limit.
 
-    :param client: what it asks with; it is closed in the end.
+    :param client: the client to test with; it is closed at the end.
     """
 
     def __init__(self, client: EngagementClient) -> None:
         self.settings = client.settings
         self._client = client
-        self._alarm = threading.Timer(_LONGEST, client.stop)
+        self._alarm = threading.Timer(_MAX_SECONDS, client.stop)
         self._alarm.daemon = True
 
     def __enter__(self) -> Self:
@@ -144,7 +144,7 @@ class _Prober:
             pass
 
     def prepare(self, endpoint: EndpointName, access: Access) -> None:
-        """Get ready: key and secret are exchanged where a bearer token is needed and not there.
+        """Prepare access: exchange key and secret if it needs a bearer token and there is none.
 
         :raises EngagementError: if that fails.
         """
@@ -157,53 +157,56 @@ class _Prober:
                 advice="Correct login (API key) and password (API secret).",
             ) from None
 
-    def check_access(self, endpoint: EndpointName, access: Access, reach: AccessReport) -> None:
-        """Ask for the first Tweet; whatever is said of it means that we are let in.
+    def check_access(self, endpoint: EndpointName, access: Access, report: AccessReport) -> None:
+        """Request the first Tweet. Any response about it means that the access is accepted.
 
-        :raises EngagementError: if we are not.
+        :raises EngagementError: if it is not.
         """
         self.prepare(endpoint, access)
-        query = build_query(endpoint, has_owner=True, engagement_types=list(_ASKED))
+        query = build_query(endpoint, has_owner=True, engagement_types=_TYPES)
+        request = PlannedRequest((_FIRST_TWEET,), _TYPES, access)
         try:
-            self._client.ask(query, PlannedRequest((_FIRST_TWEET,), _ASKED, access))
+            for attempt in self._client.attempts():
+                with attempt, suppress(TweetsRefusedError):
+                    self._client.send(query, request)
         except PullStoppedError:
             raise RateLimitError(
-                f"No request got its turn within {_LONGEST:.0f} s.",
-                advice="Other tasks, or faults of the service, hold it up: test again later.",
+                f"No request got its turn within {_MAX_SECONDS:.0f} s.",
+                advice="Other tasks use the app's rate, or the service fails. Test again later.",
             ) from None
         except (InvalidResponseError, ServiceError) as error:
-            raise _nobody_there(self.settings.host, error) from None
+            raise _not_found(self.settings.host, error) from None
         limit = self._client.reported_limit(endpoint)
         if limit is not None:
-            reach.limits[endpoint] = limit
+            report.limits[endpoint] = limit
 
 
-def _as_owner(prober: _Prober, reach: AccessReport) -> None:
-    """Try every endpoint with the owner's tokens; a contract may well lack the later ones."""
+def _as_owner(prober: _Prober, report: AccessReport) -> None:
+    """Test every endpoint with the owner's tokens. A contract may not include the later ones."""
     for endpoint in EndpointName:
         try:
-            prober.check_access(endpoint, Access.OWNER, reach)
+            prober.check_access(endpoint, Access.OWNER, report)
         except EngagementError as error:
-            if not reach.owner:
+            if not report.owner:
                 raise
-            reach.warnings.append(f"But not from {endpoint}: {error}")
+            report.warnings.append(f"But not from {endpoint}: {error}")
         else:
-            reach.owner.append(endpoint)
+            report.owner.append(endpoint)
 
 
-def _as_app(prober: _Prober, reach: AccessReport) -> None:
-    """Try app-only access. An owner can do without it, but not with a wrong bearer token."""
+def _as_app(prober: _Prober, report: AccessReport) -> None:
+    """Test app-only access. An owner does not need it, but a wrong bearer token is an error."""
     try:
-        prober.check_access(EndpointName.TOTALS, Access.PUBLIC, reach)
+        prober.check_access(EndpointName.TOTALS, Access.PUBLIC, report)
     except EngagementError as error:
         stored = prober.settings.credentials.bearer_token is not None
         if stored and isinstance(error, AuthenticationError):
             raise _wrong_bearer(error) from None
-        if not reach.owner:
+        if not report.owner:
             raise
-        reach.warnings.append(f"But no public counts of others' Tweets: {error}")
+        report.warnings.append(f"But no public counts of foreign Tweets: {error}")
     else:
-        reach.public = True
+        report.public = True
 
 
 def _wrong_bearer(error: AuthenticationError) -> AuthenticationError:
@@ -215,30 +218,30 @@ def _wrong_bearer(error: AuthenticationError) -> AuthenticationError:
     )
 
 
-def _what_is_wrong(the_app: _Prober, refused: AuthenticationError) -> AuthenticationError:
-    """Tell which of the credentials are wrong: a good key and secret can be exchanged.
+def _what_is_wrong(app_only: _Prober, refused: AuthenticationError) -> AuthenticationError:
+    """Return which of the credentials are wrong. A valid key and secret can be exchanged.
 
-    The service's words are no help: only those for an unknown token are known.
+    The service's words do not tell: only those for an unknown token are documented.
     """
     try:
-        the_app.prepare(EndpointName.TOTALS, Access.PUBLIC)
+        app_only.prepare(EndpointName.TOTALS, Access.PUBLIC)
     except AuthenticationError as wrong:
         return wrong
     except EngagementError as error:
         message = "The API key, its secret, or the owner's tokens are wrong."
-        advice = f"Which of them, the token endpoint could tell. {error}"
+        advice = f"The token endpoint could not be asked which of them. {error}"
     else:
         message = "The API key and secret are right, the owner's tokens are not."
         advice = (
-            "Correct access_token and access_token_secret; if they were good before, the owner "
-            "has revoked the app. A clock of this machine that is minutes off does it too."
+            "Correct access_token and access_token_secret. If they were valid before, the owner "
+            "has revoked the app, or this machine's clock is minutes off."
         )
     return AuthenticationError(message, status=refused.status, words=refused.words, advice=advice)
 
 
-def _nobody_there(host: str, error: InvalidResponseError | ServiceError) -> EngagementError:
-    """Say where nobody answered, or somebody else did; a failing service speaks for itself."""
-    if isinstance(error, ServiceError) and error.status is not None:
+def _not_found(host: str, error: InvalidResponseError | ServiceError) -> EngagementError:
+    """Name the host if the Engagement API did not answer there."""
+    if isinstance(error, ServiceError) and (error.status is not None or not error.retryable):
         return error
     return ServiceError(
         f"The Engagement API was not found at {host}.",
@@ -248,8 +251,8 @@ def _nobody_there(host: str, error: InvalidResponseError | ServiceError) -> Enga
     )
 
 
-def _unfit(settings: Settings, reach: AccessReport) -> Iterator[str]:
-    for name, told in reach.limits.items():
-        wanted = settings.requests_per_minute.get(name)
-        if wanted is not None and wanted > told:
-            yield f"But requests_per_minute is set to {wanted:g} for {name}, which is more."
+def _limit_warnings(settings: Settings, report: AccessReport) -> Iterator[str]:
+    for name, reported in report.limits.items():
+        configured = settings.requests_per_minute.get(name)
+        if configured is not None and configured > reported:
+            yield f"But requests_per_minute is set to {configured:g} for {name}, which is more."

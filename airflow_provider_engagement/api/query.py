@@ -1,12 +1,16 @@
-"""What is asked of the service, checked against the table of limits before anything is sent."""
+"""What a pull asks of the service, checked against the table of limits before anything is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
+from airflow_provider_engagement.api.errors import (
+    AuthenticationError,
+    InvalidArgumentError,
+    check_one_of,
+)
 from airflow_provider_engagement.api.spec import (
     ENDPOINTS,
     ENGAGEMENT_TYPES,
@@ -21,11 +25,14 @@ from airflow_provider_engagement.api.spec import (
     GroupBy,
 )
 
-__all__ = ["GRANULARITIES", "Grouping", "Query", "build_query"]
+if TYPE_CHECKING:
+    from airflow_provider_engagement.api.window import Window
+
+__all__ = ["GRANULARITIES", "Grouping", "PlannedRequest", "Query", "build_query"]
 
 _BY_TWEET: Final = (GroupBy.TWEET_ID, GroupBy.ENGAGEMENT_TYPE)
 
-# What each granularity asks for, by endpoint; the first is the default.
+# The group_by of each granularity, by endpoint. The first granularity is the default.
 GRANULARITIES: Final[Mapping[EndpointName, Mapping[str, tuple[GroupBy, ...]]]] = {
     EndpointName.TOTALS: {"total": _BY_TWEET},
     EndpointName.LAST_28_HOURS: {
@@ -42,10 +49,10 @@ GRANULARITIES: Final[Mapping[EndpointName, Mapping[str, tuple[GroupBy, ...]]]] =
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """One grouping of an answer.
+    """One grouping of a response.
 
-    :param name: the key under which the answer holds it.
-    :param group_by: its levels, outermost first, as asked.
+    :param name: the key under which the response holds it.
+    :param group_by: its levels, outermost first, in the order of the request.
     """
 
     name: str
@@ -53,18 +60,34 @@ class Grouping:
 
     @property
     def canonical(self) -> str:
-        """The levels in the canonical order, joined with ``/``: what the rows are marked with."""
+        """The levels in canonical order, joined with ``/``, as in the column ``grouping``."""
         return "/".join(level for level in GROUP_BY_ORDER if level in self.group_by)
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What to ask, of whatever Tweets.
+class PlannedRequest:
+    """One request to send.
 
-    :param endpoint: which endpoint.
-    :param engagement_types: which counts, each once.
-    :param groupings: how they are grouped.
-    :param access: with whose eyes.
+    :param tweet_ids: the Tweets, at most as many as the endpoint takes.
+    :param engagement_types: the engagement types.
+    :param access: ``owner`` (OAuth 1.0a) or ``public`` (app-only).
+    :param window: the time that it asks about; None if the endpoint takes no window.
+    """
+
+    tweet_ids: tuple[str, ...]
+    engagement_types: tuple[str, ...]
+    access: Access
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to ask, whichever Tweets it is about.
+
+    :param endpoint: the endpoint.
+    :param engagement_types: the engagement types, each once.
+    :param groupings: how the counts are grouped.
+    :param access: ``owner`` (OAuth 1.0a) or ``public`` (app-only).
     """
 
     endpoint: Endpoint
@@ -72,15 +95,16 @@ class Query:
     groupings: tuple[Grouping, ...]
     access: Access
 
-    def body(self, tweet_ids: Sequence[str], engagement_types: Sequence[str]) -> dict[str, object]:
-        """Give the body of a request: ids as strings, as the reference wants them."""
+    def body(self, request: PlannedRequest) -> dict[str, Any]:
+        """Return the JSON body of a request: ids as text, as the API reference documents them."""
         return {
-            "tweet_ids": list(tweet_ids),
-            "engagement_types": list(engagement_types),
+            "tweet_ids": list(request.tweet_ids),
+            "engagement_types": list(request.engagement_types),
             "groupings": {
                 grouping.name: {"group_by": [str(level) for level in grouping.group_by]}
                 for grouping in self.groupings
             },
+            **(request.window.body() if request.window else {}),
         }
 
 
@@ -92,19 +116,20 @@ def build_query(
     granularity: str | None = None,
     groupings: object = None,
 ) -> Query:
-    """Check what is asked and choose whose eyes to ask with.
+    """Check what is asked, and choose the access that it needs.
 
     :param endpoint: ``totals``, ``28hr`` or ``historical``.
     :param has_owner: whether the connection holds the owner's tokens.
-    :param engagement_types: a list of names; None for all that the endpoint has and the
+    :param engagement_types: a list of engagement types; None for all that the endpoint has and the
         credentials allow.
-    :param granularity: one of :data:`GRANULARITIES`; None for the endpoint's default.
+    :param granularity: a key of :data:`GRANULARITIES`; None for the endpoint's default.
     :param groupings: the API's own object, ``{name: {"group_by": [...]}}``, instead of a
         granularity.
     :raises InvalidArgumentError: if the service would refuse it.
-    :raises AuthenticationError: if it needs the owner's tokens and there are none.
+    :raises AuthenticationError: if it needs the owner's tokens and the connection has none.
     """
-    spec = _endpoint(endpoint)
+    check_one_of(endpoint, EndpointName, name="endpoint")
+    spec = ENDPOINTS[EndpointName(endpoint)]
     allowed = spec.engagement_types if has_owner else spec.public_types
     if not allowed:
         raise _needs_owner(f"endpoint {spec.name!s}", spec)
@@ -123,20 +148,10 @@ def build_query(
 def _needs_owner(what: str, spec: Endpoint) -> AuthenticationError:
     public = f", or ask for public types only ({', '.join(spec.public_types)})"
     return AuthenticationError(
-        f"{what} can be asked for with the Tweets' owner's tokens only, "
-        "and the connection holds none.",
+        f"{what} needs the tokens of the Tweets' owner, and the connection holds none.",
         advice="Set access_token and access_token_secret in the connection's extra"
         f"{public if spec.public_types else ''}.",
     )
-
-
-def _endpoint(name: str) -> Endpoint:
-    try:
-        return ENDPOINTS[EndpointName(name)]
-    except ValueError:
-        allowed = ", ".join(EndpointName)
-        msg = f"endpoint is {name!r}; it must be one of: {allowed}."
-        raise InvalidArgumentError(msg) from None
 
 
 def _engagement_types(given: object, spec: Endpoint) -> tuple[str, ...]:
@@ -154,7 +169,7 @@ def _engagement_types(given: object, spec: Endpoint) -> tuple[str, ...]:
     for name in names:
         if name not in spec.engagement_types:
             known = name in ENGAGEMENT_TYPES
-            fault = f"is not served by {spec.name}" if known else "is no engagement type"
+            fault = f"is not served by {spec.name}" if known else "is not an engagement type"
             msg = (
                 f"engagement_types holds {name!r}, which {fault}. "
                 f"{spec.name} serves: {', '.join(spec.engagement_types)}."
@@ -167,12 +182,7 @@ def _groupings(spec: Endpoint, granularity: str | None, groupings: object) -> tu
     choices = GRANULARITIES[spec.name]
     if groupings is None:
         chosen = granularity or next(iter(choices))
-        if chosen not in choices:
-            msg = (
-                f"granularity is {chosen!r}; on {spec.name} it must be one of: "
-                f"{', '.join(choices)}."
-            )
-            raise InvalidArgumentError(msg)
+        check_one_of(chosen, choices, name=f"granularity on {spec.name}")
         return (Grouping(name=chosen, group_by=choices[chosen]),)
     if granularity is not None:
         msg = "granularity and groupings are both given. Give one of them."
@@ -204,17 +214,7 @@ def _own_groupings(spec: Endpoint, given: object) -> tuple[Grouping, ...]:
 def _one_grouping(spec: Endpoint, name: object, body: object) -> Grouping:
     label = _text(name, where="a grouping's name")
     where = f"groupings[{label!r}]"
-    if (
-        not label.strip()
-        or label in RESERVED_GROUPING_NAMES
-        or label.startswith(RESERVED_GROUPING_PREFIX)
-    ):
-        reserved = ", ".join(sorted(RESERVED_GROUPING_NAMES))
-        msg = (
-            f"{where} cannot be named so: the name becomes a key of the answer beside {reserved} "
-            f"and {RESERVED_GROUPING_PREFIX}*. Choose another."
-        )
-        raise InvalidArgumentError(msg)
+    _check_grouping_name(label, where)
     levels = body.get("group_by") if isinstance(body, Mapping) else None
     if not isinstance(levels, (list, tuple)) or not levels:
         msg = f'{where} must be an object like {{"group_by": ["tweet.id", "engagement.type"]}}.'
@@ -233,6 +233,17 @@ def _one_grouping(spec: Endpoint, name: object, body: object) -> Grouping:
         msg = f"{where} has its four levels in the order {', '.join(group_by)}; use {orders}."
         raise InvalidArgumentError(msg)
     return Grouping(name=label, group_by=group_by)
+
+
+def _check_grouping_name(label: str, where: str) -> None:
+    is_reserved = label in RESERVED_GROUPING_NAMES or label.startswith(RESERVED_GROUPING_PREFIX)
+    if is_reserved or not label.strip():
+        reserved = ", ".join(sorted(RESERVED_GROUPING_NAMES))
+        msg = (
+            f"{where} cannot have this name: it becomes a key of the response, beside {reserved} "
+            f"and {RESERVED_GROUPING_PREFIX}*. Choose another."
+        )
+        raise InvalidArgumentError(msg)
 
 
 def _text(value: object, *, where: str) -> str:

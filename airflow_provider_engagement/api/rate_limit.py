@@ -116,7 +116,7 @@ class RateLimiter:
         self._gate = AdaptiveConcurrency(max_concurrency, feeling=requests_per_minute is None)
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def acquire(self) -> Iterator[None]:
         """Wait for a turn, and hold it while the request is in flight.
 
         :raises RateLimitError: if the service has us wait longer than :data:`MAX_WAIT`.

@@ -1,28 +1,19 @@
-"""What the service said, read out of bytes that are not to be trusted.
+"""Reads the service's replies, which are not trusted.
 
-A 200 may be partial, a 400 or 403 may be about single Tweets, and an HTML page may come with any
-status: so the body and the status are judged together.
+A 200 may be partial, a 400 or 403 may be about single Tweets, and an HTML page may have any status.
+So the body and the status are read together.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.errors import (
-    AuthenticationError,
-    EngagementError,
-    InvalidArgumentError,
-    InvalidResponseError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServiceError,
-)
+from airflow_provider_engagement.api.errors import InvalidResponseError
+from airflow_provider_engagement.api.refusal import forbidden_ids, ids_in, kind_of, refusal
 from airflow_provider_engagement.api.spec import (
     ENGAGEMENT_TYPES,
     RESERVED_GROUPING_NAMES,
@@ -30,35 +21,16 @@ from airflow_provider_engagement.api.spec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-__all__ = ["EngagementResponse", "Reply", "TweetsRefusedError", "read_response"]
+    from airflow_provider_engagement.api.transport import Reply
+
+__all__ = ["EngagementResponse", "read_response"]
 
 _IDS_SUFFIX: Final = "_tweet_ids"
-_FORBIDDEN: Final = "forbidden to access tweets"
-_UNAVAILABLE: Final = "tweet id(s) are unavailable"
-_MOST_WORDS: Final = 5
-_LONGEST_WORD: Final = 300
-_DIGITS: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+_MAX_WORDS: Final = 5
+_MAX_WORD_LENGTH: Final = 300
 _OK: Final = HTTPStatus.OK
-_SUCCESS: Final = 2  # the hundreds of a status
-_REDIRECTION: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP answer, whole and inflated.
-
-    :param status: its status.
-    :param headers: its headers, names in lower case.
-    :param body: its body.
-    :param received_at: when it had come, UTC.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +39,12 @@ class EngagementResponse:
 
     :param groupings: by name, the nested counts as the service sent them.
     :param unavailable: ids that are deleted, protected or suspended.
-    :param forbidden: ids that belong to somebody else, where the service still served the rest.
+    :param forbidden: ids that belong to another account, where the service served the rest.
     :param unsupported: by id, the types that the service lists as unsupported for it, though it
-        may send ``"0"``.
-    :param received_at: when it came, UTC.
-    :param start: the first moment that it covers, UTC, where it says so.
-    :param end: the first moment that it covers no more, UTC, where it says so.
-    :param stands_once: tells whether no name stands twice in an object, given how many names were
-        read in the groupings, below their own.
+        may send ``"0"`` for them.
+    :param received_at: when the response arrived, UTC.
+    :param start: the first moment that the response covers, UTC, if it says so.
+    :param end: the first moment after it, UTC, if it says so.
     """
 
     groupings: Mapping[str, Any]
@@ -84,55 +54,45 @@ class EngagementResponse:
     received_at: datetime
     start: datetime | None = None
     end: datetime | None = None
-    stands_once: Callable[[int], bool] = field(default=lambda _: True, repr=False, compare=False)
 
-
-class TweetsRefusedError(PermissionDeniedError):
-    """The service refused a whole request because of some of its Tweets.
-
-    :param forbidden: those that belong to somebody else.
-    :param unavailable: those that are gone or protected.
-
-    Both are empty where the refusal names none.
-    """
-
-    forbidden: frozenset[str] = frozenset()
-    unavailable: frozenset[str] = frozenset()
+    @property
+    def uncounted(self) -> frozenset[str]:
+        """Ids that the service says have no counts here, whatever it sends for them."""
+        return self.unavailable | self.forbidden
 
 
 def read_response(
     reply: Reply, *, grouping_names: Collection[str], redact: Callable[[str], str]
 ) -> EngagementResponse:
-    """Read the counts of a reply, or raise what it means instead.
+    """Read the counts of a reply, or raise what the reply means instead.
 
-    :param reply: what came.
-    :param grouping_names: the groupings that were asked for.
-    :param redact: takes secrets out of the service's words.
-    :raises TweetsRefusedError: if some Tweets sink the request.
+    :param reply: the HTTP response.
+    :param grouping_names: the groupings of the request.
+    :param redact: removes secrets from the service's words.
+    :raises TweetsRefusedError: if the service refused the request because of single Tweets.
     :raises EngagementError: of the kind that the refusal or fault is.
     """
     document = _document(reply)
     errors = _errors(document)
-    words = _shown(errors, redact)
     if reply.status == _OK and document is not None:
         found = {name: document[name] for name in grouping_names if name in document}
-        unavailable = _ids(document.get("unavailable_tweet_ids"))
+        unavailable = ids_in(document.get("unavailable_tweet_ids"))
         if found or (unavailable and not errors):
+            _check_names_are_unique(reply.body, document, found.values())
             return EngagementResponse(
                 groupings=found,
                 unavailable=unavailable,
-                forbidden=_forbidden_ids(errors),
+                forbidden=forbidden_ids(errors),
                 unsupported=_unsupported(document),
                 received_at=reply.received_at,
                 start=_moment(document.get("start")),
                 end=_moment(document.get("end")),
-                stands_once=partial(_stands_once, reply.body, {**document, **dict.fromkeys(found)}),
             )
-    raise _refusal(reply, document, errors, words)
+    raise refusal(reply, document, errors, _shown(errors, redact))
 
 
 def _document(reply: Reply) -> dict[str, Any] | None:
-    """Read the body's object; None where there is none, which only a refusal may."""
+    """Read the body's JSON object; None if there is none, which only a refusal may have."""
     try:
         document = json.loads(reply.body)
     except (ValueError, RecursionError):
@@ -140,8 +100,7 @@ def _document(reply: Reply) -> dict[str, Any] | None:
     if isinstance(document, dict):
         return document
     if reply.status == _OK:
-        kind = "an HTML page" if reply.body.lstrip()[:1] == b"<" else "no JSON object"
-        msg = f"The answer is {kind}, of {len(reply.body)} bytes."
+        msg = f"The response is {kind_of(reply.body)}, of {len(reply.body)} bytes."
         raise InvalidResponseError(
             msg,
             status=reply.status,
@@ -150,31 +109,46 @@ def _document(reply: Reply) -> dict[str, Any] | None:
     return None
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object, whose names may each stand there once: of two counts none is right."""
+def _check_names_are_unique(
+    body: bytes, document: Mapping[str, Any], groupings: Iterable[object]
+) -> None:
+    """Refuse a response in which an object has the same name twice: neither count is right.
+
+    To parse with a hook for every object takes a third longer. So colons are counted first. If
+    the body has as many as there are names and colons in text, no name was overwritten. An escape
+    may hide a colon, so a body with one is parsed again.
+
+    :raises InvalidResponseError: if an object has the same name twice.
+    """
+    rest = {name: None if isinstance(value, dict) else value for name, value in document.items()}
+    elsewhere = json.dumps(rest, ensure_ascii=False).count(":")
+    members = _count_members(groupings)
+    if b"\\" not in body and body.count(b":") == elsewhere + members:
+        return
+    try:
+        json.loads(body, object_pairs_hook=_object_with_unique_names)
+    except (ValueError, RecursionError):
+        msg = "The response has an object with the same name twice."
+        raise InvalidResponseError(msg) from None
+
+
+def _count_members(values: Iterable[object]) -> int:
+    """Count the names of nested objects, level by level."""
+    members, level = 0, [value for value in values if isinstance(value, dict)]
+    while level:
+        members += sum(map(len, level))
+        # Objects of one level are alike: either all of their values are objects, or none.
+        deeper = [value for value in level if isinstance(next(iter(value.values()), None), dict)]
+        level = [one for value in deeper for one in value.values() if isinstance(one, dict)]
+    return members
+
+
+def _object_with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        msg = "a name stands there twice"
+        msg = "the same name twice"
         raise ValueError(msg)
     return made
-
-
-def _stands_once(body: bytes, rest: Mapping[str, Any], members: int) -> bool:
-    """Tell whether each name stands once where it stands.
-
-    To look at every object takes a third of the time that parsing does. So colons are counted
-    first: where there are just as many as names, those in the rest of the document aside, none is
-    left for a name that stood there before. But an escape in the rest may hide one.
-    """
-    try:
-        if b"\\" not in body:
-            elsewhere = json.dumps(rest, ensure_ascii=False).count(":")
-            if body.count(b":") - elsewhere == members:
-                return True
-        json.loads(body, object_pairs_hook=_each_once)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _errors(document: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -192,99 +166,8 @@ def _errors(document: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 def _shown(errors: tuple[str, ...], redact: Callable[[str], str]) -> tuple[str, ...]:
     return tuple(
-        "".join(c if c.isprintable() else " " for c in redact(text)[:_LONGEST_WORD])
-        for text in errors[:_MOST_WORDS]
-    )
-
-
-def _refusal(
-    reply: Reply,
-    document: Mapping[str, Any] | None,
-    errors: tuple[str, ...],
-    words: tuple[str, ...],
-) -> EngagementError:
-    status, said = reply.status, " ".join(errors).lower()
-    if status == HTTPStatus.TOO_MANY_REQUESTS or "rate limit" in said:
-        return RateLimitError("The service refused a request for its rate.", status=status)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        return ServiceError("The service failed.", status=status, words=words)
-    if _FORBIDDEN in said or _UNAVAILABLE in said:
-        return _tweets_refused(reply, document, errors, words)
-    if "application id is not authorized" in said:
-        return PermissionDeniedError(
-            "The app is not enabled for the Engagement API.",
-            status=status,
-            words=words,
-            advice="Ask X's account manager to enable the app's id.",
-        )
-    if status == HTTPStatus.UNAUTHORIZED or "could not be authenticated" in said:
-        return AuthenticationError(
-            "The service did not accept the credentials.",
-            status=status,
-            words=words,
-            advice="Check the connection's keys and tokens, and this machine's clock; "
-            "the owner may have revoked the app.",
-        )
-    if status == HTTPStatus.FORBIDDEN:
-        return PermissionDeniedError("The service refused access.", status=status, words=words)
-    if status // 100 == _SUCCESS:
-        return InvalidResponseError(
-            "The answer holds none of the groupings asked for.", status=status, words=words
-        )
-    return _other_refusal(status, words)
-
-
-def _other_refusal(status: int, words: tuple[str, ...]) -> EngagementError:
-    if status == HTTPStatus.NOT_FOUND or status // 100 == _REDIRECTION:
-        return InvalidArgumentError(
-            "There is no such endpoint at this host.",
-            status=status,
-            words=words,
-            advice="Check the connection's host; redirects are not followed.",
-        )
-    if status == HTTPStatus.NOT_ACCEPTABLE:
-        return ServiceError(
-            "The service wants gzip, and was not told that we take it.",
-            status=status,
-            words=words,
-            advice="Something between here and there takes the Accept-Encoding header away.",
-        )
-    return InvalidArgumentError("The service refused the request.", status=status, words=words)
-
-
-def _tweets_refused(
-    reply: Reply,
-    document: Mapping[str, Any] | None,
-    errors: tuple[str, ...],
-    words: tuple[str, ...],
-) -> TweetsRefusedError:
-    error = TweetsRefusedError(
-        "The service refused a request because of some of its Tweets.",
-        status=reply.status,
-        words=words,
-    )
-    error.forbidden = _forbidden_ids(errors)
-    error.unavailable = _ids((document or {}).get("unavailable_tweet_ids"))
-    return error
-
-
-def _forbidden_ids(errors: tuple[str, ...]) -> frozenset[str]:
-    """Read ids out of both wordings: after the last colon, since one has an author id before."""
-    return frozenset(
-        part.strip()
-        for text in errors
-        if text.lower().startswith(_FORBIDDEN) and ":" in text
-        for part in text.rpartition(":")[2].split(",")
-        if _DIGITS.fullmatch(part.strip())
-    )
-
-
-def _ids(value: object) -> frozenset[str]:
-    """Read an array of ids, which may be absent, empty, or of numbers."""
-    if not isinstance(value, list):
-        return frozenset()
-    return frozenset(
-        str(item) for item in value if isinstance(item, (str, int)) and _DIGITS.fullmatch(str(item))
+        "".join(c if c.isprintable() else " " for c in redact(text)[:_MAX_WORD_LENGTH])
+        for text in errors[:_MAX_WORDS]
     )
 
 
@@ -300,10 +183,10 @@ def _moment(value: object) -> datetime | None:
 
 
 def _unsupported(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """Read every ``unsupported_for_…_tweet_ids``, those of the future too.
+    """Read every ``unsupported_for_…_tweet_ids``, also those that are new.
 
-    The types stand in the key, joined with ``_``. One that names no type that we know is taken to
-    mean every type: a count that may be no count is left out.
+    The key names the types, joined with ``_``. A key without a known type counts for every type:
+    a count that may be wrong is left out.
     """
     found: dict[str, frozenset[str]] = {}
     for key, value in document.items():
@@ -313,7 +196,7 @@ def _unsupported(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
             continue
         middle = key.removeprefix(RESERVED_GROUPING_PREFIX).removesuffix(_IDS_SUFFIX)
         types = frozenset(name for name in ENGAGEMENT_TYPES if f"_{name}_" in f"_{middle}_")
-        for tweet_id in _ids(value):
+        for tweet_id in ids_in(value):
             found[tweet_id] = found.get(tweet_id, frozenset()) | (
                 types or frozenset(ENGAGEMENT_TYPES)
             )

@@ -1,4 +1,4 @@
-"""One owner's way to the service: where it is, who asks, and how fast they may."""
+"""The settings of one connection: where the service is, who asks, and at which rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.api.spec import EndpointName
 
-__all__ = ["DEFAULT_HOST", "DEFAULT_OAUTH2_ENDPOINT", "Credentials", "Settings", "checked_url"]
+__all__ = [
+    "DEFAULT_HOST",
+    "DEFAULT_OAUTH2_ENDPOINT",
+    "Credentials",
+    "Settings",
+    "checked_url",
+    "is_this_machine",
+]
 
 DEFAULT_HOST: Final = "https://data-api.x.com"
 DEFAULT_OAUTH2_ENDPOINT: Final = "https://api.x.com/oauth2/token"
@@ -23,7 +30,7 @@ DEFAULT_OAUTH2_ENDPOINT: Final = "https://api.x.com/oauth2/token"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The app's keys, and the tokens of the owner who let the app in.
+    """The app's keys, and the tokens of the owner who authorized the app.
 
     :param consumer_key: the API key of the app that X enabled for this API.
     :param consumer_secret: its secret.
@@ -41,7 +48,7 @@ class Credentials:
     def __post_init__(self) -> None:
         if bool(self.access_token) != bool(self.access_token_secret):
             given = "access_token" if self.access_token else "access_token_secret"
-            msg = f"The connection holds {given} without its other half."
+            msg = f"The connection holds {given} without the other."
             raise AuthenticationError(
                 msg, advice="Set both access_token and access_token_secret, or neither."
             )
@@ -60,16 +67,16 @@ class Credentials:
 
     @property
     def has_app(self) -> bool:
-        """Whether the app's key and secret are both there."""
+        """Whether the connection holds the app's key and secret."""
         return bool(self.consumer_key and self.consumer_secret)
 
     @property
     def has_owner(self) -> bool:
-        """Whether private counts can be asked for."""
+        """Whether the connection can request private counts."""
         return bool(self.access_token and self.access_token_secret)
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Give all that must not show."""
+        """Return every secret that it holds."""
         held = (
             self.consumer_key,
             self.consumer_secret,
@@ -82,17 +89,17 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that a client needs to know of one connection.
+    """What a client needs to know of one connection.
 
-    :param credentials: who asks.
+    :param credentials: the app's and the owner's.
     :param account: the owner's handle, written to every row.
     :param host: the service's base URL.
     :param oauth2_endpoint: where a key and secret are exchanged for a bearer token.
-    :param requests_per_minute: the contract's limit by endpoint; an absent endpoint is paced by
-        what the service's headers say.
+    :param requests_per_minute: the contract's limit by endpoint. Without one, the service's headers
+        set the rate.
     :param max_concurrency: requests in flight at once.
     :param timeout: seconds for one request.
-    :param strict_range: refuse a range that reaches past what the service holds.
+    :param strict_range: refuse a range that the service does not hold completely.
     """
 
     credentials: Credentials
@@ -107,7 +114,7 @@ class Settings:
     def __post_init__(self) -> None:
         checked_url(self.host, name="host")
         checked_url(self.oauth2_endpoint, name="oauth2_endpoint")
-        if not 1 <= self.max_concurrency <= 64:  # noqa: PLR2004 - beyond it threads only wait
+        if not 1 <= self.max_concurrency <= 64:  # noqa: PLR2004 - more threads would only wait
             msg = f"max_concurrency is {self.max_concurrency}; it must be from 1 to 64."
             raise InvalidArgumentError(msg)
         if not 0 < self.timeout <= 3600:  # noqa: PLR2004 - an hour
@@ -119,7 +126,7 @@ class Settings:
                 raise InvalidArgumentError(msg)
 
     def redactor(self) -> Redactor:
-        """Give what takes this connection's secrets out of text from outside."""
+        """Return a function that removes this connection's secrets from text."""
         return Redactor(self.credentials.secrets())
 
 
@@ -127,18 +134,18 @@ def checked_url(url: str, *, name: str) -> str:
     """Check a base URL before a credential is sent to it.
 
     :param url: the URL.
-    :param name: the connection field that it stands in, for the message.
+    :param name: the connection field, for the message.
     :returns: the URL without a trailing slash.
     :raises InvalidArgumentError: unless it is https, or http on this machine.
     """
     try:
         parts = urlsplit(url)
         readable = parts.port != 0 and url.isprintable() and " " not in url
-    except ValueError:  # its brackets or its port
+    except ValueError:  # from its brackets or its port
         readable = False
     if not readable:
-        # It is not shown: it may hold a password, in a place where nobody looks for one.
-        msg = f"{name} is no URL that can be read; it must be like {DEFAULT_HOST}."
+        # The value is not shown: it may hold a password.
+        msg = f"{name} is not a valid URL; it must be like {DEFAULT_HOST}."
         raise InvalidArgumentError(msg)
     shown = f"{parts.scheme}://{parts.hostname or ''}"
     if "@" in parts.netloc:
@@ -149,7 +156,7 @@ def checked_url(url: str, *, name: str) -> str:
         raise InvalidArgumentError(msg)
     if parts.scheme == "https" and parts.hostname:
         return url.rstrip("/")
-    if parts.scheme == "http" and _is_this_machine(parts.hostname):
+    if parts.scheme == "http" and is_this_machine(parts.hostname):
         return url.rstrip("/")
     msg = (
         f"{name} is {shown}: only https is allowed, or http to this machine "
@@ -158,7 +165,8 @@ def checked_url(url: str, *, name: str) -> str:
     raise InvalidArgumentError(msg)
 
 
-def _is_this_machine(host: str | None) -> bool:
+def is_this_machine(host: str | None) -> bool:
+    """Return whether a host name is a loopback name or address."""
     if host == "localhost":
         return True
     try:

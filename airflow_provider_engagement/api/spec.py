@@ -1,10 +1,9 @@
-"""What the Engagement API allows, in one table that everything else reads.
+"""What the Engagement API allows, in one table.
 
-Validation, planning, the simulator and the docs take every limit from here, so a change of the
-service is a change of this file.
+Validation, planning, the simulator and the docs read every limit here.
 
-Marks in the comments: *documented* is X's own reference, *seen* is real client code or a trace,
-*inferred* is read out of documented examples.
+Comments name the source: *documented* is X's own reference, *seen* is real client code or a trace,
+*inferred* is concluded from documented examples.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ __all__ = [
     "AGE_MARGIN",
     "ENDPOINTS",
     "ENGAGEMENT_TYPES",
+    "FALSE_ZEROS_BEFORE",
     "FOUR_LEVEL_ORDERS",
     "GROUP_BY_ORDER",
     "HISTORICAL_FLOOR",
@@ -43,16 +43,16 @@ class EndpointName(StrEnum):
 
 
 class Access(StrEnum):
-    """Whose eyes a count was seen with."""
+    """The credentials that a count was fetched with."""
 
     OWNER = "owner"
     """OAuth 1.0a with the tokens of the Tweets' owner: every type, own Tweets only."""
     PUBLIC = "public"
-    """App-only bearer token: the public types of any public Tweet, on ``/totals`` alone."""
+    """App-only bearer token: the public types of any public Tweet, on ``/totals`` only."""
 
 
 class GroupBy(StrEnum):
-    """What the counts of an answer can be grouped by. Levels left out are summed away."""
+    """The levels that counts can be grouped by. Counts are summed over the other levels."""
 
     TWEET_ID = "tweet.id"
     ENGAGEMENT_TYPE = "engagement.type"
@@ -60,7 +60,7 @@ class GroupBy(StrEnum):
     HOUR = "engagement.hour"
 
 
-# Every metric name that exists, in the order of the wide layout's columns (documented).
+# Every engagement type, in the order of the wide layout's columns (documented).
 ENGAGEMENT_TYPES: Final = (
     "impressions",
     "engagements",
@@ -85,7 +85,7 @@ ENGAGEMENT_TYPES: Final = (
 # Served app-only, for any public Tweet, on /totals (documented: authentication guide).
 PUBLIC_TYPES: Final = ("favorites", "retweets", "replies", "quote_tweets", "video_views")
 
-# The canonical order of levels. It names a grouping whatever order it was asked in.
+# The canonical order of levels. It names a grouping, whatever the order in the request.
 GROUP_BY_ORDER: Final = tuple(GroupBy)
 
 # At most three named groupings a request (documented; the ten of a 2016 README is out of date).
@@ -97,23 +97,28 @@ FOUR_LEVEL_ORDERS: Final = (
     (GroupBy.ENGAGEMENT_TYPE, GroupBy.TWEET_ID, GroupBy.DAY, GroupBy.HOUR),
 )
 
-# A grouping's name becomes a top-level key of the answer, beside these (inferred).
+# A grouping's name becomes a top-level key of the response, beside these (inferred).
 RESERVED_GROUPING_NAMES: Final = frozenset({"start", "end", "errors", "unavailable_tweet_ids"})
 RESERVED_GROUPING_PREFIX: Final = "unsupported_for_"
 
-# A Tweet's age beyond which /totals no longer gives a type (documented: API reference, changelog
-# of 2021-08-16).
+# The age of a Tweet beyond which /totals no longer serves a type (documented: API reference,
+# changelog of 2021-08-16).
 AGE_LIMITS: Final = {
     "impressions": timedelta(days=90),
     "engagements": timedelta(days=90),
     "video_views": timedelta(days=1800),
 }
 
-# How the service rounds an age is unknown, so only clear cases are spared a request: inside the
-# margin we ask, and believe the answer.
+# /historical sends 0 for these types on earlier days, whatever happened then (documented).
+FALSE_ZEROS_BEFORE: Final = dict.fromkeys(
+    ("favorites", "retweets", "replies"), datetime(2015, 9, 15, tzinfo=UTC)
+)
+
+# How the service rounds an age is unknown. Within this margin beyond the limit, a type is still
+# requested, and the response decides.
 AGE_MARGIN: Final = timedelta(days=2)
 
-# /historical holds nothing older (documented), and by another page only the last 365 days.
+# /historical has nothing older (documented). Another page says that it has the last 365 days.
 HISTORICAL_FLOOR: Final = datetime(2014, 9, 1, tzinfo=UTC)
 HISTORICAL_REACH: Final = timedelta(days=365)
 
@@ -125,7 +130,7 @@ class Endpoint:
     :param name: which endpoint.
     :param max_tweet_ids: ids in one request, at most.
     :param engagement_types: the types that it serves.
-    :param public_types: those of them that app-only access is given, for any public Tweet.
+    :param public_types: the types that it serves app-only, for any public Tweet.
     :param group_by: the levels that its groupings may use.
     :param max_window: the longest ``end - start``; None where a request takes no window.
     """
@@ -144,11 +149,11 @@ class Endpoint:
 
     @property
     def age_limits(self) -> dict[str, timedelta]:
-        """Types that a Tweet stops giving with age, here: only ``/totals`` has any."""
+        """The age limits of its types. Only ``/totals`` has any."""
         return AGE_LIMITS if self.name is EndpointName.TOTALS else {}
 
 
-# 28hr and historical serve all but quote_tweets, to the Tweets' owner alone (documented).
+# 28hr and historical serve all types but quote_tweets, to the owner only (documented).
 _TIME_SERIES_TYPES = tuple(name for name in ENGAGEMENT_TYPES if name != "quote_tweets")
 
 ENDPOINTS: Final = {

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.api.window import Window
-    from airflow_provider_engagement.pull import ReportingPeriod
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
+    from airflow_provider_engagement.rows.period import ReportingPeriod
     from airflow_provider_engagement.sinks.base import Sink, WriteResult
 
 __all__ = ["SUMMARY_KEY", "EngagementPullOperator", "one_of"]
@@ -181,7 +181,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         from airflow_provider_engagement.api.plan import bucket_size
         from airflow_provider_engagement.api.window import align_to, clip_to_available
         from airflow_provider_engagement.operators.run_window import run_range, snapshot_moment
-        from airflow_provider_engagement.pull import ReportingPeriod
+        from airflow_provider_engagement.rows.period import ReportingPeriod
 
         if self.endpoint != EndpointName.HISTORICAL:
             snapshot_at = snapshot_moment(context)
@@ -274,12 +274,12 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
                 client,
                 job.plan,
                 sink,
-                moment=job.moment,
+                period=job.moment,
                 max_missing_share=max_missing_share,
                 keep_incomplete=self.incomplete == "keep",
-                tally=tally,
-                pieces=pieces,
-                course=set_course(job, self.execution_timeout, resumes=pieces is not None),
+                stats=tally,
+                checkpoints=pieces,
+                limits=set_course(job, self.execution_timeout, resumes=pieces is not None),
             )
         except BaseException as error:
             if pieces and (job.is_last_try or _is_fatal(error)):
@@ -288,8 +288,8 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         finally:
             reporting.count(tally, self.endpoint)
         self.log.info("Done: %s", outcome)
-        self._leave_traces(job, outcome.landed, outcome.summary)
-        return self.result(job, outcome.landed, sink)
+        self._leave_traces(job, outcome.written, outcome.summary)
+        return self.result(job, outcome.written, sink)
 
     def _leave_traces(
         self, job: TaskRun, landed: WriteResult, summary: Mapping[str, object]

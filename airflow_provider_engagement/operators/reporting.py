@@ -33,7 +33,7 @@ def count(tally: PullStats, endpoint: str) -> None:
     """Add a pull's figures to Airflow's metrics, a failed one's too."""
     tags = {"endpoint": endpoint}
     Stats.incr("engagement.requests", tally.requests, tags=tags)
-    Stats.incr("engagement.refusals", tally.refused, tags=tags)
+    Stats.incr("engagement.rate_limited", tally.rate_limited, tags=tags)
     Stats.incr("engagement.retries", tally.retried, tags=tags)
     Stats.incr("engagement.rows", tally.rows, tags=tags)
 

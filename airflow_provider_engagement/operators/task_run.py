@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.api.settings import Settings
-    from airflow_provider_engagement.pull import ReportingPeriod
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
+    from airflow_provider_engagement.rows.period import ReportingPeriod
     from airflow_provider_engagement.sinks.base import ObjectStore
 
 __all__ = ["TaskRun"]

@@ -1,6 +1,6 @@
-"""The spine: plan -> send -> flatten -> sink. Imports nothing from Airflow."""
+"""Plans become rows: send, flatten, write. Imports nothing from Airflow."""
 
-from airflow_provider_engagement.pull.pull import ReportingPeriod, pull
+from airflow_provider_engagement.pull.pull import fetch_counts, pull
 from airflow_provider_engagement.pull.results import PullResult, PullStats
 
-__all__ = ["PullResult", "PullStats", "ReportingPeriod", "pull"]
+__all__ = ["PullResult", "PullStats", "fetch_counts", "pull"]

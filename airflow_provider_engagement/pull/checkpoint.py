@@ -22,15 +22,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from airflow_provider_engagement.api.client import Asked
-from airflow_provider_engagement.pull.fetched import Fetched
 from airflow_provider_engagement.pull.results import PullResult
+from airflow_provider_engagement.rows.result import RequestResult
 from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_engagement.api.plan import PlannedRequest
+    from airflow_provider_engagement.api.query import PlannedRequest
     from airflow_provider_engagement.sinks.base import ObjectStore
 
 __all__ = ["CheckpointStore"]
@@ -39,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _SCHEMA: Final = arrow_schema(LONG)
 _FACTS: Final = b"engagement"
+_ID_SETS: Final = ("counted", "unavailable", "forbidden", "unresolved")
 _OPTIONS: Final = {"compression": "zstd"}
 
 _ENDING: Final = ".arrow"
@@ -108,14 +108,14 @@ class CheckpointStore:
         if stored is None:
             return None
         try:
-            return PullResult.unpacked(stored.data)
+            return PullResult.from_json(stored.data)
         except _UNREADABLE:
             log.warning(
                 "%s cannot be read, so the pull lands again.", self.store.uri(self._result_name)
             )
             return None
 
-    def load(self, request: PlannedRequest) -> Fetched | None:
+    def load(self, request: PlannedRequest) -> RequestResult | None:
         """Return what an earlier try got for a request; None if it has to be sent."""
         name = self._name(request)
         stored = self.store.read(name) if name in self._found else None
@@ -127,9 +127,9 @@ class CheckpointStore:
             log.warning("%s cannot be read, so its request is sent again.", self.store.uri(name))
             return None
 
-    def save(self, request: PlannedRequest, fetched: Fetched) -> None:
+    def save(self, request: PlannedRequest, result: RequestResult) -> None:
         """Store what a request brought. Several threads may do so at once."""
-        self.store.put_bytes(_packed(fetched), self._name(request), "application/octet-stream")
+        self.store.put_bytes(_packed(result), self._name(request), "application/octet-stream")
 
     def finish(self, result: PullResult) -> None:
         """Record that the pull has landed, and delete its checkpoints. Never raises.
@@ -139,7 +139,7 @@ class CheckpointStore:
         :param result: what the pull did.
         """
         try:
-            self.store.put_bytes(result.packed(), self._result_name, "application/json")
+            self.store.put_bytes(result.to_json(), self._result_name, "application/json")
         except Exception as error:  # noqa: BLE001 - the rows have landed, whatever the store raises
             log.warning("%s was not written: %s", self.store.uri(self._result_name), error)
         self.clear()
@@ -187,44 +187,35 @@ class CheckpointStore:
         return f"{self.folder}/{digest[:40]}{_ENDING}"
 
 
-def _packed(fetched: Fetched) -> bytes:
+def _packed(result: RequestResult) -> bytes:
     facts = {
-        "tweet_ids": fetched.request.tweet_ids,
-        "forbidden": sorted(fetched.asked.forbidden),
-        "unavailable": sorted(fetched.asked.unavailable),
-        "unanswered": sorted(fetched.asked.unanswered),
-        "seen": sorted(fetched.seen),
-        "unsupported": {key: sorted(types) for key, types in fetched.unsupported.items()},
-        "lacking": [[whom, sorted(types)] for whom, types in fetched.lacking.items()],
-        "strangers": fetched.strangers,
+        "tweet_ids": result.request.tweet_ids,
+        **{name: sorted(getattr(result, name)) for name in _ID_SETS},
+        "unsupported": {key: sorted(types) for key, types in result.unsupported.items()},
+        "missing": [[tweet_id, sorted(types)] for tweet_id, types in result.missing.items()],
+        "unrequested": result.unrequested,
     }
     schema = _SCHEMA.with_metadata({_FACTS: json.dumps(facts).encode()})
     buffer = io.BytesIO()
-    for table in (fetched.rows, fetched.parts):
+    for table in (result.rows, result.partial_sums):
         options = pa.ipc.IpcWriteOptions(**_OPTIONS)
         with pa.ipc.new_stream(buffer, schema, options=options) as stream:
             stream.write_table(table.replace_schema_metadata(schema.metadata))
     return buffer.getvalue()
 
 
-def _unpacked(data: bytes, request: PlannedRequest) -> Fetched:
+def _unpacked(data: bytes, request: PlannedRequest) -> RequestResult:
     buffer = io.BytesIO(data)
-    rows, parts = (pa.ipc.open_stream(buffer).read_all() for _ in range(2))
+    rows, partial_sums = (pa.ipc.open_stream(buffer).read_all() for _ in range(2))
     facts: dict[str, Any] = json.loads(rows.schema.metadata[_FACTS])
-    asked = Asked(
-        forbidden=set(facts["forbidden"]),
-        unavailable=set(facts["unavailable"]),
-        unanswered=set(facts["unanswered"]),
-    )
-    return Fetched(
-        # By then some of its Tweets were known to give nothing, and left out.
+    return RequestResult(
+        # Tweets that were known to have no counts had been left out of the request.
         request=replace(request, tweet_ids=tuple(map(str, facts["tweet_ids"]))),
-        asked=asked,
         rows=rows.replace_schema_metadata(None).cast(_SCHEMA),
-        parts=parts.replace_schema_metadata(None).cast(_SCHEMA),
-        seen=set(facts["seen"]),
+        partial_sums=partial_sums.replace_schema_metadata(None).cast(_SCHEMA),
+        **{name: set(facts[name]) for name in _ID_SETS},
         unsupported={key: frozenset(types) for key, types in facts["unsupported"].items()},
-        lacking={whom: frozenset(types) for whom, types in facts["lacking"]},
-        strangers=int(facts["strangers"]),
-        kept=True,
+        missing={tweet_id: frozenset(types) for tweet_id, types in facts["missing"]},
+        unrequested=int(facts["unrequested"]),
+        resumed=True,
     )

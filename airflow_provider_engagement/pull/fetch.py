@@ -1,136 +1,162 @@
-"""Sends planned requests by several threads, and brings home what they give as rows."""
+"""Sends planned requests from several threads, and returns what they bring as rows."""
 
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-import pyarrow as pa
-
-from airflow_provider_engagement.api.client import Asked
-from airflow_provider_engagement.api.spec import EndpointName, GroupBy
+from airflow_provider_engagement.api.errors import RateLimitError, TweetsRefusedError
 from airflow_provider_engagement.pull.deadline import PullLimits
-from airflow_provider_engagement.pull.fetched import NO_ROWS, Fetched
 from airflow_provider_engagement.pull.progress import Progress
-from airflow_provider_engagement.rows.flatten import Origin, flatten
+from airflow_provider_engagement.rows.flatten import flatten
+from airflow_provider_engagement.rows.result import RequestResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from airflow_provider_engagement.api.client import EngagementClient
-    from airflow_provider_engagement.api.plan import PlannedRequest
-    from airflow_provider_engagement.api.query import Grouping, Query
-    from airflow_provider_engagement.api.response import EngagementResponse
+    from airflow_provider_engagement.api.query import PlannedRequest, Query
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
+    from airflow_provider_engagement.pull.results import PullStats
+    from airflow_provider_engagement.rows.period import ReportingPeriod
 
 __all__ = ["Fetcher"]
+
+# Halving 250 ids down to one takes 16 requests. A refusal that names none of many foreign Tweets
+# is not narrowed down any further than this.
+_MAX_REFUSALS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Sends requests of one query.
+    """Fetches the counts of one query.
 
-    :param client: through which connection.
+    :param client: the connection.
     :param query: what is asked.
-    :param origin: what all rows share; each request adds its own part.
-    :param pieces: what earlier tries got, and where to keep what this one gets; None for nowhere.
-    :param course: until when it may go on, and who is told how far it has come.
+    :param period: what the pull is about.
+    :param stats: counts the requests.
+    :param checkpoints: results of earlier tries, and where to keep this one's; None for nowhere.
+    :param limits: until when requests may be sent, and who is told of the progress.
     """
 
     client: EngagementClient
     query: Query
-    origin: Origin
-    pieces: CheckpointStore | None = None
-    course: PullLimits = field(default_factory=PullLimits)
+    period: ReportingPeriod
+    stats: PullStats
+    checkpoints: CheckpointStore | None = None
+    limits: PullLimits = field(default_factory=PullLimits)
 
     def fetch_all(
-        self, requests: Iterable[PlannedRequest], *, spared: Callable[[], Collection[str]]
-    ) -> Iterator[Fetched]:
-        """Send requests, as many at once as the connection allows, and give what each brings.
+        self, requests: Iterable[PlannedRequest], *, skip: Callable[[], Collection[str]]
+    ) -> Iterator[RequestResult]:
+        """Send requests, as many at once as the connection allows, and yield their results.
 
         :param requests: the requests, in the order to send them.
-        :param spared: tells which ids are known by now to give nothing; they are left out.
-        :raises EngagementError: if one of them stays unanswered; the others are given up.
-        :raises DeadlineExceededError: if the time is up. What is in flight is still kept.
+        :param skip: returns the ids that are known by now to have no counts; they are left out.
+        :raises EngagementError: if a request stays unanswered; the others are given up.
+        :raises DeadlineExceededError: if the deadline is near. Requests in flight are still kept.
         """
         waiting = list(requests)
-        progress = Progress(len(waiting), self.course)
+        progress = Progress(len(waiting), self.limits)
         waiting.reverse()
-        most = self.client.settings.max_concurrency
-        running: set[Future[Fetched]] = set()
-        with ThreadPoolExecutor(most, thread_name_prefix="engagement") as threads:
+        concurrency = self.client.settings.max_concurrency
+        running: set[Future[RequestResult]] = set()
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="engagement") as threads:
             try:
                 while waiting or running:
-                    left = progress.time_left()
-                    while waiting and len(running) < most:
+                    seconds_left = progress.time_left()
+                    while waiting and len(running) < concurrency:
                         planned = waiting.pop()
-                        request = _without(planned, spared())
+                        request = _without(planned, skip())
                         if request.tweet_ids:
                             running.add(threads.submit(self._get, planned, request))
                         else:
                             progress.step()
-                    done, running = wait(running, timeout=left, return_when=FIRST_COMPLETED)
+                    done, running = wait(running, seconds_left, return_when=FIRST_COMPLETED)
                     for future in done:
                         progress.step()
                         yield future.result()
             except BaseException:
-                # Also when whoever takes the rows fails, or Airflow ends the task.
+                # Also if the caller fails, or Airflow ends the task.
                 self.client.stop()
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _get(self, planned: PlannedRequest, request: PlannedRequest) -> Fetched:
-        """Get a request's counts: from an earlier try, or from the service."""
-        kept = self.pieces.load(planned) if self.pieces else None
-        if kept is not None:
-            return kept
-        fetched = self._fetch(request)
-        if self.pieces:
-            self.pieces.save(planned, fetched)
-        return fetched
+    def _get(self, planned: PlannedRequest, request: PlannedRequest) -> RequestResult:
+        """Return the result of an earlier try, or fetch it and keep it for the next."""
+        if self.checkpoints is None:
+            return self._fetch(request)
+        earlier = self.checkpoints.load(planned)
+        if earlier is not None:
+            return earlier
+        result = self._fetch(request)
+        self.checkpoints.save(planned, result)
+        return result
 
-    def _fetch(self, request: PlannedRequest) -> Fetched:
-        fetched = Fetched(request, Asked())
-        origin = replace(self.origin, access=request.access, asked=request.window)
-        rows, parts = [NO_ROWS], [NO_ROWS]
+    def _fetch(self, request: PlannedRequest) -> RequestResult:
+        """Fetch a request's counts, without the Tweets that the service refuses it for.
 
-        def take(answer: EngagementResponse, tweet_ids: tuple[str, ...]) -> None:
-            flat = flatten(
-                answer,
-                groupings=self.query.groupings,
-                tweet_ids=tweet_ids,
-                engagement_types=request.engagement_types,
-                origin=origin,
-            )
-            for grouping, table in zip(self.query.groupings, flat.tables, strict=True):
-                summed = _is_summed(grouping, self.query.endpoint.name)
-                (parts if summed else rows).append(table)
-            fetched.add(flat, answer)
+        With the owner's tokens one foreign or protected Tweet makes the service refuse a whole
+        request. The ids that it names are left out. If it names none, the request is halved until
+        they are found, within bounds.
+        """
+        result = RequestResult(request)
+        pending = [request.tweet_ids]
+        refusals = 0
+        while pending:
+            tweet_ids = pending.pop()
+            try:
+                result.merge(self._fetch_batch(replace(request, tweet_ids=tweet_ids)))
+            except TweetsRefusedError as refusal:
+                refusals += 1
+                if refusals > _MAX_REFUSALS:
+                    result.unresolved.update(tweet_ids, *pending)
+                    break
+                pending += _batches_after_refusal(tweet_ids, refusal, result)
+        return result
 
-        # Read as they come: one that makes no sense is asked for again, like one that is torn.
-        asked = fetched.asked = self.client.ask(self.query, request, take=take)
-        fetched.rows = pa.concat_tables(rows)
-        fetched.parts = pa.concat_tables(parts)
-        if not any(GroupBy.TWEET_ID in grouping.group_by for grouping in self.query.groupings):
-            gone = asked.forbidden | asked.unavailable | asked.unanswered
-            fetched.seen = set(request.tweet_ids) - gone
-        return fetched
+    def _fetch_batch(self, request: PlannedRequest) -> RequestResult:
+        """Send one request until its response can be read, or the client's patience ends."""
+        for attempt in self.client.attempts():
+            with attempt:
+                number = attempt.retry_state.attempt_number
+                self.stats.count_request(is_retry=number > 1)
+                try:
+                    response = self.client.send(self.query, request)
+                except RateLimitError:
+                    self.stats.count_rate_limited()
+                    raise
+                return flatten(
+                    response,
+                    query=self.query,
+                    request=request,
+                    account=self.client.settings.account,
+                    period=self.period,
+                )
+        raise AssertionError  # tenacity returns or raises
 
 
-def _is_summed(grouping: Grouping, endpoint: EndpointName) -> bool:
-    """Tell whether one request's counts of a grouping may be but a part of the whole.
+def _batches_after_refusal(
+    tweet_ids: tuple[str, ...], refusal: TweetsRefusedError, result: RequestResult
+) -> list[tuple[str, ...]]:
+    """Return what is still to be requested of a refused batch."""
+    forbidden = refusal.forbidden.intersection(tweet_ids)
+    unavailable = refusal.unavailable.intersection(tweet_ids)
+    if not forbidden and not unavailable:
+        if len(tweet_ids) == 1:
+            result.forbidden.update(tweet_ids)
+            return []
+        middle = len(tweet_ids) // 2
+        return [tweet_ids[:middle], tweet_ids[middle:]]
+    result.forbidden |= forbidden
+    result.unavailable |= unavailable
+    named = forbidden | unavailable
+    rest = tuple(item for item in tweet_ids if item not in named)
+    return [rest] if rest else []
 
-    Without Tweets they are summed over the batches, and without days over the windows.
-    """
-    if GroupBy.TWEET_ID not in grouping.group_by:
-        return True
-    if endpoint is EndpointName.TOTALS or GroupBy.DAY in grouping.group_by:
-        return False
-    return endpoint is EndpointName.HISTORICAL or GroupBy.HOUR in grouping.group_by
 
-
-def _without(request: PlannedRequest, spared: Collection[str]) -> PlannedRequest:
-    if not spared:
+def _without(request: PlannedRequest, skipped: Collection[str]) -> PlannedRequest:
+    if not skipped:
         return request
-    return replace(request, tweet_ids=tuple(i for i in request.tweet_ids if i not in spared))
+    return replace(request, tweet_ids=tuple(i for i in request.tweet_ids if i not in skipped))

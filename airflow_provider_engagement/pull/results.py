@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import threading
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Self, cast
 
 from airflow_provider_engagement.rows.coverage import Status
@@ -17,71 +18,95 @@ __all__ = ["PullResult", "PullStats"]
 
 @dataclass(slots=True)
 class PullStats:
-    """What a pull has done so far, in figures; true at any moment, also when it fails.
+    """The figures of a pull so far. They are right at any moment, also after a failure.
 
     :param requests: requests sent, retries included.
-    :param refused: how many of them the service refused for their rate.
-    :param retried: how many of them were tries after the first.
-    :param kept: requests that an earlier try of the task had answered.
-    :param rows: rows handed to the sink.
-    :param incomplete: rows left out since their period was not whole.
-    :param strangers: counts of what was never asked for.
-    :param sums_left_out: sums that not every request was answered for.
+    :param rate_limited: how many of them the service refused for their rate.
+    :param retried: how many of them were retries.
+    :param resumed: requests that an earlier try of the task had finished.
+    :param rows: rows written to the sink.
+    :param incomplete_dropped: rows left out because their period was not complete.
+    :param unrequested: counts in responses that no request asked for.
+    :param sums_left_out: sums left out because a request that they need has no counts.
     """
 
     requests: int = 0
-    refused: int = 0
+    rate_limited: int = 0
     retried: int = 0
-    kept: int = 0
+    resumed: int = 0
     rows: int = 0
-    incomplete: int = 0
-    strangers: int = 0
+    incomplete_dropped: int = 0
+    unrequested: int = 0
     sums_left_out: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def count_request(self, *, is_retry: bool) -> None:
+        """Count a request that is about to be sent. Threads may do so at once."""
+        with self._lock:
+            self.requests += 1
+            self.retried += is_retry
+
+    def count_rate_limited(self) -> None:
+        """Count a request that was refused for its rate. Threads may do so at once."""
+        with self._lock:
+            self.rate_limited += 1
+
+    def figures(self) -> dict[str, int]:
+        """Return the figures by name."""
+        return {name: getattr(self, name) for name in _FIGURES}
+
+
+_FIGURES = tuple(name for name in PullStats.__dataclass_fields__ if not name.startswith("_"))
 
 
 @dataclass(slots=True)
 class PullResult:
     """What a pull did.
 
-    :param landed: where its rows are.
-    :param summary: all of it in figures, JSON-able, below 10 kB at any size.
-    :param tally: what it took.
+    :param written: where its rows are.
+    :param summary: the pull in figures, JSON-able, below 10 kB at any size.
+    :param stats: the pull's figures.
     """
 
-    landed: WriteResult
+    written: WriteResult
     summary: dict[str, object]
-    tally: PullStats
+    stats: PullStats
 
     def __str__(self) -> str:
-        tally, stats = self.tally, self.landed.stats
+        stats, written = self.stats, self.written
         tweets = cast("Mapping[str, int]", self.summary["tweets"])
-        where = self.landed.table or ", ".join(self.landed.uris[:3]) or "memory"
-        told = [
-            f"{tally.requests:,} requests ({tally.retried:,} retried, {tally.refused:,} refused)"
-        ]
-        told += [f"{tally.kept:,} kept from earlier tries"] * bool(tally.kept)
-        told += [
+        where = written.table or ", ".join(written.uris[:3]) or "memory"
+        repeated = f"{stats.retried:,} retried, {stats.rate_limited:,} rate limited"
+        facts = [f"{stats.requests:,} requests ({repeated})"]
+        facts += [f"{stats.resumed:,} resumed from earlier tries"] * bool(stats.resumed)
+        facts += [
             f"{name.replace('_', ' ')}: {value:,}"
-            for name, value in stats.items()
+            for name, value in written.stats.items()
             if isinstance(value, int)
         ]
-        listed = self.landed.coverage and f"; each stands in {self.landed.coverage}"
+        coverage = written.coverage and f"; each is listed in {written.coverage}"
         outcomes = (f"{n:,} {status}" for status in Status if (n := tweets[status]))
         return (
-            f"{tally.rows:,} rows in {where}, by {', '.join(told)}. "
-            f"Of {tweets['asked']:,} Tweets: {', '.join(outcomes)}{listed}."
+            f"{stats.rows:,} rows in {where}, {', '.join(facts)}. "
+            f"Of {tweets['asked']:,} Tweets: {', '.join(outcomes)}{coverage}."
         )
 
-    def packed(self) -> bytes:
-        """Give it as text."""
-        return json.dumps(asdict(self)).encode()
+    def to_json(self) -> bytes:
+        """Return it as JSON."""
+        return json.dumps(
+            {
+                "written": asdict(self.written),
+                "summary": self.summary,
+                "stats": self.stats.figures(),
+            }
+        ).encode()
 
     @classmethod
-    def unpacked(cls, text: bytes) -> Self:
-        """Read it from text.
+    def from_json(cls, text: bytes) -> Self:
+        """Read it from JSON.
 
-        :raises ValueError, KeyError, TypeError: if it is not of this form.
+        :raises ValueError, KeyError, TypeError: if the text is not what :meth:`to_json` returns.
         """
         read = json.loads(text)
-        landed = {**read["landed"], "uris": tuple(read["landed"]["uris"])}
-        return cls(WriteResult(**landed), dict(read["summary"]), PullStats(**read["tally"]))
+        written = {**read["written"], "uris": tuple(read["written"]["uris"])}
+        return cls(WriteResult(**written), dict(read["summary"]), PullStats(**read["stats"]))

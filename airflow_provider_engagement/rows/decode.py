@@ -1,7 +1,7 @@
-"""Reads the nested objects of an answer into columns, without a Python statement a count.
+"""Decodes the nested objects of a response into columns, without a Python statement per count.
 
-Level by level, the objects of one depth are laid side by side: their keys become codes into a
-short list of distinct names, and the codes of the levels above are repeated to match.
+Objects are read level by level. The keys of all objects of a level become codes into a short list
+of distinct names, and the codes of the levels above are repeated to match.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ class Level:
     """One level of all counts.
 
     :param keys: the distinct keys.
-    :param codes: for each count, which of them it stands under.
+    :param codes: for each count, the place of its key in ``keys``.
     """
 
     keys: list[str]
     codes: NDArray[np.int32]
 
     def strings(self) -> pa.Array:
-        """Give the key of each count."""
+        """Return the key of each count."""
         return pa.array(self.keys, type=pa.string()).take(pa.array(self.codes))
 
     def keep(self, mask: NDArray[np.bool_]) -> Level:
-        """Give the counts for which the mask is true, and the keys that they still need."""
+        """Return the counts for which the mask is true, and only the keys that they use."""
         codes = self.codes[mask]
         used = self._flags(codes)
         renumbered = np.cumsum(used, dtype=np.int32) - 1
         return Level([self.keys[code] for code in np.flatnonzero(used)], renumbered[codes])
 
     def used(self) -> list[str]:
-        """Give the keys that some count stands under."""
+        """Return the keys that at least one count has."""
         return [self.keys[code] for code in np.flatnonzero(self._flags(self.codes))]
 
     def _flags(self, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -66,27 +66,25 @@ class Level:
 class Counts:
     """The counts of one grouping.
 
-    :param levels: by level, the keys that each count stands under.
+    :param levels: by level, the keys of each count.
     :param values: the counts.
-    :param members: how many names the objects have that they were read from.
     """
 
     levels: dict[GroupBy, Level]
     values: pa.Array
-    members: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
 
     def where(self, name: GroupBy, wanted: Callable[[str], bool]) -> Counts:
-        """Give the counts whose key at a level is wanted, and no other keys."""
+        """Return the counts whose key at a level is wanted, and only the keys that they use."""
         level = self.levels[name]
         by_key = np.fromiter(map(wanted, level.keys), dtype=np.bool_, count=len(level.keys))
-        # A key that is not wanted goes even where no count stands under it.
+        # An unwanted key is removed even if no count has it.
         return self if by_key.all() else self._only(by_key[level.codes])
 
     def keep(self, mask: NDArray[np.bool_]) -> Counts:
-        """Give the counts for which the mask is true."""
+        """Return the counts for which the mask is true."""
         return self if mask.all() else self._only(mask)
 
     def _only(self, mask: NDArray[np.bool_]) -> Counts:
@@ -97,19 +95,17 @@ class Counts:
 
 
 def read_counts(nested: object, grouping: Grouping) -> Counts:
-    """Read one grouping's nested objects.
+    """Decode one grouping's nested objects.
 
-    Hours without days are a profile of the day; where the answer has dates above them all the
-    same, as one guide of the service shows, they are read as a level of their own.
+    Hours without days are a profile of the day. One guide of the service shows dates above such
+    hours; they are then read as a level of their own.
 
     :param nested: the objects, as parsed from JSON.
     :param grouping: its levels.
-    :raises InvalidResponseError: if it is not of that shape, or a count is no whole number of 64
-        bits.
+    :raises InvalidResponseError: if the shape is another, or a count is not a 64-bit integer.
     """
     objects: list[Any] = [nested]
     levels: dict[GroupBy, Level] = {}
-    members = 0
     names = list(grouping.group_by)
     while names:
         name = names.pop(0)
@@ -123,28 +119,27 @@ def read_counts(nested: object, grouping: Grouping) -> Counts:
         for above in levels.values():
             above.codes = np.repeat(above.codes, lengths)
         levels[name] = level
-        members += len(objects)
-    return Counts(levels, _values(objects), members)
+    return Counts(levels, _values(objects))
 
 
 def _check_objects(objects: Sequence[Any], *, depth: int) -> None:
     kinds = set(map(type, objects)) - {dict}
     if kinds:
         msg = (
-            f"An answer has {kinds.pop().__name__} where an object of counts was expected, "
+            f"A response has {kinds.pop().__name__} where an object of counts was expected, "
             f"{depth} levels deep."
         )
         raise InvalidResponseError(msg)
 
 
 def _one_level(objects: list[dict[str, Any]]) -> tuple[Level, NDArray[np.int64], list[Any]]:
-    """Lay objects side by side: their keys as codes, how many each has, and what is below."""
+    """Return the keys of all objects as codes, how many each object has, and their values."""
     lengths = np.fromiter(map(len, objects), dtype=np.int64, count=len(objects))
     below = list(chain.from_iterable(map(dict.values, objects)))
     keys = list(chain.from_iterable(objects))
     first = list(objects[0]) if objects else []
     if keys == first * len(objects):
-        # As it mostly is: every object has the same keys in the same order.
+        # The usual case: every object has the same keys in the same order.
         row = np.arange(len(first), dtype=np.int32)
         return Level(first, np.tile(row, len(objects))), lengths, below
     codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
@@ -153,24 +148,23 @@ def _one_level(objects: list[dict[str, Any]]) -> tuple[Level, NDArray[np.int64],
 
 
 def _values(values: list[Any]) -> pa.Array:
-    """Read counts: text of decimal digits by the documentation, bare numbers in one sample."""
+    """Read counts: text of decimal digits (documented), or bare numbers (seen in one sample)."""
     texts = _texts(values)
-    # Arrow reads text as strictly as we want, but that it takes "0x1f" and null too. Anything
-    # with a letter in it has a byte beyond the digits.
+    # Arrow also accepts "0x1f" and null. A text with a letter has a byte beyond the digits.
     letters = None if texts is None else texts.buffers()[2]
     beyond = letters is not None and np.frombuffer(letters, np.uint8).max(initial=0) > ord("9")
     if texts is None or texts.null_count or beyond:
-        msg = "An answer has a count that is no whole number."
+        msg = "A response has a count that is not an integer."
         raise InvalidResponseError(msg)
-    # Arrow's error holds the text, which is not to be a part of ours, be it as its context.
+    # Arrow's error holds the text. Suppress it, so that it is not part of our error.
     with suppress(pa.ArrowInvalid):
         return texts.cast(pa.int64())
-    msg = "An answer has a count that is no whole number of 64 bits."
+    msg = "A response has a count that is not a 64-bit integer."
     raise InvalidResponseError(msg)
 
 
 def _texts(values: list[Any]) -> pa.Array | None:
-    """Give counts as text, null where one is something else; None if some text is none."""
+    """Return counts as text, null where one is not text or an integer; None for broken Unicode."""
     with suppress(pa.ArrowTypeError, pa.ArrowInvalid, UnicodeEncodeError):
         return pa.array(values, type=pa.string())
     with suppress(UnicodeEncodeError):

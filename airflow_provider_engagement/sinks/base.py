@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -52,10 +52,10 @@ class Sink(Protocol):
         :param table: rows of the long layout.
         """
 
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:
+    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:
         """Make everything that was written visible at once.
 
-        :param coverage: the status of every id.
+        :param coverage: the status of every id, table by table.
         :param manifest: a summary of the pull that can be written as JSON.
         :returns: where the rows are.
         """

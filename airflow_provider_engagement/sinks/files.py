@@ -13,7 +13,7 @@ from airflow_provider_engagement.sinks.base import WriteResult
 from airflow_provider_engagement.sinks.writers import ENDINGS, format_of, open_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import pyarrow as pa
 
@@ -53,7 +53,7 @@ class FileSink:
         self._writer.write(table)
         self._rows += table.num_rows
 
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's signature
+    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's signature
         """Copy the coverage to its place, then the rows."""
         if self._folder is None:
             msg = "Call prepare() before commit()."
@@ -74,10 +74,11 @@ class FileSink:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _write_coverage(self, folder: Path, coverage: pa.Table) -> Path:
+    def _write_coverage(self, folder: Path, coverage: Iterable[pa.Table]) -> Path:
         path = folder / "coverage"
         with path.open("wb") as stream:
             writer = open_writer(stream, arrow_schema(COVERAGE), self._format)
-            writer.write(coverage)
+            for table in coverage:
+                writer.write(table)
             writer.close()
         return path

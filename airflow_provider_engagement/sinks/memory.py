@@ -11,7 +11,7 @@ from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 from airflow_provider_engagement.sinks.base import WriteResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["MemorySink"]
 
@@ -34,7 +34,7 @@ class MemorySink:
         """Append some rows."""
         self._tables.append(table)
 
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's signature
+    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's signature
         """Count the rows."""
         return WriteResult(rows=self.table.num_rows, table=None, uris=(), coverage="")
 

@@ -154,21 +154,22 @@ class ObjectSink:
         else:
             self._rolling().write(table)
 
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:
+    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:
         """Upload the rows and their coverage, and list them in the manifest.
 
-        :param coverage: the status of every id.
+        :param coverage: the status of every id, table by table.
         :param manifest: a summary of the pull.
         :returns: where the rows are. They are another try's, if that was faster.
         :raises ConcurrentWriteError: if another try was faster, and its rows do not do.
         """
         try:
             files = self._finish_parts()
-            files.append(self._write_coverage(self._merged(coverage)))
-            collected_at = pc.max(coverage.column("collected_at")).as_py()
+            statuses = pa.concat_tables(coverage)
+            files.append(self._write_coverage(self._merged(statuses)))
+            collected_at = pc.max(statuses.column("collected_at")).as_py()
             for _ in range(_MAX_COMMITS):
                 new = self._upload(files, collected_at=collected_at, summary=dict(manifest))
-                written = self._swap(new) or self._other_result(new, coverage)
+                written = self._swap(new) or self._other_result(new, statuses)
                 if written is not None:
                     return self._folder.result(written)
         finally:
@@ -231,7 +232,7 @@ class ObjectSink:
             writer = open_writer(stream, arrow_schema(COVERAGE), self._format)
             writer.write(coverage)
             writer.close()
-        return Part(path, coverage.num_rows, path.stat().st_size)
+        return Part(path, writer.rows, path.stat().st_size)
 
     def _upload(self, files: list[Part], **facts: Any) -> Manifest:
         attempt = secrets.token_hex(6)

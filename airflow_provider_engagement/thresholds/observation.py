@@ -1,4 +1,4 @@
-"""One look at the counts of some Tweets as they are now, for whoever watches them."""
+"""Observes the counts of some Tweets as they are now."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.plan import make_plan
-from airflow_provider_engagement.pull.pull import ReportingPeriod, survey
+from airflow_provider_engagement.pull import fetch_counts
 from airflow_provider_engagement.rows.coverage import Status
-from airflow_provider_engagement.sinks.memory import MemorySink
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.thresholds.evaluation import Observation, UnavailableCounts
 
 if TYPE_CHECKING:
@@ -22,37 +22,36 @@ if TYPE_CHECKING:
 
 __all__ = ["observe"]
 
-# Of these a later look may give the counts that this one did not.
-_PASSING: Final = Status.UNANSWERED
+# A later observation may have the counts that this one does not.
+_MAY_CHANGE: Final = Status.UNANSWERED
 
 
 def observe(client: EngagementClient, query: Query, tweet_ids: Sequence[str]) -> Observation:
-    """Ask for the counts of some Tweets, in as few requests as there can be.
+    """Request the counts of some Tweets, in as few requests as possible.
 
-    :param client: through which connection.
-    :param query: what is asked: counts by Tweet and type, of no range.
-    :param tweet_ids: of which Tweets, each once.
+    :param client: the connection.
+    :param query: what is asked: counts by Tweet and type, without a window.
+    :param tweet_ids: the Tweets, each once.
     :raises EngagementError: if a request stays unanswered.
     """
     now = datetime.now(UTC)
-    counts = MemorySink()
-    plan = make_plan(query, tweet_ids, now=now)
-    coverage = survey(client, plan, counts, moment=ReportingPeriod(now))
-    return Observation(now, _by_tweet(counts.table), _closed(coverage))
-
-
-def _closed(coverage: Coverage) -> dict[str, UnavailableCounts]:
-    closed = {}
-    for tweet_id, fate in coverage.outcomes.items():
-        types = frozenset(fate.missing_types) - frozenset(fate.lacking_types)
-        if types and fate.status is not _PASSING:
-            closed[tweet_id] = UnavailableCounts(types, fate.reason or "")
-    return closed
-
-
-def _by_tweet(rows: pa.Table) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
-    columns = (rows[name].to_pylist() for name in ("tweet_id", "engagement_type", "value"))
-    for tweet_id, engagement_type, value in zip(*columns, strict=True):
-        counts.setdefault(tweet_id, {})[engagement_type] = value
-    return counts
+
+    def write(table: pa.Table) -> None:
+        columns = ("tweet_id", "engagement_type", "value")
+        rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+        for tweet_id, engagement_type, value in rows:
+            counts.setdefault(tweet_id, {})[engagement_type] = value
+
+    plan = make_plan(query, tweet_ids, now=now)
+    coverage = fetch_counts(client, plan, period=ReportingPeriod(now), write=write)
+    return Observation(now, counts, _unavailable(coverage))
+
+
+def _unavailable(coverage: Coverage) -> dict[str, UnavailableCounts]:
+    unavailable = {}
+    for tweet_id, outcome in coverage.outcomes.items():
+        types = frozenset(outcome.missing_types) - frozenset(outcome.absent_types)
+        if types and outcome.status is not _MAY_CHANGE:
+            unavailable[tweet_id] = UnavailableCounts(types, outcome.reason or "")
+    return unavailable

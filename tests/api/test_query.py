@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
-from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.query import PlannedRequest, build_query
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES, Access
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -21,7 +21,9 @@ def test_the_body_is_the_documented_one() -> None:
         engagement_types=documented["engagement_types"],
         groupings=documented["groupings"],
     )
-    body = query.body(documented["tweet_ids"], query.engagement_types)
+    body = query.body(
+        PlannedRequest(tuple(documented["tweet_ids"]), query.engagement_types, query.access)
+    )
     assert body == documented
 
 
@@ -61,9 +63,12 @@ def test_each_engagement_type_is_requested_once(given: object) -> None:
 
 
 def test_private_counts_without_the_owners_tokens_say_so() -> None:
-    with pytest.raises(AuthenticationError, match=r"impressions.*owner's tokens.*access_token"):
+    with pytest.raises(
+        AuthenticationError,
+        match=r"impressions needs the tokens of the Tweets' owner.*access_token",
+    ):
         build_query("totals", has_owner=False, engagement_types=["favorites", "impressions"])
-    with pytest.raises(AuthenticationError, match="historical can be asked for with"):
+    with pytest.raises(AuthenticationError, match="historical needs the tokens"):
         build_query("historical", has_owner=False)
 
 
@@ -74,22 +79,26 @@ def named(*levels: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("endpoint", "arguments", "message"),
     [
-        ("total", {}, "endpoint is 'total'.*totals, 28hr, historical"),
-        ("totals", {"engagement_types": ["likes"]}, "'likes', which is no engagement type"),
+        ("total", {}, "endpoint is 'total'.*'totals', '28hr', 'historical'"),
+        ("totals", {"engagement_types": ["likes"]}, "'likes', which is not an engagement type"),
         ("totals", {"engagement_types": ["url_clicks"]}, "'url_clicks', which is not served by"),
         ("historical", {"engagement_types": ["quote_tweets"]}, "not served by historical"),
         ("totals", {"engagement_types": []}, "engagement_types is empty"),
         ("totals", {"engagement_types": [7]}, r"engagement_types\[0\] is of type int"),
         ("totals", {"engagement_types": {"a": 1}}, "engagement_types is of type dict"),
-        ("totals", {"granularity": "day"}, "granularity is 'day'; on totals"),
-        ("28hr", {"granularity": "day"}, "granularity is 'day'; on 28hr.*hour, total"),
+        ("totals", {"granularity": "day"}, "granularity on totals is 'day'"),
+        ("28hr", {"granularity": "day"}, "granularity on 28hr is 'day'.*'hour', 'total'"),
         ("totals", {"groupings": named("engagement.day")}, "on totals a level is one of"),
         ("totals", {"groupings": named("Tweet.id")}, "groups by 'Tweet.id'"),
         ("totals", {"groupings": named("tweet.id", "tweet.id")}, "names a level twice"),
         ("totals", {"groupings": {}}, "0 groupings"),
         ("totals", {"groupings": {n: named("tweet.id")["mine"] for n in "abcd"}}, "4 groupings"),
-        ("totals", {"groupings": {"errors": named("tweet.id")["mine"]}}, "cannot be named so"),
-        ("totals", {"groupings": {"unsupported_for_x": named("tweet.id")["mine"]}}, "named so"),
+        ("totals", {"groupings": {"errors": named("tweet.id")["mine"]}}, "cannot have this name"),
+        (
+            "totals",
+            {"groupings": {"unsupported_for_x": named("tweet.id")["mine"]}},
+            "cannot have this name",
+        ),
         ("totals", {"groupings": {"a": ["tweet.id"]}}, "must be an object like"),
         ("totals", {"groupings": "{"}, "groupings is str"),
         ("totals", {"groupings": named("tweet.id"), "granularity": "total"}, "both given"),

@@ -52,7 +52,7 @@ def test_turns_are_spread_evenly_over_all_who_share_the_app(tmp_path: Path) -> N
     tasks = [pace_on(tmp_path, time, 60) for _ in range(3)]
     sent = []
     for number in range(60):
-        with tasks[number % 3].turn():
+        with tasks[number % 3].acquire():
             sent.append(time.now)
     gaps = [later - earlier for earlier, later in pairwise(sent)]
     assert min(gaps) >= 1.0
@@ -62,7 +62,7 @@ def test_turns_are_spread_evenly_over_all_who_share_the_app(tmp_path: Path) -> N
 def test_another_app_has_a_pace_of_its_own(tmp_path: Path) -> None:
     time = Time()
     for key in ("one", "two"):
-        with pace_on(tmp_path, time, 1, key).turn():
+        with pace_on(tmp_path, time, 1, key).acquire():
             pass
     assert time.waits == []
 
@@ -72,7 +72,7 @@ def test_every_task_hears_of_a_refusal_and_waits_it_out(tmp_path: Path) -> None:
     refused, other = pace_on(tmp_path, time, 600), pace_on(tmp_path, time, 600)
     headers = {"x-per-minute-remaining": "0", "x-per-minute-reset": str(START + 30)}
     assert refused.record_response(429, headers) == START + 30
-    with other.turn():
+    with other.acquire():
         assert time.now == START + 30
 
 
@@ -96,7 +96,7 @@ def test_a_long_wait_is_left_to_airflow(tmp_path: Path) -> None:
     time = Time()
     pace = pace_on(tmp_path, time, 600)
     pace.record_response(429, {"retry-after": str(MAX_WAIT + 1)})
-    with pytest.raises(RateLimitError, match="another 301 s") as caught, pace.turn():
+    with pytest.raises(RateLimitError, match="another 301 s") as caught, pace.acquire():
         pass
     assert caught.value.retry_at == START + 301
     assert time.waits == []
@@ -105,21 +105,21 @@ def test_a_long_wait_is_left_to_airflow(tmp_path: Path) -> None:
 def test_a_limit_that_the_service_tells_becomes_the_pace(tmp_path: Path) -> None:
     time = Time()
     pace = pace_on(tmp_path, time, None)
-    with pace.turn():
+    with pace.acquire():
         pace.record_response(200, {"x-per-minute-limit": "30", "x-per-minute-remaining": "29"})
     for _ in range(10):
-        with pace.turn():
+        with pace.acquire():
             pass
     assert time.now - START == pytest.approx(9 * 2 * 1.005, abs=0.01)
 
 
 def test_a_torn_slot_book_is_begun_anew(tmp_path: Path) -> None:
     time = Time()
-    with pace_on(tmp_path, time, 60).turn():
+    with pace_on(tmp_path, time, 60).acquire():
         pass
     (book,) = tmp_path.iterdir()
     book.write_bytes(b"torn")
-    with pace_on(tmp_path, time, 60).turn():
+    with pace_on(tmp_path, time, 60).acquire():
         pass
     assert time.waits == []
 

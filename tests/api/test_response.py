@@ -9,15 +9,17 @@ import pytest
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
     EngagementError,
-    InvalidArgumentError,
     InvalidResponseError,
     PermissionDeniedError,
     RateLimitError,
+    RequestRejectedError,
     ServiceError,
+    TweetsRefusedError,
 )
-from airflow_provider_engagement.api.response import Reply, TweetsRefusedError, read_response
+from airflow_provider_engagement.api.response import read_response
 from airflow_provider_engagement.api.secret import Redactor, Secret
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
+from airflow_provider_engagement.api.transport import Reply
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.api.response import EngagementResponse
@@ -88,32 +90,36 @@ FORBIDDEN = "Forbidden to access tweets: 20"
             PermissionDeniedError,
             "metrics: retweets",
         ),
-        (403, HTML, PermissionDeniedError, "refused access"),
+        (403, errors(), PermissionDeniedError, "refused access"),
+        # What a proxy or firewall answers may pass.
+        (403, HTML, ServiceError, "an HTML page, so it is not the Engagement API's"),
+        (401, HTML, ServiceError, "an HTML page"),
+        (404, b"", ServiceError, "not a JSON object"),
+        (418, b"", ServiceError, "HTTP 418"),
         # What was asked.
         (
             400,
             errors("The request body is not a JSON object."),
-            InvalidArgumentError,
+            RequestRejectedError,
             "not a JSON object",
         ),
         (
             404,
             errors({"message": "Sorry, no", "code": 34}),
-            InvalidArgumentError,
+            RequestRejectedError,
             "no such endpoint",
         ),
-        (302, b"", InvalidArgumentError, "redirects are not followed"),
-        (418, b"", InvalidArgumentError, "HTTP 418"),
+        (302, b"", RequestRejectedError, "redirects are not followed"),
         (406, errors("This request requires gzip compression."), ServiceError, "Accept-Encoding"),
         # A 200 that is no answer.
         (200, HTML, InvalidResponseError, "an HTML page"),
-        (200, b"", InvalidResponseError, "no JSON object, of 0 bytes"),
-        (200, b'{"total": {"20"', InvalidResponseError, "no JSON object"),
-        (200, b"[]", InvalidResponseError, "no JSON object"),
-        (200, b'"total"', InvalidResponseError, "no JSON object"),
-        (200, b"\xff\xfe\x00", InvalidResponseError, "no JSON object"),
-        (200, b'{"total":' + b"[" * 100_000, InvalidResponseError, "no JSON object"),
-        (200, b'{"total": ' + b"9" * 10_000 + b"}", InvalidResponseError, "no JSON object"),
+        (200, b"", InvalidResponseError, "not a JSON object, of 0 bytes"),
+        (200, b'{"total": {"20"', InvalidResponseError, "not a JSON object"),
+        (200, b"[]", InvalidResponseError, "not a JSON object"),
+        (200, b'"total"', InvalidResponseError, "not a JSON object"),
+        (200, b"\xff\xfe\x00", InvalidResponseError, "not a JSON object"),
+        (200, b'{"total":' + b"[" * 100_000, InvalidResponseError, "not a JSON object"),
+        (200, b'{"total": ' + b"9" * 10_000 + b"}", InvalidResponseError, "not a JSON object"),
         (200, {}, InvalidResponseError, "none of the groupings"),
         (200, {"another": COUNTS}, InvalidResponseError, "none of the groupings"),
         (200, errors("Something new"), InvalidResponseError, "Something new"),
@@ -221,7 +227,7 @@ def test_the_services_words_are_redacted_cut_and_made_printable() -> None:
     entries: list[Any] = ["said a+secret/value= and a%2Bsecret%2Fvalue%3D\x1b[31m\n"]
     entries += ["x" * 10_000] * 10
     reply = Reply(400, {}, json.dumps({"errors": entries}).encode(), NOW)
-    with pytest.raises(InvalidArgumentError) as caught:
+    with pytest.raises(RequestRejectedError) as caught:
         read_response(reply, grouping_names=["total"], redact=Redactor([secret]))
     assert caught.value.words[0] == "said *** and *** [31m "
     assert len(str(caught.value)) < 2000

@@ -114,9 +114,9 @@ def test_whole_credentials_are_taken(held: dict[str, Secret]) -> None:
         ({}, "neither the app's key and secret nor a bearer token"),
         ({"consumer_key": Secret("key")}, "neither the app's key and secret nor"),
         ({"consumer_secret": Secret("key")}, "neither the app's key and secret nor"),
-        (APP | {"access_token": Secret("t")}, "access_token without its other half"),
-        (APP | {"access_token_secret": Secret("t")}, "access_token_secret without its other half"),
-        (APP | OWNER | {"access_token": Secret("")}, "access_token_secret without its other half"),
+        (APP | {"access_token": Secret("t")}, "access_token without the other"),
+        (APP | {"access_token_secret": Secret("t")}, "access_token_secret without the other"),
+        (APP | OWNER | {"access_token": Secret("")}, "access_token_secret without the other"),
         (BEARER | OWNER, "owner's tokens without the app's key and secret"),
     ],
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from requests_mock import Mocker
 
-    from airflow_provider_engagement.api.response import Reply
+    from airflow_provider_engagement.api.transport import Reply
 
 URL = "https://data-api.x.com/insights/engagement/totals"
 GZIP = {"Content-Encoding": "gzip"}

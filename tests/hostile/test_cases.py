@@ -10,14 +10,16 @@ import pytest
 from hostile.wire import Good, Wire
 
 from airflow_provider_engagement.api import errors
-from airflow_provider_engagement.api.client import EngagementClient, Retry
+from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.window import DAY, Window
-from airflow_provider_engagement.pull import PullResult, ReportingPeriod, pull
+from airflow_provider_engagement.pull import PullResult, pull
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.hostile.cases import CASES
@@ -38,7 +40,7 @@ WORLD = World(seed=5, accounts=("acme",), now=NOW)
 IDS = WORLD.tweets("acme", 5, since=TODAY - 20 * DAY, until=TODAY - 5 * DAY)
 SPAN = Window(TODAY - 2 * DAY, TODAY)
 TYPES = ["favorites", "replies", "video_views"]
-QUICK = Retry(attempts=3, first_wait=0.001, longest_wait=0.001)
+QUICK = RetryPolicy(budget=0.02, first_wait=0.001, max_wait=0.001)
 
 Cells = dict[tuple[str, str, str | None], int]
 
@@ -46,9 +48,9 @@ Cells = dict[tuple[str, str, str | None], int]
 class Landing(MemorySink):
     """Keeps rows and coverage in memory."""
 
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:
-        self.coverage = coverage.to_pylist()
-        return super().commit(coverage, manifest)
+    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:
+        self.coverage = [row for table in coverage for row in table.to_pylist()]
+        return super().commit((), manifest)
 
     def cells(self) -> Cells:
         rows = self.rows()
@@ -84,7 +86,7 @@ def pulled(settings: Settings, asked: str, folder: Path) -> tuple[PullResult, La
     sink = Landing()
     with EngagementClient(settings, retry=QUICK, rate_state_directory=folder) as client:
         plan = make_plan(query, IDS, now=NOW, window=period)
-        return pull(client, plan, sink, moment=ReportingPeriod(NOW, period)), sink
+        return pull(client, plan, sink, period=ReportingPeriod(NOW, period)), sink
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,7 @@ def test_what_comes_of_it_once(
     with sent(case, way, 1) as (_, settings):
         outcome, sink = pulled(settings, case.asked, tmp_path)
     assert outcome.summary["requests_retried"] == (1 if case.gives is Gives.AGAIN else 0)
-    strangers = outcome.summary["counts_never_asked_for"]
+    strangers = outcome.summary["unrequested_counts"]
     assert bool(strangers) is (case.gives is Gives.ASIDE)
     cells, whole = sink.cells(), truth[case.asked]
     assert cells == {key: whole[key] for key in cells}

@@ -20,14 +20,16 @@ from hostile import mutants, oracle
 from hostile.wire import Good, Wire
 from hypothesis import HealthCheck, Phase, given, settings
 
-from airflow_provider_engagement.api.client import EngagementClient, Retry
+from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
 from airflow_provider_engagement.api.window import DAY, Window
-from airflow_provider_engagement.pull import ReportingPeriod, pull
+from airflow_provider_engagement.pull import pull
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.simulator import World
 from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.hostile.made import http
@@ -45,7 +47,7 @@ IDS = WORLD.tweets("acme", 3, since=TODAY - 20 * DAY, until=TODAY - 5 * DAY)
 SPAN = Window(TODAY - 2 * DAY, TODAY)
 KEYS = {name: text for name, text in WORLD.credentials("acme").items() if name != "bearer_token"}
 SECRETS = sorted({form for text in KEYS.values() for form in Secret(text).encoded_variants()})
-ONCE = Retry(attempts=1)
+ONCE = RetryPolicy(budget=0.0)
 
 EVERYDAY, LONG = 150, 20_500
 
@@ -166,7 +168,7 @@ class Stage:
         folder = self.folder / str(next(self.numbers))
         with EngagementClient(settings, retry=ONCE, rate_state_directory=folder) as client:
             plan = make_plan(self.query, IDS, now=NOW, window=self.period)
-            outcome = pull(client, plan, sink, moment=ReportingPeriod(NOW, self.period))
+            outcome = pull(client, plan, sink, period=ReportingPeriod(NOW, self.period))
         return sink, outcome.summary
 
     def send(self, mutant: mutants.Mutant) -> None:
@@ -200,7 +202,7 @@ class Stage:
         self.tried.rows += len(rows)
         assert Counter(map(cell, rows)) == Counter(dict.fromkeys(reading.cells, 1))
         assert {cell(row): row["value"] for row in rows} == reading.cells
-        assert summary["counts_never_asked_for"] == reading.strangers
+        assert summary["unrequested_counts"] == reading.strangers
         assert not [s for s in SECRETS if s in f"{rows}{summary}{self.record_response.said}"]
 
     def may_fail(self, mutant: mutants.Mutant, received: datetime) -> bool:

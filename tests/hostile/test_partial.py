@@ -13,16 +13,18 @@ import pyarrow as pa
 import pytest
 from hostile.wire import Good, Wire
 
-from airflow_provider_engagement.api.client import EngagementClient, Retry
+from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.errors import InvalidResponseError, ServiceError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import Credentials, Settings
-from airflow_provider_engagement.api.transport import MAX_ANSWER_BYTES
+from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES
 from airflow_provider_engagement.api.window import DAY, Window
-from airflow_provider_engagement.pull import PullResult, ReportingPeriod, pull
+from airflow_provider_engagement.pull import PullResult, pull
 from airflow_provider_engagement.pull.checkpoint import CheckpointStore
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 from airflow_provider_engagement.simulator import World
 from airflow_provider_engagement.sinks.gcs import GcsStore
@@ -32,7 +34,7 @@ from tools.hostile import made
 from tools.hostile.made import grouping, http
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from airflow_provider_engagement.simulator.service import Request
@@ -45,19 +47,20 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.replace(hour=0, minute=0, second=0)
 WORLD = World(seed=5, accounts=("acme",), now=NOW)
 TYPES = ["impressions", "favorites"]
-ONCE = Retry(attempts=1)
+ONCE = RetryPolicy(budget=0.0)
 
 
 class Landing(MemorySink):
     """Keeps rows, and what the coverage says to be missing."""
 
-    def commit(self, coverage: pa.Table, manifest: dict[str, object]) -> WriteResult:  # type: ignore[override]  # narrower
+    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:
         self.missing = {
             row["tweet_id"]: (row["status"], row["reason"], row["missing_types"])
-            for row in coverage.to_pylist()
+            for table in coverage
+            for row in table.to_pylist()
             if row["missing_types"]
         }
-        return super().commit(coverage, manifest)
+        return super().commit((), manifest)
 
 
 class Service:
@@ -88,7 +91,7 @@ class Service:
         with self.client(folder) as client:
             plan = make_plan(query, ids, now=NOW, window=period)
             return pull(
-                client, plan, sink, moment=ReportingPeriod(NOW, period), pieces=pieces
+                client, plan, sink, period=ReportingPeriod(NOW, period), checkpoints=pieces
             ), sink
 
     def client(self, folder: Path) -> EngagementClient:
@@ -124,7 +127,7 @@ def test_an_answer_of_half_of_the_tweets_does_not_speak_for_the_others(tmp_path:
         outcome, sink = service.pull(ids, tmp_path)
     truth = {(item, name): WORLD.count(item, name) for item in ids for name in TYPES}
     assert values(sink) == truth
-    assert outcome.summary["counts_never_asked_for"] == len(truth)
+    assert outcome.summary["unrequested_counts"] == len(truth)
 
 
 def forget_once(tweet_id: str) -> Change:
@@ -192,10 +195,10 @@ def test_what_an_answer_lacked_is_still_known_to_the_next_try(tmp_path: Path, gc
     pieces = CheckpointStore(store=store, root="staging", day=TODAY.date(), name="one")
     with service.wire:
         with pytest.raises(ServiceError):
-            service.pull(ids, tmp_path, pieces=pieces)
+            service.pull(ids, tmp_path, checkpoints=pieces)
         broken.clear()
-        outcome, sink = service.pull(ids, tmp_path, pieces=pieces)
-    assert outcome.summary["requests_kept_from_earlier_tries"] == 1
+        outcome, sink = service.pull(ids, tmp_path, checkpoints=pieces)
+    assert outcome.summary["requests_resumed"] == 1
     truth = {(item, name): WORLD.count(item, name) for item in ids for name in TYPES}
     del truth[ids[0], "favorites"]
     assert values(sink) == truth
@@ -212,14 +215,14 @@ def arrow_with(facts: object) -> bytes:
     return buffer.getvalue()
 
 
-FACTS = {"tweet_ids": [], "forbidden": [], "unavailable": [], "unanswered": [], "seen": []}
+FACTS = {"tweet_ids": [], "forbidden": [], "unavailable": [], "unresolved": [], "counted": []}
 NO_PIECES = {
     "nothing": b"",
     "text": b"torn",
     "half a piece": arrow_with(FACTS)[:-100],
     "one without facts": arrow_with(FACTS),
     "one with a list for facts": arrow_with([FACTS]),
-    "one with a list where names belong": arrow_with({**FACTS, "unsupported": [], "lacking": 1}),
+    "one with a list where names belong": arrow_with({**FACTS, "unsupported": [], "missing": 1}),
 }
 
 
@@ -236,12 +239,12 @@ def test_a_piece_that_is_none_is_asked_for_again(tmp_path: Path, gcs: Gcs, left:
     pieces = CheckpointStore(store=store, root="staging", day=TODAY.date(), name="one")
     with service.wire:
         with pytest.raises(ServiceError):
-            service.pull(ids, tmp_path, pieces=pieces)
+            service.pull(ids, tmp_path, checkpoints=pieces)
         (name,) = store.names("staging/")
         store.put_bytes(left, name, "application/octet-stream")
         broken.clear()
-        outcome, sink = service.pull(ids, tmp_path, pieces=pieces)
-    assert outcome.summary["requests_kept_from_earlier_tries"] == 0
+        outcome, sink = service.pull(ids, tmp_path, checkpoints=pieces)
+    assert outcome.summary["requests_resumed"] == 0
     assert len(values(sink)) == len(ids) * len(TYPES)
     assert store.names("staging/") == []
 
@@ -282,4 +285,4 @@ def test_no_answer_takes_more_memory_than_its_bound(tmp_path: Path, answer: made
         finally:
             tracemalloc.stop()
     # What is sent and what comes of it, each bounded; and what the sender itself holds.
-    assert most < 3 * MAX_ANSWER_BYTES
+    assert most < 3 * MAX_RESPONSE_BYTES

@@ -34,8 +34,8 @@ from object_checks import without_try
 from run_operator import CONN_ID, connect, run
 
 from airflow_provider_engagement.api import client as client_module
-from airflow_provider_engagement.api.client import Retry
 from airflow_provider_engagement.api.errors import EngagementError
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.window import DAY
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.sensors.engagement import EngagementThresholdSensor
@@ -337,7 +337,7 @@ def test_no_secret_is_in_files(scene: Scene) -> None:
 def gossip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Wire]:
     """Let everything be said back, and each request be tried twice."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(client_module, "Retry", lambda: Retry(2, 0.001, 0.001))
+    monkeypatch.setattr(client_module, "RetryPolicy", lambda: RetryPolicy(0.02, 0.001, 0.001))
     with Wire(Gossip().say) as wire:
         yield wire
 

@@ -12,8 +12,8 @@ from run_operator import CONN_ID, NOW, connect, run
 
 from airflow_provider_engagement.api import client as client_module
 from airflow_provider_engagement.api import errors
-from airflow_provider_engagement.api.client import Retry
 from airflow_provider_engagement.api.errors import EngagementError
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.window import DAY
 from airflow_provider_engagement.simulator import FAULT_KINDS, Faults, Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
@@ -129,8 +129,8 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     started: list[Simulator] = []
 
     def start(faults: Faults, attempts: int) -> Simulator:
-        quick = Retry(attempts=attempts, first_wait=0.001, longest_wait=0.01)
-        monkeypatch.setattr(client_module, "Retry", lambda: quick)
+        quick = RetryPolicy(budget=attempts, first_wait=0.001, max_wait=0.01)
+        monkeypatch.setattr(client_module, "RetryPolicy", lambda: quick)
         service = Simulator(WORLD, faults=faults)
         service.start()
         started.append(service)

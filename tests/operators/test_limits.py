@@ -15,7 +15,7 @@ from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run
 from airflow_provider_engagement.api.errors import DeadlineExceededError
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.operators.limits import PROGRESS_KEY
-from airflow_provider_engagement.pull import progress
+from airflow_provider_engagement.pull import progress as progress_module
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
@@ -70,7 +70,7 @@ def late(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
         jumped = len(simulator.requests) >= ANSWERED
         return time.monotonic() + jumped * (TIMEOUT.total_seconds() - 30)
 
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=monotonic))
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=monotonic))
 
 
 def to_bucket(ids: list[str], bucket: Bucket, **more: Any) -> EngagementToGCSOperator:
@@ -101,10 +101,10 @@ def test_a_try_stops_in_time_and_the_next_sends_only_the_others(
         run(to_bucket(ids, bucket, execution_timeout=TIMEOUT))
     sent = len(simulator.requests)
     assert ANSWERED <= sent <= ANSWERED + CONCURRENCY
-    monkeypatch.setattr(progress, "time", time)
+    monkeypatch.setattr(progress_module, "time", time)
 
     ran = run(to_bucket(ids, bucket, execution_timeout=TIMEOUT), try_number=2)
-    assert ran.summary["requests_kept_from_earlier_tries"] == sent
+    assert ran.summary["requests_resumed"] == sent
     assert len(simulator.requests) == REQUESTS
     assert landed(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
     assert not [blob.name for blob in bucket.list_blobs() if "_staging" in blob.name]

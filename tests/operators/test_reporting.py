@@ -18,7 +18,7 @@ from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
 from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.operators.reporting import console_url, tell_assets
-from airflow_provider_engagement.pull import ReportingPeriod
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.sinks.base import WriteResult
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def told(period: Window | None, timetable: object) -> list[dict[str, Any]]:
     events, asset = OutletEventAccessors(), Asset("engagement://days/")
     job: Any = SimpleNamespace(
         context={"outlet_events": events, "dag": SimpleNamespace(timetable=timetable)},
-        moment=ReportingPeriod(datetime(2026, 3, 2, 5, tzinfo=UTC), period),
+        period=ReportingPeriod(datetime(2026, 3, 2, 5, tzinfo=UTC), period),
     )
     tell_assets(job, WriteResult(rows=1, table="a.b.c", uris=(), coverage=""), [asset, "no asset"])
     return list(_serialize_outlet_events(events))

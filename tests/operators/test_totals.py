@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
-from airflow_provider_engagement.api.client import EngagementClient, Retry
+from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
     IncompleteDataError,
@@ -24,6 +24,7 @@ from airflow_provider_engagement.api.errors import (
     PermissionDeniedError,
     ServiceError,
 )
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema
@@ -416,7 +417,7 @@ def test_too_few_counted_fails_the_task(world: World, ids: list[str], simulator:
 def test_a_fault_that_may_pass_is_left_to_airflows_retries(
     ids: list[str], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = Retry(attempts=3, first_wait=0.001, longest_wait=0.001)
+    quick = RetryPolicy(budget=0.02, first_wait=0.001, max_wait=0.001)
     monkeypatch.setattr(
         EngagementClient.__init__,
         "__kwdefaults__",

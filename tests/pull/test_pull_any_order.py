@@ -13,23 +13,22 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from support import QUICK, settings_for
 
-from airflow_provider_engagement.api.client import Asked, EngagementClient
+from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, clip_to_available
-from airflow_provider_engagement.pull import ReportingPeriod, pull
-from airflow_provider_engagement.rows.schema import COVERAGE, arrow_schema
+from airflow_provider_engagement.pull import pull
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.sinks.base import WriteResult
 from airflow_provider_engagement.sinks.bigquery import BigQuerySink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from airflow_provider_engagement.api.plan import PlannedRequest
-    from airflow_provider_engagement.api.query import Query
+    from airflow_provider_engagement.api.query import PlannedRequest, Query
     from airflow_provider_engagement.api.response import EngagementResponse
     from tools.clients import BigQuery
 
@@ -99,19 +98,8 @@ class ClientAt(EngagementClient):
 
     moment: datetime
 
-    def ask(
-        self,
-        query: Query,
-        request: PlannedRequest,
-        *,
-        take: Callable[[EngagementResponse, tuple[str, ...]], object] | None = None,
-    ) -> Asked:
-        def then(answer: EngagementResponse) -> EngagementResponse:
-            return replace(answer, received_at=self.moment)
-
-        taken = take and (lambda answer, ids: take(then(answer), ids))
-        asked = super().ask(query, request, take=taken)
-        return replace(asked, answers=[then(answer) for answer in asked.answers])
+    def send(self, query: Query, request: PlannedRequest) -> EngagementResponse:
+        return replace(super().send(query, request), received_at=self.moment)
 
 
 @dataclass(slots=True)
@@ -126,8 +114,8 @@ class Kept:
     def write(self, table: pa.Table) -> None:
         self.tables.append(table)
 
-    def commit(self, coverage: pa.Table, manifest: Mapping[str, object]) -> WriteResult:
-        assert coverage.num_rows
+    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:
+        assert sum(table.num_rows for table in coverage)
         assert manifest
         return WriteResult(sum(table.num_rows for table in self.tables), None, (), "")
 
@@ -161,7 +149,7 @@ class Service:
         ) as client:
             client.moment = asking.moment
             plan = make_plan(query, self.ids, now=asking.moment, window=window)
-            pull(client, plan, sink, moment=ReportingPeriod(asking.moment, period))
+            pull(client, plan, sink, period=ReportingPeriod(asking.moment, period))
         return pa.concat_tables(sink.tables)
 
     def truth(self, asking: Asking) -> dict[Cell, Told]:
@@ -230,7 +218,7 @@ class Landing:
             place = table.schema.get_field_index("account")
             named = pa.array([account] * table.num_rows)
             sink.write(table.set_column(place, table.schema.field(place), named))
-        sink.commit(arrow_schema(COVERAGE).empty_table(), {})
+        sink.commit([], {})
 
     def tables(self) -> dict[str, dict[Cell, Told]]:
         rows = self._bigquery.rows(f"SELECT * FROM {self._dataset}.counts")  # noqa: S608 - ours

@@ -15,7 +15,8 @@ from airflow_provider_engagement.api.plan import bucket_size, make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, clip_to_available
-from airflow_provider_engagement.pull import PullResult, ReportingPeriod, pull
+from airflow_provider_engagement.pull import PullResult, pull
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 from airflow_provider_engagement.simulator.world import milliseconds
 from airflow_provider_engagement.sinks.memory import MemorySink
@@ -50,7 +51,7 @@ def pull_series(
             client,
             make_plan(query, tweet_ids, now=NOW, window=window),
             sink,
-            moment=ReportingPeriod(NOW, period),
+            period=ReportingPeriod(NOW, period),
             keep_incomplete=keep_incomplete,
         )
     return outcome, sink.rows()
@@ -127,7 +128,7 @@ def test_any_range_gives_every_bucket_once_and_as_the_service_knows_it(  # noqa:
         return
     outcome, rows = pull_series(simulator, some, tmp_path, range_=range_, granularity=granularity)
     assert found(rows) == truth(world, some, window, step)
-    assert outcome.summary["counts_never_asked_for"] == 0
+    assert outcome.summary["unrequested_counts"] == 0
     unended = [row for row in rows if not row["complete"]]
     assert all(parsed(row) + step > window.end for row in unended)
 

@@ -8,8 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_engagement.api.spec import Access, EndpointName
+from airflow_provider_engagement.api.plan import Plan
+from airflow_provider_engagement.api.query import PlannedRequest, Query
+from airflow_provider_engagement.api.spec import ENDPOINTS, Access, EndpointName
 from airflow_provider_engagement.rows.coverage import Coverage, Status, TweetOutcome
+from airflow_provider_engagement.rows.period import ReportingPeriod
+from airflow_provider_engagement.rows.result import RequestResult
 from airflow_provider_engagement.rows.schema import COVERAGE, arrow_schema
 
 SNAPSHOT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -19,15 +23,14 @@ ANSWERED = TweetOutcome(Status.ANSWERED, access=Access.OWNER)
 
 def coverage_of(outcomes: list[TweetOutcome]) -> Coverage:
     coverage = Coverage([str(number) for number in range(1, len(outcomes) + 1)])
-    for tweet_id, fate in zip(coverage.tweet_ids, outcomes, strict=True):
-        coverage.settle([tweet_id], fate)
+    coverage.outcomes.update(zip(coverage.tweet_ids, outcomes, strict=True))
     return coverage
 
 
 outcomes = st.builds(
     TweetOutcome,
     status=st.sampled_from(Status),
-    reason=st.none() | st.sampled_from(["gone", "foreign", "too old"]),
+    reason=st.none() | st.sampled_from(["deleted", "foreign", "too old"]),
     access=st.none() | st.sampled_from(Access),
     missing_types=st.sampled_from([(), ("impressions",), ("impressions", "engagements")]),
 )
@@ -36,35 +39,41 @@ outcomes = st.builds(
 @given(st.lists(outcomes, max_size=200))
 def test_every_id_is_counted_once(given: list[TweetOutcome]) -> None:
     coverage = coverage_of(given)
-    told: Any = coverage.describe()
-    assert told["asked"] == len(given)
-    assert sum(told[str(status)] for status in Status) == len(given)
-    assert Counter(fate.status for fate in given) == Counter(
+    described: Any = coverage.describe()
+    assert described["asked"] == len(given)
+    assert sum(described[str(status)] for status in Status) == len(given)
+    assert Counter(outcome.status for outcome in given) == Counter(
         {status: count for status in Status if (count := coverage.count(status))}
     )
-    reasons = {note["reason"]: note["tweets"] for note in told["reasons"]}
-    assert reasons == Counter(fate.reason for fate in given if fate.reason)
+    reasons = {note["reason"]: note["tweets"] for note in described["reasons"]}
+    assert reasons == Counter(outcome.reason for outcome in given if outcome.reason)
 
 
-def test_a_later_word_stands_over_an_earlier_one() -> None:
+def test_public_counts_replace_that_a_tweet_is_forbidden() -> None:
+    types = ("impressions", "favorites")
+    query = Query(ENDPOINTS[EndpointName.TOTALS], types, (), Access.OWNER)
+    plan = Plan(query, ("1", "2", "3"), (), {})
     coverage = coverage_of([TweetOutcome(Status.FORBIDDEN, "foreign")] * 3)
-    coverage.settle(
-        ["2"], TweetOutcome(Status.ANSWERED, "public only", Access.PUBLIC, ("impressions",))
+    request = PlannedRequest(("2",), ("favorites",), Access.PUBLIC)
+    coverage.record(RequestResult(request, counted={"2"}), plan)
+    described: Any = coverage.describe()
+    assert (described["forbidden"], described["answered"], described["answered_public_only"]) == (
+        2,
+        1,
+        1,
     )
-    told: Any = coverage.describe()
-    assert (told["forbidden"], told["answered"], told["answered_public_only"]) == (2, 1, 1)
 
 
 def test_examples_are_the_first_twenty_of_each_reason_the_commonest_first() -> None:
-    rare = TweetOutcome(Status.UNAVAILABLE, "gone")
+    rare = TweetOutcome(Status.UNAVAILABLE, "deleted")
     coverage = coverage_of([rare, *[TweetOutcome(Status.FORBIDDEN, "foreign")] * 30, ANSWERED])
-    told: Any = coverage.describe()
-    assert [(note["reason"], note["tweets"]) for note in told["reasons"]] == [
+    described: Any = coverage.describe()
+    assert [(note["reason"], note["tweets"]) for note in described["reasons"]] == [
         ("foreign", 30),
-        ("gone", 1),
+        ("deleted", 1),
     ]
-    assert told["reasons"][0]["examples"] == [str(number) for number in range(2, 22)]
-    assert told["reasons"][1]["examples"] == ["1"]
+    assert described["reasons"][0]["examples"] == [str(number) for number in range(2, 22)]
+    assert described["reasons"][1]["examples"] == ["1"]
 
 
 def test_the_description_does_not_grow_with_the_collection() -> None:
@@ -72,23 +81,24 @@ def test_the_description_does_not_grow_with_the_collection() -> None:
     ids = [str(1_600_000_000_000_000_000 + number) for number in range(50_000)]
     coverage = Coverage(ids)
     for place, kind in enumerate(kinds):
-        coverage.settle(ids[place :: len(kinds)], kind)
+        coverage.outcomes.update(dict.fromkeys(ids[place :: len(kinds)], kind))
     assert len(json.dumps(coverage.describe())) < 5_000
 
 
 @given(st.lists(outcomes, max_size=30))
 def test_the_table_has_a_row_for_every_id_in_the_order_asked(given: list[TweetOutcome]) -> None:
-    table = coverage_of(given).table(
+    tables = coverage_of(given).tables(
         account="acme",
         endpoint=EndpointName.TOTALS,
-        snapshot_at=SNAPSHOT,
-        period=None,
+        period=ReportingPeriod(SNAPSHOT),
         collected_at=ENDED,
     )
-    assert table.schema.equals(arrow_schema(COVERAGE))
-    rows = table.to_pylist()
+    rows = []
+    for table in tables:
+        assert table.schema.equals(arrow_schema(COVERAGE))
+        rows += table.to_pylist()
     assert [row["tweet_id"] for row in rows] == [str(n) for n in range(1, len(given) + 1)]
-    for row, fate in zip(rows, given, strict=True):
+    for row, outcome in zip(rows, given, strict=True):
         assert row == {
             "account": "acme",
             "endpoint": "totals",
@@ -97,9 +107,9 @@ def test_the_table_has_a_row_for_every_id_in_the_order_asked(given: list[TweetOu
             "window_end": None,
             "snapshot_at": SNAPSHOT,
             "tweet_id": row["tweet_id"],
-            "status": fate.status.value,
-            "access": fate.access.value if fate.access else None,
-            "reason": fate.reason,
-            "missing_types": ",".join(fate.missing_types) or None,
+            "status": outcome.status.value,
+            "access": outcome.access.value if outcome.access else None,
+            "reason": outcome.reason,
+            "missing_types": ",".join(outcome.missing_types) or None,
             "collected_at": ENDED,
         }

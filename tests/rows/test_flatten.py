@@ -3,18 +3,30 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_engagement.api.errors import InvalidResponseError
-from airflow_provider_engagement.api.query import Grouping
-from airflow_provider_engagement.api.response import EngagementResponse, Reply, read_response
-from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES, Access, EndpointName, GroupBy
+from airflow_provider_engagement.api.query import Grouping, PlannedRequest, Query
+from airflow_provider_engagement.api.response import EngagementResponse, read_response
+from airflow_provider_engagement.api.spec import (
+    ENDPOINTS,
+    ENGAGEMENT_TYPES,
+    Access,
+    EndpointName,
+    GroupBy,
+)
+from airflow_provider_engagement.api.transport import Reply
 from airflow_provider_engagement.rows.decode import Counts, read_counts
-from airflow_provider_engagement.rows.flatten import Flattened, Origin, flatten
+from airflow_provider_engagement.rows.flatten import flatten
+from airflow_provider_engagement.rows.period import ReportingPeriod
+
+if TYPE_CHECKING:
+    from airflow_provider_engagement.rows.result import RequestResult
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NOW = datetime(2026, 11, 21, 8, 0, 0, 5, tzinfo=UTC)
@@ -34,24 +46,23 @@ def answer_of(name: str, grouping: Grouping) -> EngagementResponse:
 
 
 def flattened(
-    answer: EngagementResponse, grouping: Grouping, ids: list[str], types: Any
-) -> Flattened:
+    response: EngagementResponse, grouping: Grouping, ids: list[str], types: Any
+) -> RequestResult:
     return flatten(
-        answer,
-        groupings=(grouping,),
-        tweet_ids=ids,
-        engagement_types=types,
-        origin=Origin(
-            account="acme",
-            access=Access.OWNER,
-            endpoint=EndpointName.TOTALS,
-            snapshot_at=SNAPSHOT,
-        ),
+        response,
+        query=Query(ENDPOINTS[EndpointName.TOTALS], tuple(types), (grouping,), Access.OWNER),
+        request=PlannedRequest(tuple(ids), tuple(types), Access.OWNER),
+        account="acme",
+        period=ReportingPeriod(SNAPSHOT),
     )
 
 
-def counts(flat: Flattened) -> dict[tuple[str | None, str | None], int]:
-    return {(r["tweet_id"], r["engagement_type"]): r["value"] for r in flat.table.to_pylist()}
+def counts(result: RequestResult) -> dict[tuple[str | None, str | None], int]:
+    return {(r["tweet_id"], r["engagement_type"]): r["value"] for r in rows_of(result).to_pylist()}
+
+
+def rows_of(result: RequestResult) -> pa.Table:
+    return pa.concat_tables([result.rows, result.partial_sums])
 
 
 def dicts(counts: Counts) -> list[dict[str, Any]]:
@@ -63,15 +74,17 @@ def dicts(counts: Counts) -> list[dict[str, Any]]:
 def test_the_documented_public_answer() -> None:
     grouping = Grouping("perTweetMetricsUnowned", (TWEET, TYPE))
     tweet = "1067094924124872705"
-    flat = flattened(answer_of("totals-public.json", grouping), grouping, [tweet], ENGAGEMENT_TYPES)
-    assert counts(flat) == {
+    result = flattened(
+        answer_of("totals-public.json", grouping), grouping, [tweet], ENGAGEMENT_TYPES
+    )
+    assert counts(result) == {
         (tweet, "favorites"): 1360,
         (tweet, "quote_tweets"): 29,
         (tweet, "replies"): 56,
         (tweet, "retweets"): 178,
         (tweet, "video_views"): 5754512,
     }
-    row = flat.table.to_pylist()[0]
+    row = rows_of(result).to_pylist()[0]
     assert row == {
         "account": "acme",
         "access": "owner",
@@ -96,35 +109,35 @@ def test_a_type_that_was_not_asked_for_is_set_aside() -> None:
     grouping = Grouping("perTweetMetricsOwned", (TWEET, TYPE))
     asked = ["impressions", "engagements", "favorites", "retweets", "replies", "video_views"]
     tweet = "1060976163948904448"
-    flat = flattened(answer_of("totals-owned.json", grouping), grouping, [tweet], asked)
+    result = flattened(answer_of("totals-owned.json", grouping), grouping, [tweet], asked)
     expected = dict(zip(asked, [148, 4, 0, 9, 1, 0], strict=True))
-    assert counts(flat) == {(tweet, name): value for name, value in expected.items()}
-    assert flat.strangers == 1
+    assert counts(result) == {(tweet, name): value for name, value in expected.items()}
+    assert result.unrequested == 1
 
 
 def test_grand_totals_have_no_tweet() -> None:
     grouping = Grouping("Grand Totals", (TYPE,))
-    flat = flattened(answer_of("grand-totals.json", grouping), grouping, ["5"], ENGAGEMENT_TYPES)
-    assert counts(flat) == {(None, "favorites"): 12, (None, "replies"): 2, (None, "retweets"): 2}
+    result = flattened(answer_of("grand-totals.json", grouping), grouping, ["5"], ENGAGEMENT_TYPES)
+    assert counts(result) == {(None, "favorites"): 12, (None, "replies"): 2, (None, "retweets"): 2}
 
 
 def test_an_unavailable_tweet_and_a_bare_number() -> None:
     grouping = Grouping("group1", (TWEET, TYPE))
     answer = answer_of("totals-unavailable.json", grouping)
     assert answer.unavailable == {"323456789"}
-    flat = flattened(answer, grouping, ["323456789", "423456789"], ENGAGEMENT_TYPES)
-    assert counts(flat)["423456789", "retweets"] == 26
-    assert flat.seen == {"423456789"}
-    assert flat.table["tweet_created_at"].null_count == 4
+    result = flattened(answer, grouping, ["323456789", "423456789"], ENGAGEMENT_TYPES)
+    assert counts(result)["423456789", "retweets"] == 26
+    assert result.counted == {"423456789"}
+    assert rows_of(result)["tweet_created_at"].null_count == 4
 
 
 def test_what_is_listed_as_unsupported_is_absent_though_it_is_sent_as_zero() -> None:
     grouping = Grouping("grouping name", (TWEET, TYPE))
     ids = ["479311209565413376", "477139122520219648", "1397568983931392004"]
-    flat = flattened(
+    result = flattened(
         answer_of("totals-unsupported.json", grouping), grouping, ids, ENGAGEMENT_TYPES
     )
-    found = counts(flat)
+    found = counts(result)
     assert len(found) == 10
     assert (ids[0], "video_views") not in found
     assert found[ids[2], "video_views"] == 17902
@@ -216,13 +229,13 @@ def test_an_empty_answer_has_no_rows() -> None:
     grouping = Grouping("g", (TWEET, TYPE))
     assert len(read_counts({}, grouping)) == 0
     answer = EngagementResponse({"g": {"5": {}}}, frozenset(), frozenset(), {}, NOW)
-    assert flattened(answer, grouping, ["5"], ENGAGEMENT_TYPES).table.num_rows == 0
+    assert flattened(answer, grouping, ["5"], ENGAGEMENT_TYPES).rows.num_rows == 0
 
 
 def test_ids_and_types_never_asked_for_are_counted_and_left_out() -> None:
     grouping = Grouping("g", (TWEET, TYPE))
     groupings = json.loads('{"g": {"5": {"favorites": "1"}, "6": {"favorites": "2", "x": "3"}}}')
     answer = EngagementResponse(groupings, frozenset(), frozenset(), {}, NOW)
-    flat = flattened(answer, grouping, ["5"], ["favorites"])
-    assert counts(flat) == {("5", "favorites"): 1}
-    assert flat.strangers == 2
+    result = flattened(answer, grouping, ["5"], ["favorites"])
+    assert counts(result) == {("5", "favorites"): 1}
+    assert result.unrequested == 2

@@ -254,10 +254,10 @@ def test_it_returns_the_counts_seen(world: World, tweets: list[str]) -> None:
 def test_an_outage_is_waited_out(
     world: World, api: Simulator, tweets: list[str], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airflow_provider_engagement.api.client import Retry
+    from airflow_provider_engagement.api.retry import RetryPolicy
 
     monkeypatch.setattr(
-        "airflow_provider_engagement.api.client.Retry", lambda: Retry(1, 0.001, 0.01)
+        "airflow_provider_engagement.api.client.RetryPolicy", lambda: RetryPolicy(0.0, 0.001, 0.01)
     )
     api.stop()
     port = int(json.loads(_connection())["host"].rpartition(":")[2])

@@ -76,7 +76,7 @@ def fill(sink: ObjectSink, rows: int) -> None:
 def land(store: Any, rows: int, **options: Any) -> WriteResult:
     sink = sink_for(store, **options)
     fill(sink, rows)
-    return sink.commit(coverage_table(coverage_row()), SUMMARY)
+    return sink.commit([coverage_table(coverage_row())], SUMMARY)
 
 
 def ids_table(*tweet_ids: str) -> pa.Table:
@@ -94,7 +94,7 @@ def take_snapshot(store: Any, *tweet_ids: str, **options: Any) -> WriteResult:
     for tweet_id in tweet_ids:
         if tweet_id not in known:
             sink.write(rows_table(lifetime_row(tweet_id=tweet_id)))
-    return sink.commit(ids_table(*tweet_ids), SUMMARY)
+    return sink.commit([ids_table(*tweet_ids)], SUMMARY)
 
 
 def data_of(store: GcsStore, name: str) -> bytes:
@@ -272,7 +272,7 @@ def test_the_coverage_of_a_snapshot_stands(store: GcsStore) -> None:
     sink.extend(existing)
     sink.prepare()
     changed = coverage_row(tweet_id="1", status="unavailable")
-    sink.commit(coverage_table(changed, coverage_row(tweet_id="2")), SUMMARY)
+    sink.commit([coverage_table(changed, coverage_row(tweet_id="2"))], SUMMARY)
     found = snapshot_sink(store).existing()
     assert found is not None
     assert found.coverage.to_pylist() == [coverage_row(tweet_id="1"), coverage_row(tweet_id="2")]
@@ -282,14 +282,14 @@ def test_sums_over_all_tweets_stand(store: GcsStore) -> None:
     sink = snapshot_sink(store)
     sink.prepare()
     sink.write(rows_table(lifetime_row(tweet_id="1"), lifetime_row(tweet_id=None, value=1)))
-    sink.commit(ids_table("1"), SUMMARY)
+    sink.commit([ids_table("1")], SUMMARY)
     sink = snapshot_sink(store)
     existing = sink.existing()
     assert existing is not None
     sink.extend(existing)
     sink.prepare()
     sink.write(rows_table(lifetime_row(tweet_id="2"), lifetime_row(tweet_id=None, value=2)))
-    written = sink.commit(ids_table("1", "2"), SUMMARY)
+    written = sink.commit([ids_table("1", "2")], SUMMARY)
     assert written.rows == 3
     tables = [
         pq.read_table(io.BytesIO(data_of(store, uri.removeprefix(store.uri("")))))
@@ -395,7 +395,7 @@ def test_wide_objects_have_one_row_a_tweet_and_period(
                 )
             )
         )
-    written = sink.commit(coverage_table(coverage_row()), SUMMARY)
+    written = sink.commit([coverage_table(coverage_row())], SUMMARY)
     files = files_of(bucket, FOLDER)
     lines = [json.loads(line) for line in files["part-00000.jsonl"].splitlines()]
     assert written.rows == len(lines) == 60

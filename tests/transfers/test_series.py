@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from run_operator import CONN_ID, NOW, connect, run
 
 from airflow_provider_engagement.api import client as client_module
-from airflow_provider_engagement.api.client import Retry
 from airflow_provider_engagement.api.errors import ServiceError
+from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
@@ -46,8 +46,8 @@ def ids(world: World) -> list[str]:
 
 @pytest.fixture
 def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    quick = Retry(attempts=2, first_wait=0.001, longest_wait=0.001)
-    monkeypatch.setattr(client_module, "Retry", lambda: quick)
+    quick = RetryPolicy(budget=0.02, first_wait=0.001, max_wait=0.001)
+    monkeypatch.setattr(client_module, "RetryPolicy", lambda: quick)
     with Simulator(world) as simulator:
         held = simulator.connection("acme")
         held["extra"]["max_concurrency"] = 1
@@ -240,7 +240,7 @@ def test_a_retry_sends_only_what_is_missing(  # noqa: PLR0917 - fixtures
     before = len(simulator.requests)
     ran = run(resumable(ids, broken, bucket), at=TODAY, try_number=2)
     assert len(simulator.requests) - before == 1
-    assert ran.summary["requests_kept_from_earlier_tries"] == 4
+    assert ran.summary["requests_resumed"] == 4
     found = cells(bigquery, broken)
     every = expected_counts(world, ids, TODAY - 31 * DAY, TODAY, DAY)
     made = {item: created_at(item) or NOW for item in ids}
@@ -265,7 +265,7 @@ def test_another_question_or_a_clear_starts_afresh(  # noqa: PLR0917 - fixtures
     before = len(simulator.requests)
     operator = resumable(ids[: changed.get("ids")], broken, bucket)
     ran = run(operator, at=TODAY, try_number=try_number, max_tries=max_tries)
-    assert ran.summary["requests_kept_from_earlier_tries"] == 0
+    assert ran.summary["requests_resumed"] == 0
     assert len(simulator.requests) - before == 5
 
 

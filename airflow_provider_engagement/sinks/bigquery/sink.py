@@ -153,20 +153,23 @@ class BigQuerySink:
 
     def commit(
         self,
-        coverage: pa.Table,
+        coverage: Iterable[pa.Table],
         manifest: Mapping[str, object],  # noqa: ARG002 - a table has no place for it
     ) -> WriteResult:
         """Load the rest, and land rows and coverage in one transaction."""
         staging = self._staged()
         try:
-            staging.write(coverage)
+            dates = None
+            for table in coverage:
+                staging.write(table)
+                dates = _spanning(dates, table)
             staging.finish()
             batch = Batch(
                 target=self.table,
                 staging=staging.name,
                 layout=self._layout,
                 row_dates=self._dates,
-                coverage_dates=_spanning(None, coverage),
+                coverage_dates=dates,
             )
             stats = {"load_jobs": staging.loads, **self._land(batch)}
         finally:

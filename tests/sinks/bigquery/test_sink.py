@@ -84,7 +84,7 @@ def land(
     sink = BigQuerySink(client, f"{dataset}.counts", wait=wait_none(), **options)
     sink.prepare()
     sink.write(rows_table(*rows))
-    return sink.commit(coverage_table(*coverage), {})
+    return sink.commit([coverage_table(*coverage)], {})
 
 
 def counts(bigquery: BigQuery, dataset: str) -> list[dict[str, Any]]:
@@ -398,7 +398,7 @@ def test_wide_rows_have_the_types_side_by_side(bigquery: BigQuery, dataset: str)
     sink.prepare()
     for table in rows:
         sink.write(table)
-    sink.commit(coverage_table(coverage_row()), {})
+    sink.commit([coverage_table(coverage_row())], {})
     first, second = wide(bigquery, dataset)
     assert first == {
         "tweet_id": "1994000000000000001",
