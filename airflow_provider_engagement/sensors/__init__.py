@@ -1,1 +1,1 @@
-"""What waits for a threshold in a DAG."""
+"""Wait for thresholds in a DAG."""

@@ -1,11 +1,12 @@
-"""The sensor that users see."""
+"""The sensor that waits for thresholds."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -14,48 +15,58 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
-from airflow_provider_engagement.operators.base import one_of
+from airflow_provider_engagement.api.errors import (
+    EngagementError,
+    InvalidArgumentError,
+    check_one_of,
+)
+from airflow_provider_engagement.thresholds.schedule import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.thresholds.evaluation import Verdict
+    from airflow_provider_engagement.thresholds.rules import Rule
 
 __all__ = ["EngagementThresholdSensor"]
 
-# What Airflow 2.11 resumes a deferred task with when its time is up. 3.x says it by an exception.
-_TIMED_OUT_ON_2 = "Trigger/execution timeout"
+# What Airflow resumes a deferred task with when its timeout is over: 3.x, and 2.11.
+_TIMEOUT_REASONS: Final = ("Trigger timeout", "Trigger/execution timeout")
 
 
 class EngagementThresholdSensor(BaseSensorOperator):
     """Waits until Tweets have crossed thresholds.
 
-    It returns which ones have, with the counts seen: ``{"crossed", "needed", "crossings":
-    [{"tweet_id", "threshold", "value", "seen_at", "counts"}, ...], "crossings_not_shown"}``,
-    below 10 kB. Where so many Tweets can no longer answer that the rest cannot do it, the task
-    fails and says why. A fault that passes is waited out.
+    It returns the crossings with their counts: ``{"crossed", "needed", "crossings": [{"tweet_id",
+    "threshold", "value", "seen_at", "counts"}, ...], "crossings_not_shown"}``, below 10 kB.
 
-    ``mode="poke"``, ``mode="reschedule"`` and ``deferrable=True`` behave alike, ``timeout`` and
-    ``soft_fail`` included; deferred sensors share their requests.
+    If the counts of so many Tweets are unavailable that the others are too few, the task fails
+    with the reason. With ``soft_fail=True`` it is skipped then, and when its ``timeout`` is over;
+    nothing else is skipped. An outage of the service is waited out. Wrong credentials and wrong
+    parameters fail the task at once; after a successful poll, such an error is waited out for
+    five minutes.
+
+    ``mode="poke"``, ``mode="reschedule"`` and ``deferrable=True`` return the same, time out alike
+    and are skipped alike. Deferred sensors share their requests.
 
     :param tweet_ids: the Tweets (templated): ids, or what a template renders to; or the URI of a
         file of ids, which is read again at each poll.
-    :param thresholds: by metric, a number for at least that, or text of a comparison (templated):
+    :param thresholds: by metric, a number for "at least", or text of a comparison (templated):
         ``{"favorites": 100, "replies": "< 5", "engagements/impressions": ">= 0.05"}``. A rate
         over zero is not crossed.
     :param match: ``"any"`` or ``"all"`` of the thresholds.
     :param require: how many Tweets must match (templated): ``"any"``, ``"all"``, a number; or
-        ``"sum"``: the counts of the collection, added up.
-    :param endpoint: ``"totals"``, or ``"28hr"`` for what happened in the last 28 hours.
+        ``"sum"`` for the added counts of the collection.
+    :param endpoint: ``"totals"`` for the counts to date, ``"28hr"`` for those of the last 28 hours.
     :param engagement_conn_id: the connection (templated).
-    :param deferrable: wait in the triggerer, where no worker is needed; by default as Airflow's
+    :param deferrable: wait in the triggerer, without a worker slot; by default as Airflow's
         setting ``[operators] default_deferrable`` says.
 
     The other parameters are those of every sensor: ``poke_interval``, ``timeout``, ``mode``,
-    ``soft_fail`` and so on.
+    ``soft_fail``, ``exponential_backoff`` and so on.
     """
 
     template_fields: Sequence[str] = ("tweet_ids", "thresholds", "require", "engagement_conn_id")
@@ -77,17 +88,17 @@ class EngagementThresholdSensor(BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
-        from airflow_provider_engagement.thresholds.evaluation import MATCHES
         from airflow_provider_engagement.thresholds.parsing import POLLABLE_ENDPOINTS
+        from airflow_provider_engagement.thresholds.rules import MATCHES
 
         super().__init__(**kwargs)
-        # A mapped task is made when its collection is known, which may be empty like any other.
-        mapped = getattr(self, "_BaseOperator__from_mapped", False)
-        if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
+        # Mapped tasks are created at run time, when an empty list is valid.
+        is_mapped = getattr(self, "_BaseOperator__from_mapped", False)
+        if not is_mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
             msg = "tweet_ids is an empty list: this task would have nothing to wait for."
             raise InvalidArgumentError(msg)
-        one_of(match, MATCHES, name="match")
-        one_of(endpoint, POLLABLE_ENDPOINTS, name="endpoint")
+        check_one_of(match, MATCHES, name="match")
+        check_one_of(endpoint, POLLABLE_ENDPOINTS, name="endpoint")
         self.tweet_ids = tweet_ids
         self.thresholds = thresholds
         self.match = match
@@ -95,87 +106,138 @@ class EngagementThresholdSensor(BaseSensorOperator):
         self.endpoint = endpoint
         self.engagement_conn_id = engagement_conn_id
         self.deferrable = deferrable
+        self._patience = Patience()
+        self._read_ids: list[str] | None = None
 
     def execute(self, context: Context) -> Any:
         """Wait, on a worker or in the triggerer.
 
-        :returns: which Tweets have crossed which threshold, with the counts seen.
+        :returns: the crossings, with their counts.
         """
-        if self.deferrable:
-            self._defer()
-        return super().execute(context)
-
-    def _defer(self) -> NoReturn:
-        from airflow_provider_engagement.triggers.engagement import EngagementThresholdTrigger
-
         try:
-            trigger = EngagementThresholdTrigger(
-                tweet_ids=self.tweet_ids,
-                thresholds=self.thresholds,
-                match=self.match,
-                require=self.require,
-                endpoint=self.endpoint,
-                engagement_conn_id=self.engagement_conn_id,
-                poll_interval=self.poke_interval,
-            )
+            self._rule()
+            if self.deferrable:
+                self._defer()
+            return super().execute(context)
         except EngagementError as error:
-            raise self._given_up(str(error)) from error
-        self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout),
-        )
+            # Out here, because soft_fail makes BaseSensorOperator skip an AirflowFailException.
+            # In reschedule mode it is unknown whether an earlier poll has succeeded.
+            may_pass = self.reschedule and not isinstance(error, InvalidArgumentError)
+            raise self._failure(str(error), retryable=error.retryable or may_pass) from error
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - a sensor's signature
-        """Look once."""
+        """Poll once.
+
+        :raises EngagementError: if the task must fail.
+        """
+        from airflow_provider_engagement.hooks.engagement import EngagementHook
+
+        is_read = False
         try:
-            verdict = self._look()
+            client = EngagementHook(self.engagement_conn_id).get_conn()
+            is_read = True
+            verdict = self._poll(client)
         except EngagementError as error:
-            if not error.retryable:
-                raise self._given_up(str(error)) from error
-            self.log.warning("No look this time: %s", error)
+            if not ((is_read and error.retryable) or self._patience.lasts()):
+                raise
+            self.log.warning("This poll failed. %s", error)
             return PokeReturnValue(is_done=False)
+        self._patience.succeed()
         if not verdict.met and verdict.unreachable_reason:
-            raise self._given_up(verdict.unreachable_reason)
+            raise self._unreachable(verdict.unreachable_reason)
         self.log.info("%d of %d needed have crossed.", verdict.crossed, verdict.needed)
-        return PokeReturnValue(verdict.met, verdict.describe() if verdict.met else None)
+        return PokeReturnValue(verdict.met, verdict.to_dict() if verdict.met else None)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:  # noqa: ARG002 - Airflow's signature
-        """Take up what the trigger has found."""
+        """Return what the trigger found, or fail as it says.
+
+        :param event: the trigger's event: see :class:`EngagementThresholdTrigger`.
+        """
+        if event["status"] == "unreachable":
+            raise self._unreachable(event["message"])
         if event["status"] != "met":
-            raise self._given_up(event["message"])
+            raise self._failure(event["message"], retryable=event["retryable"])
         return event["result"]
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
     ) -> Any:
-        """Resume, and time out as a poking sensor does: Airflow 2.11 would fail otherwise."""
-        if (next_kwargs or {}).get("error") == _TIMED_OUT_ON_2:
+        """Resume as the poking modes do: ``soft_fail`` skips a timeout, and no failure."""
+        if (next_kwargs or {}).get("error") in _TIMEOUT_REASONS:
             message = f"Sensor has timed out after {self.timeout} seconds."
             raise AirflowSkipException(message) if self.soft_fail else AirflowSensorTimeout(message)
-        return super().resume_execution(next_method, next_kwargs, context)
+        try:
+            # Past BaseSensorOperator, whose soft_fail skips every failure of a deferred sensor.
+            return super(BaseSensorOperator, self).resume_execution(
+                next_method, next_kwargs, context
+            )
+        except AirflowException as error:
+            if self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
 
-    def _look(self) -> Verdict:
-        from airflow_provider_engagement.api.query import build_query
+    def _defer(self) -> NoReturn:
         from airflow_provider_engagement.hooks.engagement import EngagementHook
-        from airflow_provider_engagement.hooks.storage import read_tweet_ids
-        from airflow_provider_engagement.thresholds.evaluation import judge, make_rule
+        from airflow_provider_engagement.triggers.engagement import EngagementThresholdTrigger
+
+        # A connection that does not exist fails the task here, at once. The triggerer waits it out.
+        EngagementHook(self.engagement_conn_id).get_settings()
+        trigger = EngagementThresholdTrigger(
+            tweet_ids=self.tweet_ids,
+            thresholds=self.thresholds,
+            match=self.match,
+            require=self.require,
+            endpoint=self.endpoint,
+            engagement_conn_id=self.engagement_conn_id,
+            poll_interval=self.poke_interval,
+            exponential_backoff=self.exponential_backoff,
+            max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+            jitter_seed=f"{self.dag_id}#{self.task_id}#{datetime.now(UTC)}",
+            silent_fail=self.silent_fail,
+        )
+        timeout = timedelta(seconds=self.timeout)
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+
+    def _poll(self, client: EngagementClient) -> Verdict:
+        from airflow_provider_engagement.api.query import build_query
+        from airflow_provider_engagement.thresholds.evaluation import decide
         from airflow_provider_engagement.thresholds.observation import observe
 
-        rule = make_rule(
-            self.thresholds, match=self.match, require=self.require, endpoint=self.endpoint
-        )
-        tweet_ids = read_tweet_ids(self.tweet_ids)
-        with EngagementHook(self.engagement_conn_id).get_conn() as client:
+        rule = self._rule()
+        with client:
             query = build_query(
                 self.endpoint,
                 has_owner=client.settings.credentials.has_owner,
-                engagement_types=list(rule.types),
+                engagement_types=list(rule.engagement_types),
                 granularity="total",
             )
-            return judge(rule, observe(client, query, tweet_ids), tweet_ids)
+            return decide(rule, observe(client, query, self._tweet_ids()))
 
-    def _given_up(self, message: str) -> Exception:
-        """Give what to raise where waiting is no use: the same in each mode, on each Airflow."""
-        skipped = self.soft_fail or self.never_fail
-        return AirflowSkipException(message) if skipped else AirflowFailException(message)
+    def _rule(self) -> Rule:
+        from airflow_provider_engagement.thresholds.rules import parse_rule
+
+        return parse_rule(
+            self.thresholds, match=self.match, require=self.require, endpoint=self.endpoint
+        )
+
+    def _tweet_ids(self) -> list[str]:
+        """Return the collection: a file is read at each poll, a value once."""
+        from airflow_provider_engagement.collections.tweet_ids import is_uri
+        from airflow_provider_engagement.hooks.storage import read_tweet_ids
+
+        if self._read_ids is not None:
+            return self._read_ids
+        tweet_ids = read_tweet_ids(self.tweet_ids)
+        if not is_uri(self.tweet_ids):
+            self._read_ids = tweet_ids
+        return tweet_ids
+
+    def _unreachable(self, reason: str) -> AirflowException:
+        if self.soft_fail or self.never_fail:
+            return AirflowSkipException(reason)
+        return AirflowFailException(reason)
+
+    def _failure(self, message: str, *, retryable: bool) -> AirflowException:
+        if self.never_fail:
+            return AirflowSkipException(message)
+        return AirflowException(message) if retryable else AirflowFailException(message)

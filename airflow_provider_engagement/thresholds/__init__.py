@@ -1,1 +1,1 @@
-"""Thresholds on counts: parse, evaluate, poll, remember. Imports nothing from Airflow."""
+"""Thresholds on counts: parse, poll, evaluate, and remember what was reported. No Airflow here."""

@@ -1,127 +1,227 @@
-"""What a watcher remembers from poll to poll: which crossings it has told of."""
+"""Which crossings a watcher has reported, in memory and in the asset's state store."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from airflow_provider_engagement.thresholds.evaluation import evaluate
+from airflow_provider_engagement.thresholds.rules import SUM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from airflow_provider_engagement.thresholds.evaluation import Crossing, Observation, Rule
+    from numpy.typing import NDArray
 
-__all__ = ["CrossingState", "make_event"]
+    from airflow_provider_engagement.thresholds.evaluation import Crossing
+    from airflow_provider_engagement.thresholds.observation import Observation
+    from airflow_provider_engagement.thresholds.rules import Rule
 
-_UNSEEN: Final = "."
-_BELOW: Final = "0"
-_TOLD: Final = "1"
+__all__ = ["AssetStore", "CrossingState", "StateStore", "make_event"]
 
-# The sum of the collection has no id.
-_SUM: Final = ""
+# The state of one Tweet and condition. Stored as a character each, in this order.
+_NOT_SEEN, _BELOW, _REPORTED = range(3)
+_CHARACTERS: Final = ".01"
+
+# The key of the collection's sum, which has no id.
+_SUM_KEY: Final = ""
+
+# The keys in the asset's state store: the state, and the events that Airflow has not stored yet.
+_STATE: Final = "engagement_crossing_state"
+_PENDING: Final = "engagement_pending_events"
 
 
 class CrossingState:
-    """For each Tweet and condition: never seen, not told of, or told of.
+    """For each Tweet and condition: not seen, below the threshold, or reported.
 
-    A crossing is told of once, also where a count falls back and rises again. A Tweet that is
-    first seen beyond a threshold counts as told of: it is the baseline.
+    A crossing is reported once, even if a count falls back and rises again. A Tweet whose first
+    count is beyond a threshold counts as reported: it is part of the baseline.
 
-    :param rule: what is watched for.
-    :param fire_existing: tell of Tweets that are first seen beyond a threshold, too.
+    :param rule: what is watched.
+    :param fire_existing: report Tweets whose first count is beyond a threshold, too.
     """
 
     def __init__(self, rule: Rule, *, fire_existing: bool = False) -> None:
         self._rule = rule
-        self._fire_existing = fire_existing
-        self._names = [str(condition) for condition in rule.conditions]
-        self._marks: dict[str, list[str]] = {}
+        self._first_beyond = _BELOW if fire_existing else _REPORTED
+        self._conditions = [str(condition) for condition in rule.conditions]
+        self._rows: dict[str, int] = {}
+        self._states = self._not_seen(0)
 
-    def load(self, stored: Any) -> None:
-        """Take up what an earlier :meth:`dump` gave.
+    def load(self, stored: dict[str, Any] | None) -> None:
+        """Restore what :meth:`dump` returned earlier.
 
         A condition that was not watched then has not been seen.
 
-        :param stored: None where nothing is.
+        :param stored: None if nothing is stored.
         """
         if not stored:
             return
-        places = {name: place for place, name in enumerate(stored["conditions"])}
-        for marks, ids in stored["marks"].items():
-            known = [marks[places[name]] if name in places else _UNSEEN for name in self._names]
-            # The sum has an empty id: splitting gives that one too.
-            self._marks.update((tweet_id, list(known)) for tweet_id in ids.split(","))
+        columns = {name: column for column, name in enumerate(stored["conditions"])}
+        for characters, ids in stored["states"].items():
+            states = [
+                _CHARACTERS.index(characters[columns[name]]) if name in columns else _NOT_SEEN
+                for name in self._conditions
+            ]
+            # The key of the sum is empty, and splitting keeps it.
+            self._states[self._rows_of(ids.split(","))] = states
 
     def dump(self) -> dict[str, Any]:
-        """Give all of it, in what turns into JSON: 20 bytes a Tweet."""
-        by_marks: defaultdict[str, list[str]] = defaultdict(list)
-        for tweet_id, marks in self._marks.items():
-            by_marks["".join(marks)].append(tweet_id)
+        """Return the whole state ready for JSON: 20 bytes a Tweet."""
+        keys = np.array(list(self._rows), object)
+        patterns, groups = np.unique(self._states, axis=0, return_inverse=True)
         return {
-            "conditions": self._names,
-            "marks": {marks: ",".join(ids) for marks, ids in by_marks.items()},
+            "conditions": self._conditions,
+            "states": {
+                "".join(_CHARACTERS[state] for state in pattern): ",".join(keys[groups == group])
+                for group, pattern in enumerate(patterns)
+                if pattern.any()
+            },
         }
 
-    def update(self, look: Observation, tweet_ids: Sequence[str]) -> list[Crossing]:
-        """Take in what was seen.
+    def update(self, observation: Observation) -> list[Crossing]:
+        """Add an observation of the collection.
 
-        :returns: the crossings to tell of now, which are marked as told of. None, as long as
-            fewer Tweets have crossed than are required; of those that can answer no more, none is.
+        :returns: the crossings to report now, which count as reported from here on. It is empty
+            as long as fewer Tweets have crossed than are required; with ``require="all"`` those
+            without the counts are not required.
         """
-        new: list[tuple[str, int, Crossing]] = []
-        crossed = possible = 0
-        for subject in self._rule.subjects(tweet_ids):
-            key = subject.tweet_id or _SUM
-            hit = False
-            for place, condition in enumerate(self._rule.conditions):
-                held = subject.hold(condition, look)
-                if held is None:
-                    continue
-                beyond, crossing = held
-                hit = hit or beyond
-                marks = self._marks.setdefault(key, [_UNSEEN] * len(self._names))
-                if marks[place] == _UNSEEN:
-                    marks[place] = _TOLD if beyond and not self._fire_existing else _BELOW
-                if beyond and marks[place] == _BELOW:
-                    new.append((key, place, crossing))
-            crossed += hit
-            possible += any(subject.gives(one, look) for one in self._rule.conditions)
-        needed = self._rule.needed(tweet_ids)
+        found = evaluate(self._rule, observation)
+        rows = self._rows_of([_SUM_KEY] if self._rule.require == SUM else observation.tweet_ids)
+        states = self._states[rows]
+        first = found.known & (states == _NOT_SEEN)
+        states[first] = np.where(found.crossed, self._first_beyond, _BELOW)[first]
         if self._rule.require == "all":
-            needed = max(1, possible)
-        if crossed < needed:
-            return []
-        for key, place, _ in new:
-            self._marks[key][place] = _TOLD
-        return [crossing for _, _, crossing in new]
+            needed = max(1, found.can_meet)
+        else:
+            needed = self._rule.needed(len(observation.tweet_ids))
+        new = found.crossed & (states == _BELOW) & (found.met >= needed)
+        states[new] = _REPORTED
+        self._states[rows] = states
+        return [found.crossing(row, column) for row, column in np.argwhere(new).tolist()]
 
-    def settle(self, crossings: Iterable[dict[str, Any]]) -> bool:
-        """Mark crossings of an event as told of.
+    def mark_reported(self, crossings: Iterable[dict[str, Any]]) -> bool:
+        """Mark the crossings of an event as reported.
 
-        :returns: whether any of them was not known to be.
+        :returns: whether any of them was not. That includes conditions that are not watched any
+            more.
         """
-        news = False
+        unreported = False
         for crossing in crossings:
-            if crossing["threshold"] not in self._names:
-                # The watcher has been changed since.
-                news = True
+            if crossing["threshold"] not in self._conditions:
+                unreported = True
                 continue
-            marks = self._marks.setdefault(
-                crossing["tweet_id"] or _SUM, [_UNSEEN] * len(self._names)
-            )
-            place = self._names.index(crossing["threshold"])
-            news = news or marks[place] != _TOLD
-            marks[place] = _TOLD
-        return news
+            (row,) = self._rows_of([crossing["tweet_id"] or _SUM_KEY])
+            column = self._conditions.index(crossing["threshold"])
+            unreported = unreported or self._states[row, column] != _REPORTED
+            self._states[row, column] = _REPORTED
+        return unreported
+
+    def _rows_of(self, keys: Sequence[str]) -> NDArray[np.intp]:
+        """Return the rows of some Tweets, and add those that are new."""
+        rows = [self._rows.setdefault(key, len(self._rows)) for key in keys]
+        missing = len(self._rows) - len(self._states)
+        self._states = np.concatenate([self._states, self._not_seen(missing)])
+        return np.array(rows, np.intp)
+
+    def _not_seen(self, rows: int) -> NDArray[np.int8]:
+        return np.full((rows, len(self._conditions)), _NOT_SEEN, np.int8)
+
+
+class AssetStore(Protocol):
+    """The part of Airflow's asset state store that is used."""
+
+    async def aget(self, key: str) -> Any:
+        """Return the value of a key, or None."""
+
+    async def aset(self, key: str, value: Any) -> None:
+        """Write a value."""
+
+
+class StateStore:
+    """Keeps a watcher's state in its asset's state store.
+
+    A crossing is stored as reported only after Airflow has stored its event. Before an event is
+    sent it is stored as pending, and sent again unchanged if the triggerer ends in between.
+
+    :param store: the asset's state store.
+    :param rule: what is watched.
+    :param fire_existing: as for :class:`CrossingState`.
+    :param source: as for :func:`make_event`.
+    """
+
+    def __init__(self, store: AssetStore, rule: Rule, *, fire_existing: bool, source: str) -> None:
+        self._source = source
+        self._state = CrossingState(rule, fire_existing=fire_existing)
+        self._store = store
+        self._stored: Any = None
+        self._current: Any = None
+        self._pending: list[dict[str, Any]] = []
+
+    async def load(self) -> list[dict[str, Any]]:
+        """Restore the state.
+
+        :returns: the pending events that hold a crossing which is not stored as reported.
+        """
+        self._stored = await self._store.aget(_STATE)
+        pending = await self._store.aget(_PENDING) or []
+        return await asyncio.to_thread(self._load, pending)
+
+    async def update(
+        self, observation: Observation, tweet_ids: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """Add an observation, in a thread.
+
+        :param tweet_ids: the watched Tweets, which are some of the observation's.
+        :returns: the event of the crossings to report now; None if there are none.
+        """
+        return await asyncio.to_thread(self._update, observation, tweet_ids)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is anything to store."""
+        return bool(self._pending) or self._current != self._stored
+
+    async def add_pending(self, events: list[dict[str, Any]]) -> None:
+        """Store events that are about to be sent."""
+        self._pending += events
+        await self._store.aset(_PENDING, self._pending)
+
+    def when_sent(self, events: list[dict[str, Any]]) -> Callable[[], Awaitable[None]]:
+        """Return what to call once Airflow has stored some events: it stores the present state."""
+        return partial(self._confirm, self._current, events)
+
+    async def _confirm(self, state: dict[str, Any], events: list[dict[str, Any]]) -> None:
+        if state != self._stored:
+            await self._store.aset(_STATE, state)
+            self._stored = state
+        if events:
+            self._pending = [event for event in self._pending if event not in events]
+            await self._store.aset(_PENDING, self._pending)
+
+    def _load(self, pending: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        self._state.load(self._stored)
+        unsent = [event for event in pending if self._state.mark_reported(event["crossings"])]
+        self._current = self._state.dump()
+        return unsent
+
+    def _update(self, observation: Observation, tweet_ids: Sequence[str]) -> dict[str, Any] | None:
+        crossings = self._state.update(observation.select(tweet_ids))
+        self._current = self._state.dump()
+        return make_event(crossings, source=self._source) if crossings else None
 
 
 def make_event(crossings: Sequence[Crossing], *, source: str) -> dict[str, Any]:
-    """Put crossings into one event: Airflow starts one run for all events of a poll.
+    """Return one event of several crossings: Airflow starts one run for all events of a poll.
 
     :param crossings: the crossings.
-    :param source: what tells of them; the same crossings by another have another event's id.
+    :param source: the watcher's asset. The same crossings of another one have another event id.
     """
-    told = [crossing.describe() for crossing in crossings]
-    digest = hashlib.sha256(json.dumps([source, told]).encode()).hexdigest()
-    return {"event_id": digest[:32], "crossings": told}
+    described = [crossing.to_dict() for crossing in crossings]
+    digest = hashlib.sha256(json.dumps([source, described]).encode()).hexdigest()
+    return {"event_id": digest[:32], "crossings": described}

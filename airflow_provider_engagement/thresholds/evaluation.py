@@ -1,134 +1,44 @@
-"""Which Tweets have crossed which threshold, and whether that is what is waited for."""
+"""Compare observed counts with thresholds, whole columns at a time and without rounding."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import dataclass, field
+import operator
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.thresholds.parsing import Threshold, parse_thresholds, types_of
+import numpy as np
+
+from airflow_provider_engagement.thresholds.rules import SUM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-__all__ = [
-    "MATCHES",
-    "Condition",
-    "Crossing",
-    "Observation",
-    "Rule",
-    "Subject",
-    "UnavailableCounts",
-    "Verdict",
-    "judge",
-    "make_rule",
-]
+    from numpy.typing import NDArray
 
-MATCHES: Final = ("any", "all")
-_REQUIREMENTS: Final = ("any", "all", "sum")
+    from airflow_provider_engagement.thresholds.observation import Observation
+    from airflow_provider_engagement.thresholds.parsing import Threshold
+    from airflow_provider_engagement.thresholds.rules import Rule
 
-# What a sensor returns is an XCom: a record of what was seen, not a place for thousands of rows.
-_LONGEST_RESULT: Final = 9_000
-_EXAMPLES: Final = 3
+    Flags = NDArray[np.bool_]
 
+__all__ = ["Crossing", "Evaluation", "Verdict", "compare", "decide", "evaluate"]
 
-@dataclass(frozen=True, slots=True)
-class UnavailableCounts:
-    """Counts that a Tweet gives no more.
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+}
 
-    :param types: which ones.
-    :param reason: why.
-    """
+# The sensor returns an XCom, which is not a place for thousands of rows.
+_MAX_RESULT_BYTES: Final = 9_000
+_MAX_EXAMPLES: Final = 3
 
-    types: frozenset[str]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What the service said of some Tweets at one moment.
-
-    A count that is neither there nor closed was not answered, and may be the next time.
-
-    :param seen_at: the moment, UTC.
-    :param counts: by id and engagement type.
-    :param closed: by id, what it will not give.
-    """
-
-    seen_at: datetime
-    counts: Mapping[str, Mapping[str, int]]
-    closed: Mapping[str, UnavailableCounts] = field(default_factory=dict)
-
-    def gives(self, tweet_id: str, types: Iterable[str]) -> bool:
-        """Tell whether a Tweet may ever give some types."""
-        closed = self.closed.get(tweet_id)
-        return closed is None or closed.types.isdisjoint(types)
-
-    def has(self, tweet_id: str, types: Iterable[str]) -> bool:
-        """Tell whether a Tweet's counts of some types are there."""
-        counts = self.counts.get(tweet_id, {})
-        return all(name in counts for name in types)
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One or several thresholds that are crossed together.
-
-    :param thresholds: all of which must be.
-    """
-
-    thresholds: tuple[Threshold, ...]
-
-    def __str__(self) -> str:
-        return " and ".join(map(str, self.thresholds))
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is held against the thresholds: a Tweet, or the sum of the collection.
-
-    :param tweet_id: the Tweet; None for the sum.
-    :param tweet_ids: whose counts it has.
-    """
-
-    tweet_id: str | None
-    tweet_ids: tuple[str, ...]
-
-    def gives(self, condition: Condition, look: Observation) -> bool:
-        """Tell whether a condition may ever be met: some Tweet gives counts for each threshold."""
-        return all(
-            any(look.gives(tweet_id, threshold.types) for tweet_id in self.tweet_ids)
-            for threshold in condition.thresholds
-        )
-
-    def hold(self, condition: Condition, look: Observation) -> tuple[bool, Crossing] | None:
-        """Hold a condition against the counts.
-
-        :returns: whether it is crossed, and with what; None if counts are missing. A sum is not
-            known as long as one of its parts may still be answered.
-        """
-        values: dict[str, float | None] = {}
-        counts: dict[str, int] = {}
-        crossed = True
-        for threshold in condition.thresholds:
-            giving = [i for i in self.tweet_ids if look.gives(i, threshold.types)]
-            if not giving or not all(look.has(i, threshold.types) for i in giving):
-                return None
-            summed = {
-                name: sum(look.counts[tweet_id][name] for tweet_id in giving)
-                for name in threshold.types
-            }
-            reading = threshold.read(summed)
-            if reading is None:  # pragma: no cover - all of its types are there
-                return None
-            crossed = crossed and reading.crossed
-            values[threshold.metric] = reading.value
-            counts |= summed
-        value = next(iter(values.values())) if len(values) == 1 else values
-        return crossed, Crossing(self.tweet_id, str(condition), value, counts, look.seen_at)
+# Products of factors below this fit into 64 bits.
+_MAX_FACTOR: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +46,20 @@ class Crossing:
     """A Tweet, or the sum of the collection, beyond a threshold.
 
     :param tweet_id: the Tweet; None for the sum.
-    :param threshold: which one; with ``match="all"`` all of them, joined with ``and``.
-    :param value: the count or rate seen; with several thresholds, each by its metric.
-    :param counts: the counts behind it.
-    :param seen_at: when.
+    :param threshold: the threshold; with ``match="all"`` all of them, joined with ``and``.
+    :param value: the count or rate; with several thresholds, each by its metric.
+    :param counts: the counts behind it, by engagement type.
+    :param seen_at: when they were seen, UTC.
     """
 
     tweet_id: str | None
     threshold: str
-    value: float | dict[str, float | None] | None
+    value: float | dict[str, float]
     counts: Mapping[str, int]
     seen_at: datetime
 
-    def describe(self) -> dict[str, Any]:
-        """Tell it in what turns into JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return what an event says of it, ready for JSON."""
         return {
             "tweet_id": self.tweet_id,
             "threshold": self.threshold,
@@ -159,144 +69,240 @@ class Crossing:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """What is watched for.
+class Evaluation:
+    """An observation compared with the conditions of a rule.
 
-    :param conditions: with ``match="any"`` one for each threshold, else one of all.
-    :param require: how many Tweets must meet one: ``any``, ``all``, ``sum`` or a number.
+    Its tables have a row for each Tweet, or one row for the sum of the collection, and a column
+    for each condition.
+
+    :param rule: the rule.
+    :param observation: the counts of the collection.
+    :param readings: for each condition, the reading of each of its thresholds.
+    :param known: whether all counts that a condition needs were answered.
+    :param crossed: whether a condition is met.
+    :param reachable: whether a condition can be met by this or a later poll: for each of its
+        thresholds some counts are available.
     """
 
-    conditions: tuple[Condition, ...]
-    require: str | int
+    rule: Rule
+    observation: Observation
+    readings: Sequence[Sequence[_Reading]]
+    known: Flags
+    crossed: Flags
+    reachable: Flags
 
     @property
-    def types(self) -> tuple[str, ...]:
-        """The engagement types that it needs."""
-        return types_of(one for condition in self.conditions for one in condition.thresholds)
+    def keys(self) -> Sequence[str | None]:
+        """The Tweet of each row; None for the sum."""
+        return [None] if self.rule.require == SUM else self.observation.tweet_ids
 
-    def subjects(self, tweet_ids: Sequence[str]) -> Iterator[Subject]:
-        """Give what is held against the conditions."""
-        if self.require == "sum":
-            yield Subject(None, tuple(tweet_ids))
-        else:
-            yield from (Subject(tweet_id, (tweet_id,)) for tweet_id in tweet_ids)
+    @property
+    def met(self) -> int:
+        """How many rows meet a condition."""
+        return int(self.crossed.any(axis=1).sum())
 
-    def needed(self, tweet_ids: Sequence[str]) -> int:
-        """Tell how many subjects must meet a condition."""
-        if self.require == "all":
-            return max(1, len(tweet_ids))
-        return self.require if isinstance(self.require, int) else 1
+    @property
+    def can_meet(self) -> int:
+        """How many rows can meet a condition, now or later."""
+        return int(self.reachable.any(axis=1).sum())
 
-
-def make_rule(thresholds: object, *, match: str, require: object, endpoint: str) -> Rule:
-    """Read what is watched for.
-
-    :param thresholds: as :func:`parse_thresholds` reads them.
-    :param match: whether any threshold is enough, or all have to be crossed.
-    :param require: ``any``, ``all``, ``sum``, or a number of Tweets, which may be text.
-    :param endpoint: where the counts are from.
-    :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
-    """
-    parsed = parse_thresholds(thresholds, endpoint=endpoint)
-    if match not in MATCHES:
-        msg = f"match is {match!r}; it must be one of: {', '.join(MATCHES)}."
-        raise InvalidArgumentError(msg)
-    together = [parsed] if match == "all" else [(threshold,) for threshold in parsed]
-    return Rule(tuple(map(Condition, together)), _requirement(require))
-
-
-def _requirement(given: object) -> str | int:
-    text = "" if isinstance(given, bool) else str(given).strip()
-    if text in _REQUIREMENTS:
-        return text
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    msg = (
-        f"require is {given!r}; it must be one of: {', '.join(_REQUIREMENTS)}; "
-        "or a number of Tweets, from 1."
-    )
-    raise InvalidArgumentError(msg)
+    def crossing(self, row: int, column: int) -> Crossing:
+        """Return one cell of the table as a crossing."""
+        readings = self.readings[column]
+        values = {one.threshold.metric: one.value(row) for one in readings}
+        return Crossing(
+            self.keys[row],
+            str(self.rule.conditions[column]),
+            next(iter(values.values())) if len(values) == 1 else values,
+            {name: count for one in readings for name, count in one.counts_of(row).items()},
+            self.observation.seen_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How it stands.
+    """Whether enough Tweets have crossed, and whether they still can.
 
-    :param crossings: what is beyond a threshold.
-    :param crossed: how many subjects have crossed one.
+    :param crossings: the first crossings, as far as :meth:`to_dict` shows them.
+    :param crossings_found: how many there are.
+    :param crossed: how many Tweets meet a condition.
     :param needed: how many must.
-    :param hopeless: why it can no longer come to that; None while it can.
+    :param unreachable_reason: why so many never will; None while they can.
     """
 
     crossings: tuple[Crossing, ...]
+    crossings_found: int
     crossed: int
     needed: int
     unreachable_reason: str | None = None
 
     @property
     def met(self) -> bool:
-        """Whether enough have crossed."""
+        """Whether enough Tweets have crossed."""
         return self.crossed >= self.needed
 
-    def describe(self) -> dict[str, Any]:
-        """Tell it in what turns into JSON, below 10 kB whatever the number of crossings."""
-        shown: list[dict[str, Any]] = []
-        size = 0
-        for crossing in self.crossings:
-            told = {**crossing.describe(), "counts": dict(crossing.counts)}
-            size += len(json.dumps(told)) + 2
-            if size > _LONGEST_RESULT:
-                break
-            shown.append(told)
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the sensor returns, below 10 kB whatever the number of crossings."""
         return {
             "crossed": self.crossed,
             "needed": self.needed,
-            "crossings": shown,
-            "crossings_not_shown": len(self.crossings) - len(shown),
+            "crossings": [_with_counts(crossing) for crossing in self.crossings],
+            "crossings_not_shown": self.crossings_found - len(self.crossings),
         }
 
 
-def judge(rule: Rule, look: Observation, tweet_ids: Sequence[str]) -> Verdict:
-    """Hold a rule against what was seen.
+def evaluate(rule: Rule, observation: Observation) -> Evaluation:
+    """Compare each Tweet of an observation, or their sum, with the conditions of a rule."""
+    read = _read_sum if rule.require == SUM else _read_each
+    readings = [[read(one, observation) for one in c.thresholds] for c in rule.conditions]
 
-    :param rule: what is watched for.
-    :param look: what was seen.
-    :param tweet_ids: the collection.
+    known = _table([[one.known for one in group] for group in readings])
+    crossed = _table([[one.crossed for one in group] for group in readings])
+    reachable = _table([[one.reachable for one in group] for group in readings])
+    return Evaluation(rule, observation, readings, known, known & crossed, reachable)
+
+
+def decide(rule: Rule, observation: Observation) -> Verdict:
+    """Decide whether an observation of the whole collection is what is waited for."""
+    found = evaluate(rule, observation)
+    needed = rule.needed(len(observation.tweet_ids))
+    cells = np.argwhere(found.crossed)
+    possible = found.can_meet
+    return Verdict(
+        _as_many_as_fit(found, cells),
+        len(cells),
+        found.met,
+        needed,
+        None if possible >= needed else _unreachable_reason(found, needed, possible),
+    )
+
+
+def compare(threshold: Threshold, upper: NDArray[Any], lower: NDArray[Any] | None = None) -> Flags:
+    """Compare counts, or rates of two counts, with the bound of a threshold.
+
+    The comparison is exact, so that a rate on its bound is not missed by a rounding error:
+    fractions are compared by their cross products, which are integers.
+
+    :param upper: the counts; for a rate its numerators.
+    :param lower: for a rate its denominators. A rate over zero is never crossed.
     """
-    crossings: list[Crossing] = []
-    crossed = possible = 0
-    for subject in rule.subjects(tweet_ids):
-        found = [subject.hold(condition, look) for condition in rule.conditions]
-        hits = [one[1] for one in found if one is not None and one[0]]
-        crossings += hits
-        crossed += bool(hits)
-        possible += any(subject.gives(condition, look) for condition in rule.conditions)
-    needed = rule.needed(tweet_ids)
-    unreachable_reason = (
-        None if possible >= needed else _why_not(rule, look, tweet_ids, needed, possible)
+    bound = threshold.exact_bound
+    if lower is None:
+        lower = np.ones_like(upper)
+    factors = (abs(bound.numerator), bound.denominator, _largest(upper), _largest(lower))
+    if max(factors) >= _MAX_FACTOR:
+        # Python's integers have no limit, and are slower.
+        upper, lower = upper.astype(object), lower.astype(object)
+    is_beyond = _COMPARISONS[threshold.comparison]
+    crossed = is_beyond(upper * bound.denominator, lower * bound.numerator) & (lower > 0)
+    return np.asarray(crossed, np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one threshold finds in each row: see :class:`Evaluation`."""
+
+    threshold: Threshold
+    columns: Sequence[NDArray[Any]]
+    known: Flags
+    crossed: Flags
+    reachable: Flags
+
+    def counts_of(self, row: int) -> dict[str, int]:
+        """Return the counts of a row by engagement type."""
+        names = self.threshold.engagement_types
+        return {name: int(column[row]) for name, column in zip(names, self.columns, strict=True)}
+
+    def value(self, row: int) -> float:
+        """Return the count or rate of a row that is crossed."""
+        upper, *lower = self.counts_of(row).values()
+        return upper / lower[0] if lower else upper
+
+
+def _read_each(threshold: Threshold, observation: Observation) -> _Reading:
+    counts = [observation.counts[name] for name in threshold.engagement_types]
+    columns = [one.values for one in counts]
+    return _Reading(
+        threshold,
+        columns,
+        known=_all_of([one.answered for one in counts]),
+        crossed=compare(threshold, *columns),
+        reachable=_all_of([one.available for one in counts]),
     )
-    return Verdict(tuple(crossings), crossed, needed, unreachable_reason)
 
 
-def _why_not(
-    rule: Rule, look: Observation, tweet_ids: Sequence[str], needed: int, possible: int
-) -> str:
-    if not tweet_ids:
+def _read_sum(threshold: Threshold, observation: Observation) -> _Reading:
+    """Read the sum over the Tweets that have all counts of a threshold.
+
+    It is not known while one of these counts may still be answered.
+    """
+    each = _read_each(threshold, observation)
+    # As Python's integers, because a sum may need more than 64 bits.
+    columns = [np.array([sum(one[each.reachable].tolist())], object) for one in each.columns]
+    reachable = bool(each.reachable.any())
+    return _Reading(
+        threshold,
+        columns,
+        known=np.array([reachable and bool(each.known[each.reachable].all())]),
+        crossed=compare(threshold, *columns),
+        reachable=np.array([reachable]),
+    )
+
+
+def _table(groups: Sequence[Sequence[Flags]]) -> Flags:
+    """Return a column for each condition: where all of its thresholds agree."""
+    return np.stack([_all_of(group) for group in groups], axis=1)
+
+
+def _all_of(columns: Sequence[Flags]) -> Flags:
+    return np.stack(columns).all(axis=0)
+
+
+def _largest(column: NDArray[Any]) -> int:
+    return max(abs(int(column.min())), abs(int(column.max()))) if column.size else 0
+
+
+def _with_counts(crossing: Crossing) -> dict[str, Any]:
+    return {**crossing.to_dict(), "counts": dict(crossing.counts)}
+
+
+def _as_many_as_fit(found: Evaluation, cells: NDArray[np.intp]) -> tuple[Crossing, ...]:
+    shown: list[Crossing] = []
+    size = 0
+    for row, column in cells:
+        crossing = found.crossing(int(row), int(column))
+        size += len(json.dumps(_with_counts(crossing))) + 2
+        if size > _MAX_RESULT_BYTES:
+            break
+        shown.append(crossing)
+    return tuple(shown)
+
+
+def _unreachable_reason(found: Evaluation, needed: int, possible: int) -> str:
+    number = len(found.observation.tweet_ids)
+    if not number:
         return "tweet_ids holds no ids: no threshold can be crossed."
-    what = "The sum of the collection" if rule.require == "sum" else f"{needed:,} Tweets"
-    told = f"{what} must cross, and of {len(tweet_ids):,} Tweets only {possible:,} still can"
-    if rule.require == "sum":
-        told = f"{what} must cross, and none of its {len(tweet_ids):,} Tweets can be counted"
-    reasons: Counter[str] = Counter()
-    examples: dict[str, list[str]] = {}
-    for tweet_id in tweet_ids:
-        closed = look.closed.get(tweet_id)
-        if closed is not None and not closed.types.isdisjoint(rule.types):
-            reasons[closed.reason] += 1
-            known = examples.setdefault(closed.reason, [])
-            known += [tweet_id] * (len(known) < _EXAMPLES)
-    why = "; ".join(
-        f"{count:,} {reason}, such as {', '.join(examples[reason])}"
-        for reason, count in reasons.most_common()
+    if found.rule.require == SUM:
+        summary = (
+            "The sum of the collection must cross, and none of its "
+            f"{number:,} Tweets has the counts"
+        )
+    else:
+        summary = (
+            f"{needed:,} Tweets must cross, and of {number:,} Tweets only {possible:,} still can"
+        )
+    reasons = _reasons(found)
+    return f"{summary}: {reasons}." if reasons else f"{summary}."
+
+
+def _reasons(found: Evaluation) -> str:
+    """Return why counts are unavailable, with the number of Tweets and some examples of each."""
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    needed = found.rule.engagement_types
+    for tweet_id, counts in found.observation.unavailable.items():
+        if not counts.engagement_types.isdisjoint(needed):
+            by_reason[counts.reason].append(tweet_id)
+    return "; ".join(
+        f"{len(ids):,} {reason}, such as {', '.join(ids[:_MAX_EXAMPLES])}"
+        for reason, ids in sorted(by_reason.items(), key=lambda item: -len(item[1]))
     )
-    return f"{told}: {why}." if why else f"{told}."

@@ -1,10 +1,11 @@
-"""One poller for all that a triggerer watches at one endpoint of one app.
+"""One poller for everything that a triggerer polls at one endpoint of one app.
 
-Each watcher says what it wants to know, and when at the latest. When the first of them is due, all
-that are due soon are served in the same round: their Tweets are asked for once, each in a full
-request. So fifty sensors on the same Tweets cost as much as one.
+Each request says which counts it needs, and when at the latest. When the first of them is due, all
+that are due soon are served in the same round: each Tweet is requested once, in full batches. So
+fifty sensors on the same Tweets cost as much as one.
 
-The client blocks, so it runs in a thread of the poller's own: the event loop never waits for it.
+The client blocks, and large collections take time to go through. Both happen in a thread of the
+poller, so that the event loop is never blocked.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -21,112 +23,115 @@ from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.query import build_query
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 
     from airflow_provider_engagement.api.client import EngagementClient
+    from airflow_provider_engagement.api.query import Query
     from airflow_provider_engagement.api.settings import Settings
-    from airflow_provider_engagement.thresholds.evaluation import Observation
+    from airflow_provider_engagement.thresholds.observation import Observation
 
-__all__ = ["PollRequest", "PollResult", "see"]
+__all__ = ["PollRequest", "PollResult", "poll"]
 
 log = logging.getLogger(__name__)
 
-# How long a round waits for more to join: triggers that start together come within this.
-_GATHERING: Final = 0.25
+# Seconds that a round waits for more requests: triggers that start together come within this.
+_GATHER_SECONDS: Final = 0.25
 
-# How long a poller outlives its last watcher, seconds. Those who have been answered come again at
-# once, and find the open connections and the app's token as they were.
-_LINGERS: Final = 30.0
+# Seconds that a poller outlives its last request. The next requests of the same triggers come soon,
+# and find open connections and the app's token.
+_IDLE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What a round brought for one watcher.
+    """The answer to one request.
 
-    :param look: the counts; of other watchers' Tweets too.
-    :param tweet_ids: the watcher's own Tweets.
-    :param at: when the round began, by the event loop's clock.
+    :param observation: the counts, also of the Tweets of other requests in the same round.
+    :param tweet_ids: the Tweets of this request.
+    :param started_at: when the round began, by the event loop's clock.
     """
 
-    look: Observation
+    observation: Observation
     tweet_ids: Sequence[str]
-    at: float
+    started_at: float
 
 
 @dataclass(eq=False, slots=True)
 class PollRequest:
-    """What a watcher wants to know.
+    """The counts that a trigger needs.
 
-    :param settings: the connection to ask through.
-    :param endpoint: which endpoint.
-    :param types: the engagement types.
-    :param tweet_ids: reads the collection, when the round begins.
-    :param interval: seconds between two polls.
-    :param due: when to ask, by the event loop's clock; may be up to half an interval earlier.
-    :param on_secret: told of every secret that is received, from a thread.
+    :param settings: the connection to use.
+    :param endpoint: the endpoint.
+    :param engagement_types: the engagement types.
+    :param read_tweet_ids: reads the collection, when the round begins.
+    :param interval: seconds until the next request of the same trigger.
+    :param due: when to poll, by the event loop's clock. It may be up to half an interval earlier.
+    :param on_secret: called with every secret that is received, from a thread.
     """
 
     settings: Settings
     endpoint: str
-    types: tuple[str, ...]
-    tweet_ids: Callable[[], Awaitable[Sequence[str]]]
+    engagement_types: tuple[str, ...]
+    read_tweet_ids: Callable[[], Awaitable[Sequence[str]]]
     interval: float
     due: float
     on_secret: Callable[..., None]
     answer: asyncio.Future[PollResult] = field(init=False)
 
+    def fail(self, error: Exception) -> None:
+        """Answer with an error."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
-async def see(ask: PollRequest) -> PollResult:
-    """Wait until it is time, and look.
 
-    :raises EngagementError: if what is asked is not allowed, or stays unanswered.
+async def poll(request: PollRequest) -> PollResult:
+    """Wait until a request is due, and return its counts.
+
+    :raises EngagementError: if the request is not allowed, or stays unanswered.
     """
-    # What one watcher may not ask must not sink the round of the others.
-    build_query(
-        ask.endpoint,
-        has_owner=ask.settings.credentials.has_owner,
-        engagement_types=list(ask.types),
-        granularity="total",
-    )
+    # A request that is not allowed must not fail the others of its round.
+    _query(request.settings, request.endpoint, request.engagement_types)
     pollers = _POLLERS.setdefault(asyncio.get_running_loop(), {})
-    credentials = ask.settings.credentials
+    credentials = request.settings.credentials
     app = credentials.consumer_key or credentials.bearer_token
-    key = (ask.settings.host, app, ask.endpoint)
+    key = (request.settings.host, app, request.endpoint)
     poller = pollers.get(key)
     if poller is None:
-        poller = pollers[key] = _Poller(ask.endpoint, leave=lambda: pollers.pop(key, None))
-    return await poller.serve(ask)
+        poller = pollers[key] = _Poller(request.endpoint, on_close=lambda: pollers.pop(key, None))
+    return await poller.serve(request)
 
 
 class _Poller:
-    """Serves the watchers of one app's endpoint in rounds. It ends with the last of them.
+    """Serves the requests to one endpoint of one app in rounds.
 
-    :param endpoint: which endpoint.
-    :param leave: called when nobody is left.
+    It ends when there are no more requests.
+
+    :param endpoint: the endpoint.
+    :param on_close: called when it ends.
     """
 
-    def __init__(self, endpoint: str, *, leave: Callable[[], object]) -> None:
+    def __init__(self, endpoint: str, *, on_close: Callable[[], object]) -> None:
         self._endpoint = endpoint
-        self._leave = leave
+        self._on_close = on_close
         self._waiting: set[PollRequest] = set()
         self._clients: dict[Settings, EngagementClient] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engagement-poller")
         self._joined = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def serve(self, ask: PollRequest) -> PollResult:
-        """Let a watcher wait for its round."""
-        ask.answer = asyncio.get_running_loop().create_future()
-        self._waiting.add(ask)
+    async def serve(self, request: PollRequest) -> PollResult:
+        """Let a request wait for its round."""
+        request.answer = asyncio.get_running_loop().create_future()
+        self._waiting.add(request)
         self._joined.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"engagement {self._endpoint}")
         try:
-            return await ask.answer
+            return await request.answer
         finally:
-            self._waiting.discard(ask)
-            if ask.answer.cancelled() and not self._waiting:
-                # Nobody wants the answer that a thread may be waiting for.
+            self._waiting.discard(request)
+            if request.answer.cancelled() and not self._waiting:
+                # No request is left that needs the answer a thread may be waiting for.
                 self._close()
 
     async def _run(self) -> None:
@@ -135,101 +140,88 @@ class _Poller:
             while True:
                 self._joined.clear()
                 if not self._waiting:
-                    await _until(self._joined, _LINGERS)
+                    await _wait_for(self._joined, _IDLE_SECONDS)
                     if not self._waiting:
                         return
-                wait = min(ask.due for ask in self._waiting) - clock()
+                wait = min(request.due for request in self._waiting) - clock()
                 if wait > 0:
-                    await _until(self._joined, wait)
+                    await _wait_for(self._joined, wait)
                     continue
-                await asyncio.sleep(_GATHERING)
-                await self._round([a for a in self._waiting if a.due - a.interval / 2 <= clock()])
+                await asyncio.sleep(_GATHER_SECONDS)
+                await self._round([r for r in self._waiting if r.due - r.interval / 2 <= clock()])
         finally:
             self._close()
 
-    async def _round(self, asks: list[PollRequest]) -> None:
-        at = asyncio.get_running_loop().time()
+    async def _round(self, requests: list[PollRequest]) -> None:
+        started_at = asyncio.get_running_loop().time()
         groups: defaultdict[Settings, list[tuple[PollRequest, Sequence[str]]]] = defaultdict(list)
-        for ask in asks:
+        for request in requests:
             try:
-                groups[ask.settings].append((ask, await ask.tweet_ids()))
-            except Exception as error:  # noqa: BLE001 - it is the watcher's, who is told
-                _tell(ask, error)
+                groups[request.settings].append((request, await request.read_tweet_ids()))
+            except Exception as error:  # noqa: BLE001 - the trigger that sent the request handles it
+                request.fail(error)
         for settings, group in groups.items():
-            try:
-                look = await self._look(settings, group)
-            except Exception as error:  # noqa: BLE001 - as above
-                for ask, _ in group:
-                    _tell(ask, error)
-            else:
-                for ask, tweet_ids in group:
-                    if not ask.answer.done():
-                        ask.answer.set_result(PollResult(look, tweet_ids, at))
-        self._waiting.difference_update(asks)
-        # Of a connection that has been changed the old client is of no use any more.
-        for settings in self._clients.keys() - groups.keys() - {a.settings for a in self._waiting}:
-            self._give_up(settings)
+            await self._answer(settings, group, started_at)
+        self._waiting.difference_update(requests)
+        # The client of a connection that has been changed is not needed any more.
+        in_use = groups.keys() | {request.settings for request in self._waiting}
+        for settings in self._clients.keys() - in_use:
+            self._close_client(settings)
 
-    async def _look(
-        self, settings: Settings, group: list[tuple[PollRequest, Sequence[str]]]
-    ) -> Observation:
-        loop = asyncio.get_running_loop()
-        tweet_ids = list(dict.fromkeys(item for _, ids in group for item in ids))
-        types = sorted({name for ask, _ in group for name in ask.types})
-        on_secret = group[0][0].on_secret
-        try:
-            return await loop.run_in_executor(
-                self._thread, self._ask, settings, types, tweet_ids, on_secret
-            )
-        except EngagementError:
-            # A client that has failed once has given up.
-            self._give_up(settings)
-            raise
-
-    def _ask(
+    async def _answer(
         self,
         settings: Settings,
-        types: list[str],
-        tweet_ids: list[str],
-        on_secret: Callable[..., None],
+        group: list[tuple[PollRequest, Sequence[str]]],
+        started_at: float,
+    ) -> None:
+        """Answer the requests of one connection."""
+        try:
+            observation = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._observe, settings, group
+            )
+        except Exception as error:  # noqa: BLE001 - the triggers that sent the requests handle it
+            if isinstance(error, EngagementError):
+                # A client that has failed once answers no more requests.
+                self._close_client(settings)
+            for request, _ in group:
+                request.fail(error)
+            return
+        for request, tweet_ids in group:
+            if not request.answer.done():
+                request.answer.set_result(PollResult(observation, tweet_ids, started_at))
+
+    def _observe(
+        self, settings: Settings, group: list[tuple[PollRequest, Sequence[str]]]
     ) -> Observation:
-        """Ask the service; in the thread, where heavy imports go too."""
+        """Fetch the counts; in the thread, also because of what is imported."""
         from airflow_provider_engagement.api.client import EngagementClient
         from airflow_provider_engagement.thresholds.observation import observe
 
         client = self._clients.get(settings)
         if client is None:
+            on_secret = group[0][0].on_secret
             client = self._clients[settings] = EngagementClient(settings, on_secret=on_secret)
-        query = build_query(
-            self._endpoint,
-            has_owner=settings.credentials.has_owner,
-            engagement_types=types,
-            granularity="total",
-        )
-        look = observe(client, query, tweet_ids)
-        log.info(
-            "Looked at %d Tweets on %s: %d have counts.",
-            len(tweet_ids),
-            self._endpoint,
-            len(look.counts),
-        )
-        return look
+        tweet_ids = _union(ids for _, ids in group)
+        types = sorted({name for request, _ in group for name in request.engagement_types})
+        observation = observe(client, _query(settings, self._endpoint, types), tweet_ids)
+        log.info("Polled the counts of %d Tweets on %s.", len(tweet_ids), self._endpoint)
+        return observation
 
-    def _give_up(self, settings: Settings) -> None:
-        """Close a client, and let what it waits for in the thread give up."""
+    def _close_client(self, settings: Settings) -> None:
+        """Close a client, which also ends what it waits for in the thread."""
         client = self._clients.pop(settings, None)
         if client is not None:
             client.__exit__()
 
     def _close(self) -> None:
-        self._leave()
+        self._on_close()
         for settings in list(self._clients):
-            self._give_up(settings)
+            self._close_client(settings)
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
-        for ask in self._waiting:
-            ask.answer.cancel()
+        for request in self._waiting:
+            request.answer.cancel()
 
 
 _POLLERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Poller]]] = (
@@ -237,15 +229,25 @@ _POLLERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Pol
 )
 
 
-async def _until(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, or some time."""
-    try:
+def _query(settings: Settings, endpoint: str, engagement_types: Iterable[str]) -> Query:
+    return build_query(
+        endpoint,
+        has_owner=settings.credentials.has_owner,
+        engagement_types=list(engagement_types),
+        granularity="total",
+    )
+
+
+def _union(collections: Iterable[Sequence[str]]) -> Sequence[str]:
+    """Return the ids of several collections, each once."""
+    first, *others = collections
+    if all(one is first for one in others):
+        return first
+    return list(dict.fromkeys(item for ids in (first, *others) for item in ids))
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, for some seconds at most."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-    except TimeoutError:
-        pass
-
-
-def _tell(ask: PollRequest, error: Exception) -> None:
-    if not ask.answer.done():
-        ask.answer.set_exception(error)

@@ -1,1 +1,1 @@
-"""What waits for a threshold in Airflow's triggerer."""
+"""Wait for thresholds in Airflow's triggerer."""

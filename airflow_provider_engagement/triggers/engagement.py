@@ -1,7 +1,8 @@
-"""The triggers that users see: one for the sensor, one for an ``AssetWatcher``."""
+"""The triggers: one for the sensor, one for an ``AssetWatcher``."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
@@ -10,9 +11,12 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable
+    from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 
-    from airflow_provider_engagement.thresholds.evaluation import Rule
+    from airflow_provider_engagement.thresholds.crossing_state import AssetStore, StateStore
+    from airflow_provider_engagement.thresholds.evaluation import Verdict
+    from airflow_provider_engagement.thresholds.poller import PollResult
+    from airflow_provider_engagement.thresholds.rules import Rule
     from airflow_provider_engagement.triggers.stream import Poll, PollingProducer
 
 __all__ = ["EngagementThresholdEventTrigger", "EngagementThresholdTrigger"]
@@ -23,94 +27,106 @@ _MODULE: Final = "airflow_provider_engagement.triggers.engagement"
 class EngagementThresholdTrigger(BaseTrigger):
     """Waits in the triggerer until Tweets have crossed thresholds, for the sensor.
 
-    Its one event is ``{"status": "met", "result": {...}}``, or ``{"status": "failed", "message"}``
-    where it can no longer come to that, or no retry can mend what went wrong.
+    It sends one event:
 
-    :param tweet_ids: ids, or the URI of a file of them, which is read again at each poll.
-    :param thresholds: by metric, a number for at least that, or text such as ``"< 5"``.
+    - ``{"status": "met", "result": {...}}`` with what the sensor returns;
+    - ``{"status": "unreachable", "message": "..."}`` if too few Tweets can still cross;
+    - ``{"status": "failed", "message": "...", "retryable": true or false}`` if it cannot poll.
+
+    :param tweet_ids: ids; or the URI of a file of ids, which is read again at each poll.
+    :param thresholds: by metric, a number for "at least", or text such as ``"< 5"``.
     :param match: ``"any"`` or ``"all"`` of the thresholds.
-    :param require: how many Tweets: ``"any"``, ``"all"``, a number, or ``"sum"`` of them.
+    :param require: how many Tweets: ``"any"``, ``"all"``, a number; or ``"sum"`` for their sum.
     :param endpoint: ``"totals"`` or ``"28hr"``.
     :param engagement_conn_id: the connection, which is read in the triggerer.
     :param poll_interval: seconds between two polls.
+    :param exponential_backoff: double the interval with each poll, as Airflow's sensors do.
+    :param max_wait: the longest interval with ``exponential_backoff``, seconds.
+    :param jitter_seed: text from which the jitter of ``exponential_backoff`` is derived.
+    :param silent_fail: log every error, and go on polling.
     """
 
     def __init__(
         self,
         *,
-        tweet_ids: Any,
-        thresholds: Any,
+        tweet_ids: Sequence[str | int] | str,
+        thresholds: Mapping[str, float | str] | str,
         match: str = "any",
         require: str | int = "any",
         endpoint: str = "totals",
         engagement_conn_id: str = "engagement_default",
         poll_interval: float = 60.0,
+        exponential_backoff: bool = False,
+        max_wait: float | None = None,
+        jitter_seed: str = "",
+        silent_fail: bool = False,
     ) -> None:
-        from airflow_provider_engagement.thresholds.evaluation import make_rule
-        from airflow_provider_engagement.triggers.polling import PollSettings, plain_tweet_ids
+        from airflow_provider_engagement.thresholds.schedule import PollSchedule
+        from airflow_provider_engagement.triggers.polling import PollSettings
 
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
-        self.rule = make_rule(thresholds, match=match, require=require, endpoint=endpoint)
-        self.match = match
-        self.watch = PollSettings(
-            engagement_conn_id,
-            endpoint,
-            self.rule.types,
-            plain_tweet_ids(tweet_ids),
-            float(poll_interval),
+        self.settings = PollSettings.parse(
+            tweet_ids=tweet_ids,
+            thresholds=thresholds,
+            match=match,
+            require=require,
+            endpoint=endpoint,
+            engagement_conn_id=engagement_conn_id,
         )
+        self.schedule = PollSchedule(
+            float(poll_interval), exponential_backoff, max_wait, jitter_seed
+        )
+        self.silent_fail = silent_fail
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class and the arguments that make this trigger again."""
-        watch = self.watch
+        """Return the class and its arguments, from which Airflow makes the trigger again."""
         return f"{_MODULE}.{type(self).__name__}", {
-            "tweet_ids": watch.tweet_ids,
-            "thresholds": _plain(self.rule),
-            "match": self.match,
-            "require": self.rule.require,
-            "endpoint": str(watch.endpoint),
-            "engagement_conn_id": watch.engagement_conn_id,
-            "poll_interval": watch.interval,
+            **self.settings.serialize(),
+            "poll_interval": self.schedule.interval,
+            "exponential_backoff": self.schedule.exponential_backoff,
+            "max_wait": self.schedule.max_wait,
+            "jitter_seed": self.schedule.jitter_seed,
+            "silent_fail": self.silent_fail,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and give one event."""
-        from airflow_provider_engagement.thresholds.evaluation import judge
-
+        """Poll until the rule is met or cannot be met any more, and yield one event."""
+        loop = self.settings.loop(self.schedule, waits_out_all=self.silent_fail)
         try:
-            async for seen in self.watch.looks(patient=False):
-                verdict = judge(self.rule, seen.look, seen.tweet_ids)
+            async for result in loop.results():
+                verdict = await asyncio.to_thread(_decide, self.settings.rule, result)
                 if verdict.met:
-                    yield _event({"status": "met", "result": verdict.describe()})
+                    yield _event(status="met", result=verdict.to_dict())
                     return
                 if verdict.unreachable_reason:
-                    yield _failed(verdict.unreachable_reason)
+                    yield _event(status="unreachable", message=verdict.unreachable_reason)
                     return
         except EngagementError as error:
-            yield _failed(str(error))
+            yield _event(status="failed", message=str(error), retryable=error.retryable)
         except Exception as error:
-            # The sensor raises what it is told: a trigger that raises loses its words on the way.
-            self.log.exception("The trigger broke off.")
-            yield _failed(f"The trigger broke off: {type(error).__name__}. Its log tells more.")
+            # An error that a trigger raises reaches the task without its message.
+            self.log.exception("The trigger failed.")
+            msg = f"The trigger failed: {type(error).__name__}. See the triggerer's log."
+            yield _event(status="failed", message=msg, retryable=True)
 
 
 class EngagementThresholdEventTrigger(BaseEventTrigger):
     """Starts DAGs when Tweets cross thresholds, as the trigger of an ``AssetWatcher``.
 
-    All crossings seen in one poll travel in one event, ``{"event_id", "crossings": [{"tweet_id",
-    "threshold", "value", "seen_at"}, ...]}``. Each is told of once; after a crash an event may
-    come again, with the same ``event_id``, and none is lost. Needs Airflow 3.3.
+    All crossings seen in one poll are sent in one event, ``{"event_id", "crossings": [{"tweet_id",
+    "threshold", "value", "seen_at"}, ...]}``. Each crossing is reported once. After a crash an
+    event may be sent again with the same ``event_id``; none is lost. Needs Airflow 3.3.
 
-    :param asset_name: the name of the asset that is watched; Airflow keeps the watcher's state
+    :param asset_name: the name of the asset that is watched. Airflow keeps the watcher's state
         with it.
-    :param tweet_ids: ids, or the URI of a file of them, which is read again at each poll.
-    :param thresholds: by metric, a number for at least that, or text such as ``"< 5"``.
-    :param match: whether any of the thresholds is told of by itself, or all together.
-    :param require: tell of Tweets once ``"any"``, ``"all"`` or a number of them are beyond a
-        threshold; or of the ``"sum"`` of them.
+    :param tweet_ids: ids; or the URI of a file of ids, which is read again at each poll.
+    :param thresholds: by metric, a number for "at least", or text such as ``"< 5"``.
+    :param match: report each of the thresholds by itself (``"any"``), or ``"all"`` together.
+    :param require: report once ``"any"``, ``"all"`` or a number of the Tweets are beyond a
+        threshold; or report the ``"sum"`` of them.
     :param endpoint: ``"totals"`` or ``"28hr"``.
     :param engagement_conn_id: the connection, which is read in the triggerer.
-    :param fire_existing: tell also of Tweets that are first seen beyond a threshold.
+    :param fire_existing: report Tweets whose first count is beyond a threshold, too.
     :param poll_interval: seconds between two polls.
     """
 
@@ -118,8 +134,8 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         self,
         *,
         asset_name: str,
-        tweet_ids: Any,
-        thresholds: Any,
+        tweet_ids: Sequence[str | int] | str,
+        thresholds: Mapping[str, float | str] | str,
         match: str = "any",
         require: str | int = "any",
         endpoint: str = "totals",
@@ -127,84 +143,83 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         fire_existing: bool = False,
         poll_interval: float = 60.0,
     ) -> None:
-        from airflow_provider_engagement.thresholds.evaluation import make_rule
-        from airflow_provider_engagement.triggers.polling import PollSettings, plain_tweet_ids
+        from airflow_provider_engagement.triggers.polling import PollSettings
 
         _check_airflow()
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         self.asset_name = asset_name
-        self.rule = make_rule(thresholds, match=match, require=require, endpoint=endpoint)
-        self.match = match
         self.fire_existing = fire_existing
-        self.watch = PollSettings(
-            engagement_conn_id,
-            endpoint,
-            self.rule.types,
-            plain_tweet_ids(tweet_ids),
-            float(poll_interval),
+        self.poll_interval = float(poll_interval)
+        self.settings = PollSettings.parse(
+            tweet_ids=tweet_ids,
+            thresholds=thresholds,
+            match=match,
+            require=require,
+            endpoint=endpoint,
+            engagement_conn_id=engagement_conn_id,
         )
-        if not self.watch.tweet_ids:
-            msg = "tweet_ids is an empty list: this watcher would have nothing to ask for."
+        if not self.settings.tweet_ids:
+            msg = "tweet_ids is an empty list: this watcher would have nothing to poll."
             raise InvalidArgumentError(msg)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class and the arguments that make this trigger again."""
-        watch = self.watch
+        """Return the class and its arguments, from which Airflow makes the trigger again."""
         return f"{_MODULE}.{type(self).__name__}", {
             "asset_name": self.asset_name,
-            "tweet_ids": watch.tweet_ids,
-            "thresholds": _plain(self.rule),
-            "match": self.match,
-            "require": self.rule.require,
-            "endpoint": str(watch.endpoint),
-            "engagement_conn_id": watch.engagement_conn_id,
+            **self.settings.serialize(),
             "fire_existing": self.fire_existing,
-            "poll_interval": watch.interval,
+            "poll_interval": self.poll_interval,
         }
 
     def shared_stream_key(self) -> Hashable:
-        """Tell whose polling this watcher can share: those who ask for the same counts."""
-        watch = self.watch
-        ids = watch.tweet_ids
-        whose = ids if isinstance(ids, str) else tuple(ids)
+        """Return the same key for all watchers that poll the same counts at the same interval."""
+        settings = self.settings
         return (
             _MODULE,
-            watch.engagement_conn_id,
-            watch.endpoint,
-            watch.types,
-            watch.interval,
-            whose,
+            settings.engagement_conn_id,
+            settings.endpoint,
+            settings.rule.engagement_types,
+            self.poll_interval,
+            settings.tweet_ids,
         )
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> PollingProducer:
-        """Make what polls for all watchers of a stream."""
+        """Return the polling for all watchers of a stream."""
+        from airflow_provider_engagement.thresholds.schedule import PollSchedule
         from airflow_provider_engagement.triggers.stream import PollingProducer
 
-        return PollingProducer(cls(**kwargs).watch)
+        trigger = cls(**kwargs)
+        schedule = PollSchedule(trigger.poll_interval)
+        return PollingProducer(trigger.settings.loop(schedule, waits_out_all=True))
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Poll]
     ) -> AsyncIterator[TriggerEvent]:
-        """Give one event for each poll that has brought crossings."""
-        from airflow_provider_engagement.thresholds.crossing_state import make_event
-        from airflow_provider_engagement.thresholds.state_store import StateStore
-
-        memory = StateStore(self._store(), self.rule, fire_existing=self.fire_existing)
-        events = await memory.recall()
+        """Yield one event for each poll with new crossings."""
+        # In a thread, because of what is imported.
+        store = await asyncio.to_thread(self._state_store, self._asset_store())
+        events = await store.load()
         async for poll in shared_stream:
-            crossings = memory.marks.update(poll.seen.look, poll.seen.tweet_ids)
-            if crossings:
-                events.append(make_event(crossings, source=self.asset_name))
+            event = await store.update(poll.result.observation, poll.result.tweet_ids)
+            if event:
+                events.append(event)
             if events:
-                await memory.intend(events)
-            if memory.is_news:
-                poll.when_stored.append(memory.put_down(events))
+                await store.add_pending(events)
+            if store.has_changed:
+                poll.when_stored.append(store.when_sent(events))
             for event in events:
-                yield _event(event)
+                yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's own
             events = []
 
-    def _store(self) -> Any:
+    def _state_store(self, store: AssetStore) -> StateStore:
+        from airflow_provider_engagement.thresholds.crossing_state import StateStore
+
+        return StateStore(
+            store, self.settings.rule, fire_existing=self.fire_existing, source=self.asset_name
+        )
+
+    def _asset_store(self) -> AssetStore:
         from airflow.providers.common.compat.sdk import Asset
 
         try:
@@ -213,8 +228,8 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         except KeyError:
             pass
         msg = (
-            f"asset_name is {self.asset_name!r}, and no asset of that name has this watcher. "
-            "It must be the name of the asset whose watchers it is in."
+            f"asset_name is {self.asset_name!r}, but no asset of that name has this watcher. "
+            "It must be the name of the asset whose watchers include it."
         )
         raise InvalidArgumentError(msg)
 
@@ -223,31 +238,28 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         _check_airflow()
         msg = "EngagementThresholdEventTrigger is for an AssetWatcher; to wait, use the sensor."
         raise InvalidArgumentError(msg)
-        yield  # type: ignore[unreachable]  # what makes it a generator
+        yield  # type: ignore[unreachable]  # makes it a generator
 
 
-def _plain(rule: Rule) -> dict[str, str]:
-    from airflow_provider_engagement.thresholds.parsing import as_plain
+def _decide(rule: Rule, result: PollResult) -> Verdict:
+    """Decide in a thread, because of large collections and of what is imported."""
+    from airflow_provider_engagement.thresholds.evaluation import decide
 
-    return as_plain(one for condition in rule.conditions for one in condition.thresholds)
+    return decide(rule, result.observation.select(result.tweet_ids))
 
 
-def _event(payload: dict[str, Any]) -> TriggerEvent:
+def _event(**payload: object) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's own
 
 
-def _failed(message: str) -> TriggerEvent:
-    return _event({"status": "failed", "message": message})
-
-
 def _check_airflow() -> None:
-    """Refuse an Airflow whose event triggers cannot tell when their events are stored."""
+    """Refuse an Airflow that does not report to an event trigger when its events are stored."""
     if hasattr(BaseEventTrigger, "create_shared_stream_producer"):
         return
     from airflow import __version__
 
     msg = (
         f"EngagementThresholdEventTrigger needs Airflow 3.3 or later; this is {__version__}. "
-        "On earlier ones wait with EngagementThresholdSensor."
+        "On earlier versions wait with EngagementThresholdSensor."
     )
     raise InvalidArgumentError(msg)

@@ -1,91 +1,155 @@
-"""What all triggers share: from a connection's id and some Tweets to looks at their counts."""
+"""What both triggers share: their parameters, and polls through a connection."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import socket
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.errors import EngagementError
-from airflow_provider_engagement.collections.tweet_ids import is_uri, tweet_ids_from_value
+from airflow_provider_engagement.api.errors import (
+    EngagementError,
+    InvalidArgumentError,
+    ServiceError,
+)
+from airflow_provider_engagement.collections.tweet_ids import is_uri
+from airflow_provider_engagement.hooks.storage import read_tweet_ids
+from airflow_provider_engagement.thresholds.poll_loop import PollLoop
+from airflow_provider_engagement.thresholds.rules import Rule, parse_rule
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from airflow_provider_engagement.thresholds.poller import PollResult
+    from airflow_provider_engagement.api.settings import Settings
+    from airflow_provider_engagement.hooks.engagement import EngagementHook
+    from airflow_provider_engagement.thresholds.schedule import PollSchedule
 
-__all__ = ["PollSettings", "plain_tweet_ids"]
-
-log = logging.getLogger(__name__)
+__all__ = ["PollSettings", "serialize_tweet_ids"]
 
 
-def plain_tweet_ids(given: Any) -> str | list[str]:
-    """Give ``tweet_ids`` in the form that a trigger carries: a URI, or a list of ids.
+def serialize_tweet_ids(value: object) -> str:
+    """Return ``tweet_ids`` in the form that a trigger carries: a URI, or ids joined by commas.
 
-    :raises InvalidArgumentError: if it is neither.
+    Airflow stores, sends and reads one text faster than a list of many.
+
+    :raises InvalidArgumentError: if a value is not an id.
     """
-    return given if is_uri(given) else tweet_ids_from_value(given)
+    if is_uri(value) or _is_serialized(value):
+        return str(value)
+    return ",".join(read_tweet_ids(value))
+
+
+def _is_serialized(value: object) -> bool:
+    """Return whether a value is ids joined by commas, quickly: the event loop waits for this."""
+    return isinstance(value, str) and value.isascii() and value.replace(",", "").isdigit()
 
 
 @dataclass(frozen=True, slots=True)
 class PollSettings:
-    """What to look at, and how often.
+    """What a trigger polls, and what it waits for.
 
+    :param tweet_ids: as :func:`serialize_tweet_ids` returns it.
+    :param rule: the thresholds, and how many Tweets must cross them.
+    :param match: ``any`` or ``all`` of the thresholds.
+    :param endpoint: the endpoint.
     :param engagement_conn_id: the connection's id: no trigger carries a secret.
-    :param endpoint: which endpoint.
-    :param types: the engagement types.
-    :param tweet_ids: ids, or the URI of a file of them.
-    :param interval: seconds between two looks.
     """
 
-    engagement_conn_id: str
+    tweet_ids: str
+    rule: Rule
+    match: str
     endpoint: str
-    types: tuple[str, ...]
-    tweet_ids: str | list[str]
-    interval: float
+    engagement_conn_id: str
 
-    async def looks(self, *, patient: bool) -> AsyncIterator[PollResult]:
-        """Look again and again, the first time at once.
+    @classmethod
+    def parse(
+        cls,
+        *,
+        tweet_ids: Sequence[str | int] | str,
+        thresholds: Mapping[str, float | str] | str,
+        match: str,
+        require: str | int,
+        endpoint: str,
+        engagement_conn_id: str,
+    ) -> PollSettings:
+        """Read the parameters of a trigger.
 
-        A passing fault is logged, and the next look is awaited.
-
-        :param patient: bear with every fault, also those that only a change can mend.
-        :raises EngagementError: if a fault cannot pass, unless patient.
+        :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
         """
-        clock = asyncio.get_running_loop().time
-        due = clock()
-        while True:
-            try:
-                seen = await self._look(due)
-            except EngagementError as error:
-                if not (patient or error.retryable):
-                    raise
-                log.warning("No look this time, the next in %.0f s: %s", self.interval, error)
-                due = clock() + self.interval
-            else:
-                yield seen
-                due = seen.at + self.interval
+        rule = parse_rule(thresholds, match=match, require=require, endpoint=endpoint)
+        return cls(serialize_tweet_ids(tweet_ids), rule, match, str(endpoint), engagement_conn_id)
 
-    async def _look(self, due: float) -> PollResult:
+    def serialize(self) -> dict[str, Any]:
+        """Return the parameters from which these settings are parsed again."""
+        return {
+            "tweet_ids": self.tweet_ids,
+            "thresholds": self.rule.serialize(),
+            "match": self.match,
+            "require": self.rule.require,
+            "endpoint": self.endpoint,
+            "engagement_conn_id": self.engagement_conn_id,
+        }
+
+    def loop(self, schedule: PollSchedule, *, waits_out_all: bool = False) -> PollLoop:
+        """Return a loop that polls with these settings."""
         from airflow_provider_engagement.hooks.engagement import EngagementHook
-        from airflow_provider_engagement.thresholds.poller import PollRequest, see
 
         hook = EngagementHook(self.engagement_conn_id)
-        ask = PollRequest(
-            settings=await hook.aget_settings(),
-            endpoint=self.endpoint,
-            types=self.types,
-            tweet_ids=self._read,
-            interval=self.interval,
-            due=due,
+        return PollLoop(
+            self.endpoint,
+            self.rule.engagement_types,
+            schedule,
+            read_settings=partial(_read_settings, hook),
+            read_tweet_ids=_Collection(self.tweet_ids).read,
             on_secret=hook.mask,
+            waits_out_all=waits_out_all,
         )
-        return await see(ask)
 
-    async def _read(self) -> Sequence[str]:
-        if isinstance(self.tweet_ids, list):
-            return self.tweet_ids
-        from airflow_provider_engagement.hooks.storage import read_tweet_ids
 
-        return await asyncio.to_thread(read_tweet_ids, self.tweet_ids)
+async def _read_settings(hook: EngagementHook) -> Settings:
+    try:
+        return await hook.aget_settings()
+    except EngagementError:
+        raise
+    except Exception as error:
+        msg = f"Connection {hook.engagement_conn_id!r} cannot be read: {type(error).__name__}."
+        raise ServiceError(msg) from error
+
+
+class _Collection:
+    """The Tweets of a trigger, read in a thread: ids once, a file at each poll.
+
+    :param tweet_ids: as :func:`serialize_tweet_ids` returns it.
+    """
+
+    def __init__(self, tweet_ids: str) -> None:
+        self._tweet_ids = tweet_ids
+        self._read: list[str] | None = None
+
+    async def read(self) -> list[str]:
+        """Return the ids.
+
+        :raises InvalidArgumentError: if they cannot be read.
+        """
+        if self._read is not None:
+            return self._read
+        if not is_uri(self._tweet_ids):
+            self._read = await asyncio.to_thread(read_tweet_ids, self._tweet_ids)
+            return self._read
+        return await asyncio.to_thread(_read_file, self._tweet_ids)
+
+
+def _read_file(uri: str) -> list[str]:
+    try:
+        return read_tweet_ids(uri)
+    except InvalidArgumentError as error:
+        if not uri.startswith("file:"):
+            raise
+        msg = f"{error.message} It was looked for in the triggerer, on host {socket.gethostname()}."
+        advice = error.advice or "Put it where the triggerer can read it, such as into a bucket."
+        raise InvalidArgumentError(msg, advice=advice) from None
+    except EngagementError:
+        raise
+    except Exception as error:
+        raise ServiceError(f"{uri} cannot be read: {type(error).__name__}.") from error

@@ -1,8 +1,8 @@
-"""The polling that event triggers share, and what is written once Airflow has stored their events.
+"""The polling that event triggers share, and what they store once Airflow has stored their events.
 
-Airflow runs one stream for all watchers with the same settings, hands each what it brings, and
-tells the stream once the events of all of them are in Airflow's database. Only then does a watcher
-put down what it has told of: a crash in between repeats an event, and loses none.
+Airflow runs one stream for all watchers with the same settings, passes each poll to every watcher,
+and reports to the stream when the events of all of them are in Airflow's database. Only then does
+a watcher store its state: a crash in between repeats an event, and loses none.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
+    from airflow_provider_engagement.thresholds.poll_loop import PollLoop
     from airflow_provider_engagement.thresholds.poller import PollResult
-    from airflow_provider_engagement.triggers.polling import PollSettings
 
     _Producer = SharedStreamProducer
 else:
     try:
         from airflow.triggers.shared_stream import SharedStreamProducer as _Producer
     except ModuleNotFoundError:
-        # Before Airflow 3.3, where nothing makes one; docs and tests import all modules alike.
+        # Before Airflow 3.3, where nothing makes a producer; docs and tests import all modules.
         _Producer = object
 
 __all__ = ["Poll", "PollingProducer"]
@@ -33,34 +33,34 @@ __all__ = ["Poll", "PollingProducer"]
 class Poll:
     """One poll of the stream.
 
-    :param seen: what it brought.
-    :param when_stored: called once the events that it gave rise to are stored.
+    :param result: the counts.
+    :param when_stored: called in order once Airflow has stored the events of this poll.
     """
 
-    seen: PollResult
+    result: PollResult
     when_stored: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
 class PollingProducer(_Producer):
     """Polls for all watchers of a stream.
 
-    :param watch: what to look at.
+    :param loop: the polls.
     """
 
-    def __init__(self, watch: PollSettings) -> None:
-        self._watch = watch
+    def __init__(self, loop: PollLoop) -> None:
+        self._loop = loop
 
     async def open_stream(self) -> AsyncIterator[tuple[Poll, Poll]]:
-        """Poll for ever; what a fault spoils, the next poll makes good."""
-        async for seen in self._watch.looks(patient=True):
-            poll = Poll(seen)
+        """Poll until Airflow closes the stream."""
+        async for result in self._loop.results():
+            poll = Poll(result)
             yield poll, poll
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Let the watchers put down what they have told of in each poll, in order."""
+        """Let the watchers store their state after each poll, in order."""
         for payload, outcome in batch:
-            # Where one watcher failed nobody can tell whose events are stored. The others have it
-            # put down with the next poll.
+            # If one watcher failed it is unknown whose events are stored. The next poll stores the
+            # state of the others.
             if outcome.is_clean:
-                for put_down in payload.when_stored:
-                    await put_down()
+                for store in payload.when_stored:
+                    await store()
