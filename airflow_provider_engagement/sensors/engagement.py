@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -15,12 +15,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_engagement.api.errors import (
-    EngagementError,
-    InvalidArgumentError,
-    check_one_of,
-)
-from airflow_provider_engagement.thresholds.schedule import Patience
+from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
+from airflow_provider_engagement.operators.base import one_of as check_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +24,14 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_engagement.api.client import EngagementClient
+    from airflow_provider_engagement.operators.parameters import TweetIds
+    from airflow_provider_engagement.sensors.parameters import (
+        Match,
+        PolledEndpoint,
+        Requirement,
+        SensorParameters,
+        Thresholds,
+    )
     from airflow_provider_engagement.thresholds.evaluation import Verdict
     from airflow_provider_engagement.thresholds.rules import Rule
 
@@ -79,17 +83,18 @@ class EngagementThresholdSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        tweet_ids: Any,
-        thresholds: Any,
-        match: str = "any",
-        require: str | int = "any",
-        endpoint: str = "totals",
+        tweet_ids: TweetIds,
+        thresholds: Thresholds,
+        match: Match = "any",
+        require: Requirement = "any",
+        endpoint: PolledEndpoint = "totals",
         engagement_conn_id: str = "engagement_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        **kwargs: Any,
+        **kwargs: Unpack[SensorParameters],
     ) -> None:
         from airflow_provider_engagement.thresholds.parsing import POLLABLE_ENDPOINTS
         from airflow_provider_engagement.thresholds.rules import MATCHES
+        from airflow_provider_engagement.thresholds.schedule import Patience
 
         super().__init__(**kwargs)
         # Mapped tasks are created at run time, when an empty list is valid.
@@ -115,9 +120,9 @@ class EngagementThresholdSensor(BaseSensorOperator):
         :returns: the crossings, with their counts.
         """
         try:
-            self._rule()
+            rule = self._rule()
             if self.deferrable:
-                self._defer()
+                self._defer(rule)
             return super().execute(context)
         except EngagementError as error:
             # Out here, because soft_fail makes BaseSensorOperator skip an AirflowFailException.
@@ -176,17 +181,18 @@ class EngagementThresholdSensor(BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
 
-    def _defer(self) -> NoReturn:
+    def _defer(self, rule: Rule) -> NoReturn:
         from airflow_provider_engagement.hooks.engagement import EngagementHook
         from airflow_provider_engagement.triggers.engagement import EngagementThresholdTrigger
+        from airflow_provider_engagement.triggers.polling import serialize_tweet_ids
 
         # A connection that does not exist fails the task here, at once. The triggerer waits it out.
         EngagementHook(self.engagement_conn_id).get_settings()
         trigger = EngagementThresholdTrigger(
-            tweet_ids=self.tweet_ids,
-            thresholds=self.thresholds,
+            tweet_ids=serialize_tweet_ids(self.tweet_ids),
+            thresholds=rule.serialize(),
             match=self.match,
-            require=self.require,
+            require=rule.require,
             endpoint=self.endpoint,
             engagement_conn_id=self.engagement_conn_id,
             poll_interval=self.poke_interval,

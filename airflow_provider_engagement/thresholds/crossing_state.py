@@ -68,8 +68,8 @@ class CrossingState:
                 _CHARACTERS.index(characters[columns[name]]) if name in columns else _NOT_SEEN
                 for name in self._conditions
             ]
-            # The key of the sum is empty, and splitting keeps it.
-            self._states[self._rows_of(ids.split(","))] = states
+            rows = self._rows_of(ids.split(","))  # the key of the sum is empty
+            self._states[rows] = states
 
     def dump(self) -> dict[str, Any]:
         """Return the whole state ready for JSON: 20 bytes a Tweet."""

@@ -255,7 +255,8 @@ def _table(groups: Sequence[Sequence[Flags]]) -> Flags:
 
 
 def _all_of(columns: Sequence[Flags]) -> Flags:
-    return np.stack(columns).all(axis=0)
+    agreed: Flags = np.logical_and.reduce(columns)
+    return agreed
 
 
 def _largest(column: NDArray[Any]) -> int:

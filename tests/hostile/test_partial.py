@@ -249,15 +249,16 @@ def test_a_piece_that_is_none_is_asked_for_again(tmp_path: Path, gcs: Gcs, left:
     assert store.names("staging/") == []
 
 
-def test_what_one_look_lacks_may_be_in_the_next(tmp_path: Path) -> None:
+def test_a_count_that_one_poll_lacks_may_be_in_the_next(tmp_path: Path) -> None:
     ids = some(2)
     service = Service(forget_once(ids[0]))
     query = build_query("totals", has_owner=True, engagement_types=TYPES)
     with service.wire, service.client(tmp_path) as client:
         first, second = (observe(client, query, ids) for _ in range(2))
-    assert first.closed == second.closed == {}
-    assert first.counts[ids[0]].keys() == {"impressions"}
-    assert second.counts[ids[0]] == {name: WORLD.count(ids[0], name) for name in TYPES}
+    assert first.unavailable == second.unavailable == {}
+    assert [name for name in TYPES if first.counts[name].answered[0]] == ["impressions"]
+    assert all(second.counts[name].answered.all() for name in TYPES)
+    assert all(second.counts[name].values[0] == WORLD.count(ids[0], name) for name in TYPES)
 
 
 AWAY = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nConnection: close\r\n\r\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -10,11 +11,9 @@ from hypothesis import strategies as st
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS, EndpointName
 from airflow_provider_engagement.thresholds.parsing import (
-    Reading,
-    Threshold,
-    as_plain,
+    engagement_types_of,
     parse_thresholds,
-    types_of,
+    serialize_thresholds,
 )
 
 TYPES = ENDPOINTS[EndpointName.TOTALS].engagement_types
@@ -40,12 +39,12 @@ def parsed(value: Any, endpoint: str = "totals") -> list[str]:
     return [str(one) for one in parse_thresholds(value, endpoint=endpoint)]
 
 
-def test_the_forms_that_the_design_shows() -> None:
+def test_dictionaries_and_text_of_them_are_read() -> None:
     value = {"favorites": 100, "replies": "< 5", "engagements/impressions": ">= 0.05"}
     expected = ["favorites >= 100", "replies < 5", "engagements/impressions >= 0.05"]
     assert parsed(value) == expected
     assert parsed(json.dumps(value)) == parsed(str(value)) == expected
-    assert types_of(parse_thresholds(value, endpoint="totals")) == (
+    assert engagement_types_of(parse_thresholds(value, endpoint="totals")) == (
         "impressions",
         "engagements",
         "favorites",
@@ -54,30 +53,18 @@ def test_the_forms_that_the_design_shows() -> None:
 
 
 @given(written)
-def test_thresholds_survive_being_told_in_plain(value: dict[str, Any]) -> None:
+def test_thresholds_are_the_same_after_serialization(value: dict[str, Any]) -> None:
     thresholds = parse_thresholds(value, endpoint="totals")
-    assert parse_thresholds(as_plain(thresholds), endpoint="totals") == thresholds
-    assert json.loads(json.dumps(as_plain(thresholds))) == as_plain(thresholds)
+    serialized = serialize_thresholds(thresholds)
+    assert parse_thresholds(serialized, endpoint="totals") == thresholds
+    assert json.loads(json.dumps(serialized)) == serialized
 
 
-@given(st.integers(0, 10**9), st.integers(1, 10**9))
-def test_a_rate_on_its_bound_is_at_least_that(upper: int, lower: int) -> None:
-    (threshold,) = parse_thresholds({"engagements/impressions": "0.05"}, endpoint="totals")
-    reading = threshold.read({"engagements": upper, "impressions": lower})
-    assert reading is not None
-    assert reading.crossed == (20 * upper >= lower)
-
-
-@pytest.mark.parametrize("lower", [0, -1])
-@pytest.mark.parametrize("bound", [">= 0", "< 1", "> -5"])
-def test_a_rate_over_zero_is_not_crossed(lower: int, bound: str) -> None:
-    (threshold,) = parse_thresholds({"engagements/impressions": bound}, endpoint="totals")
-    reading = threshold.read({"engagements": 3, "impressions": lower})
-    assert reading == Reading(value=None, crossed=False)
-
-
-def test_a_count_that_is_not_there_is_no_zero() -> None:
-    assert Threshold(("favorites",), "<", "5").read({"replies": 1}) is None
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_keeps_all_its_digits(bound: float) -> None:
+    (threshold,) = parse_thresholds({"favorites": bound}, endpoint="totals")
+    assert float(threshold.bound) == bound
+    assert threshold.exact_bound == Fraction(repr(bound))
 
 
 @pytest.mark.parametrize(
@@ -86,8 +73,12 @@ def test_a_count_that_is_not_there_is_no_zero() -> None:
         ({}, "thresholds is empty"),
         ("favorites", "of type str"),
         ([1], "of type list"),
-        ({"likes": 1}, "'likes', which is none"),
-        ({"url_clicks": 1}, "not served by totals"),
+        (
+            {"likes": 1},
+            "'likes' is not an engagement type; it is called 'favorites'. totals serves",
+        ),
+        ({"favourites": 1}, "'favourites' is not an engagement type. totals serves: impressions"),
+        ({"url_clicks": 1}, "'url_clicks' is not served by totals. totals serves: impressions"),
         ({"favorites/favorites": 1}, "a rate of two different"),
         ({"favorites/replies/retweets": 1}, "a rate of two"),
         ({"favorites": True}, "must be a number"),
@@ -96,13 +87,13 @@ def test_a_count_that_is_not_there_is_no_zero() -> None:
         ({"favorites": None}, "must be a number"),
     ],
 )
-def test_what_is_no_threshold_is_refused(value: Any, words: str) -> None:
+def test_anything_else_is_refused(value: Any, words: str) -> None:
     with pytest.raises(InvalidArgumentError, match=words):
         parse_thresholds(value, endpoint="totals")
 
 
-def test_historical_cannot_be_watched() -> None:
+def test_historical_has_no_counts_of_now() -> None:
     with pytest.raises(
-        InvalidArgumentError, match="'historical'; what can be watched is: totals, 28hr"
+        InvalidArgumentError, match="'historical'; thresholds can be checked on: totals, 28hr"
     ):
         parse_thresholds({"favorites": 1}, endpoint="historical")

@@ -35,7 +35,7 @@ LIKES = 100
 
 
 class Scene:
-    """Tweets, three groups of which pass 100 likes one after the other when they are told to."""
+    """Tweets, three groups of which pass 100 likes one after the other with the simulated clock."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -103,7 +103,7 @@ def airflow(tmp_path: Path, scene: Scene, api: Simulator) -> Iterator[Airflow]:
         yield parts
 
 
-def told(airflow: Airflow) -> list[dict[str, Any]]:
+def reported(airflow: Airflow) -> list[dict[str, Any]]:
     """Give the payload of each asset event, the oldest first.
 
     From the database: Airflow 3.3.2's API fails on an event whose run has not begun.
@@ -151,12 +151,12 @@ def test_what_crosses_is_acted_on(airflow: Airflow, api: Simulator, scene: Scene
     airflow.wait(lambda: airflow.call("GET", sensor)["state"] == "deferred")
     (asset,) = airflow.wait(lambda: airflow.call("GET", "assets")["assets"])
     airflow.wait(lambda: airflow.call("GET", f"assets/{asset['id']}/state-store")["total_entries"])
-    assert told(airflow) == []
+    assert reported(airflow) == []
 
     scene.pass_to(1)
-    airflow.wait(lambda: told(airflow))
+    airflow.wait(lambda: reported(airflow))
     polled(airflow, api)
-    (event,) = told(airflow)
+    (event,) = reported(airflow)
     assert crossed([event]) == Counter(scene.groups[1])
     airflow.wait(lambda: runs(airflow, WAITING)[0]["state"] == "success", 120)
     airflow.wait(lambda: acted_on(airflow) == set(scene.groups[1]))
@@ -165,9 +165,9 @@ def test_what_crosses_is_acted_on(airflow: Airflow, api: Simulator, scene: Scene
     airflow.stop("triggerer")
     scene.pass_to(2)
     airflow.start("triggerer")
-    airflow.wait(lambda: len(told(airflow)) > 1)
+    airflow.wait(lambda: len(reported(airflow)) > 1)
     polled(airflow, api)
-    assert crossed(told(airflow)) == Counter(scene.groups[1] + scene.groups[2])
+    assert crossed(reported(airflow)) == Counter(scene.groups[1] + scene.groups[2])
     time.sleep(3)
 
     scene.pass_to(3)
@@ -175,11 +175,11 @@ def test_what_crosses_is_acted_on(airflow: Airflow, api: Simulator, scene: Scene
     airflow.kill("triggerer")
     airflow.start("triggerer")
     wanted = {item for ids in scene.groups.values() for item in ids}
-    airflow.wait(lambda: set(crossed(told(airflow))) == wanted)
+    airflow.wait(lambda: set(crossed(reported(airflow))) == wanted)
     polled(airflow, api, 3)
     airflow.wait(lambda: acted_on(airflow) == wanted, 120)
 
-    events = told(airflow)
+    events = reported(airflow)
     repeated = {event["event_id"]: event for event in events}
     assert crossed(list(repeated.values())) == Counter(wanted), "a crossing has two events' ids"
     print(  # noqa: T201 - a figure that is asked for

@@ -6,6 +6,7 @@ import importlib
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from run_operator import CONN_ID, connect
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.simulator import Faults, Simulator, World
+from airflow_provider_engagement.thresholds.schedule import Patience
 from airflow_provider_engagement.triggers import engagement
 from airflow_provider_engagement.triggers.engagement import (
     EngagementThresholdEventTrigger,
@@ -42,7 +44,7 @@ def api(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
 
 @pytest.fixture(autouse=True)
 def _pace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the slot books of one test from those of another."""
+    """Give each test its own rate limit."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("slots")))
 
 
@@ -86,7 +88,14 @@ def triggers() -> list[Any]:
         "engagement_conn_id": "another",
     }
     made: list[Any] = [
-        EngagementThresholdTrigger(**given, poll_interval=5),
+        EngagementThresholdTrigger(
+            **given,
+            poll_interval=5,
+            exponential_backoff=True,
+            max_wait=600,
+            jitter_seed="dag#task",
+            silent_fail=True,
+        ),
         EngagementThresholdTrigger(**{**given, "tweet_ids": "gs://b/ids.txt", "require": "sum"}),
     ]
     if HAS_WATCHERS:
@@ -96,7 +105,7 @@ def triggers() -> list[Any]:
 
 
 @pytest.mark.parametrize("trigger", triggers(), ids=lambda one: type(one).__name__)
-def test_a_trigger_survives_serialisation(trigger: Any) -> None:
+def test_a_trigger_is_the_same_after_serialization(trigger: Any) -> None:
     path, kwargs = trigger.serialize()
     module, _, name = path.rpartition(".")
     again = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
@@ -107,7 +116,7 @@ def test_a_trigger_survives_serialisation(trigger: Any) -> None:
 
 @needs_watchers
 @pytest.mark.parametrize("trigger", triggers(), ids=lambda one: type(one).__name__)
-def test_airflow_keeps_what_a_trigger_is_made_of(trigger: Any) -> None:
+def test_airflow_stores_and_restores_the_arguments_of_a_trigger(trigger: Any) -> None:
     from airflow.models.trigger import Trigger
     from airflow.serialization.decoders import smart_decode_trigger_kwargs
     from airflow.serialization.encoders import encode_trigger
@@ -121,7 +130,7 @@ def test_airflow_keeps_what_a_trigger_is_made_of(trigger: Any) -> None:
     assert type(trigger)(**kwargs).serialize() == trigger.serialize()
 
 
-def test_no_secret_is_carried(world: World) -> None:
+def test_no_trigger_holds_a_secret(world: World) -> None:
     shown = [repr(one) + json.dumps(one.serialize()) for one in triggers()]
     for secret in world.credentials("acme").values():
         assert not [text for text in shown if str(secret) in text]
@@ -134,7 +143,7 @@ def test_the_loop_is_never_blocked(world: World, api: Simulator) -> None:
 
     async def work() -> None:
         nonlocal longest
-        # The first look loads libraries, which holds up every thread of a process for a moment.
+        # The first poll imports libraries, which blocks every thread of a process for a moment.
         await event_of(waiting(tweets[:1], {"favorites": 0}))
         first = asyncio.create_task(event_of(waiting(tweets, {"favorites": 0})))
         last = time.monotonic()
@@ -147,7 +156,7 @@ def test_the_loop_is_never_blocked(world: World, api: Simulator) -> None:
     assert longest < 0.25
 
 
-def test_a_blocking_call_would_be_noticed() -> None:
+def test_a_blocking_call_fails_these_tests() -> None:
     async def work() -> None:
         time.sleep(0.01)  # noqa: ASYNC251 - what is not to be done
 
@@ -197,7 +206,7 @@ def test_fifty_sensors_on_one_app_stay_within_the_contract(
         refused = [one for one in api.requests if one.status == 429]
         times = [one.at for one in api.requests]
         rate = (len(times) - 1) / (times[-1] - times[0]) * 60
-        print(  # noqa: T201 - a figure that is asked for
+        print(  # noqa: T201 - a figure to report
             f"50 sensors, {len(times)} requests in {times[-1] - times[0]:.1f} s: "
             f"{rate:.0f} a minute of {limit}, {len(refused)} refused"
         )
@@ -206,7 +215,7 @@ def test_fifty_sensors_on_one_app_stay_within_the_contract(
     assert len(times) >= 8
 
 
-def test_sensors_share_their_rounds(world: World, api: Simulator) -> None:
+def test_sensors_on_the_same_tweets_share_their_requests(world: World, api: Simulator) -> None:
     tweets = ids(world, 100)
 
     async def work() -> None:
@@ -220,7 +229,7 @@ def test_sensors_share_their_rounds(world: World, api: Simulator) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_it_waits_until_a_tweet_crosses(world: World) -> None:
+def test_the_trigger_waits_until_a_tweet_crosses(world: World) -> None:
     tweets = ids(world, 20)
     most = max(world.count(item, "favorites") for item in tweets)
 
@@ -246,19 +255,46 @@ def test_passing_faults_are_waited_out(world: World, api: Simulator) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"engagement_conn_id": "nowhere"}, "no connection 'nowhere'"),
         ({"tweet_ids": "file:///nowhere/ids.txt"}, "tweet_ids: file:///nowhere/ids.txt does not"),
-        ({"require": 4}, "of 3 Tweets only 3 still can"),
+        ({"tweet_ids": "file:///nowhere/ids.txt"}, f"in the triggerer, on host {gethostname()}."),
     ],
 )
-def test_what_cannot_come_is_told(world: World, given: dict[str, Any], words: str) -> None:
+def test_a_fault_that_needs_a_change_is_reported(
+    world: World, given: dict[str, Any], words: str
+) -> None:
     given = {"tweet_ids": ids(world, 3), **given}
     event = asyncio.run(event_of(waiting(given.pop("tweet_ids"), **given)))
     assert event["status"] == "failed"
+    assert event["retryable"] is False
     assert words in event["message"]
 
 
-def test_one_that_may_not_ask_spoils_nothing_for_the_others(
+@pytest.mark.usefixtures("api")
+def test_a_rule_that_cannot_be_met_is_reported(world: World) -> None:
+    event = asyncio.run(event_of(waiting(ids(world, 3), require=4)))
+    assert event["status"] == "unreachable"
+    assert "of 3 Tweets only 3 still can" in event["message"]
+
+
+@pytest.mark.usefixtures("api")
+def test_a_connection_that_does_not_exist_is_waited_out_for_five_minutes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trigger = waiting(ids(world, 3), engagement_conn_id="nowhere")
+    monkeypatch.setattr("airflow_provider_engagement.thresholds.poll_loop.Patience", brief)
+    began = time.monotonic()
+    event = asyncio.run(event_of(trigger))
+    assert time.monotonic() - began >= 0.7
+    assert event["status"] == "failed"
+    assert "no connection 'nowhere'" in event["message"]
+
+
+def brief(*, has_succeeded: bool = False) -> Patience:
+    assert Patience().seconds == 300
+    return Patience(has_succeeded=has_succeeded, seconds=0.7)
+
+
+def test_a_request_that_is_not_allowed_does_not_fail_the_others(
     world: World, api: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tweets = ids(world, 3)
@@ -275,7 +311,7 @@ def test_one_that_may_not_ask_spoils_nothing_for_the_others(
 
 
 @pytest.mark.skipif(HAS_WATCHERS, reason="this Airflow has asset watchers")
-def test_an_older_airflow_is_told_to_be_too_old() -> None:
+def test_an_older_airflow_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match=r"needs Airflow 3.3 or later; this is 2\.11"):
         EngagementThresholdEventTrigger(
             asset_name="popular", tweet_ids=["1"], thresholds={"favorites": 1}

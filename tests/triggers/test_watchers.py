@@ -44,7 +44,7 @@ class Store:
 
 
 class Triggerer:
-    """Runs triggers as Airflow's triggerer does, and stores events when it is told to.
+    """Runs triggers as Airflow's triggerer does, and stores events unless told not to.
 
     :param stores: the state stores, by the asset's name; they outlive a triggerer.
     :param persists: whether events get as far as the database.
@@ -147,7 +147,7 @@ async def polls(api: Simulator, count: int) -> None:
     await asyncio.sleep(0.2)
 
 
-def test_all_that_cross_in_one_poll_travel_in_one_event(
+def test_all_crossings_of_one_poll_are_sent_in_one_event(
     world: World, api: Simulator, tweets: list[str]
 ) -> None:
     async def work() -> None:
@@ -169,7 +169,7 @@ def test_all_that_cross_in_one_poll_travel_in_one_event(
 
 
 @pytest.mark.parametrize("fire_existing", [True, False])
-def test_what_is_beyond_at_first_is_old_news(
+def test_first_counts_are_the_baseline_unless_fire_existing(
     world: World, api: Simulator, tweets: list[str], fire_existing: bool
 ) -> None:
     async def work() -> None:
@@ -183,25 +183,25 @@ def test_what_is_beyond_at_first_is_old_news(
     run(work)
 
 
-def test_each_crossing_is_told_once_over_orderly_restarts(
+def test_each_crossing_is_reported_once_over_restarts(
     world: World, api: Simulator, tweets: list[str]
 ) -> None:
     async def work() -> None:
         stores: dict[str, Store] = {}
-        told: list[str] = []
+        reported: list[str] = []
         for days in (0, 0.3, 1, 3, 10, 10):
             world.freeze(NOW + timedelta(days=days))
             triggerer = Triggerer(stores)
             triggerer.start(watcher(tweets))
             await polls(api, 2)
-            told += [item for _, event in triggerer.events for item in ids_in(event)]
+            reported += [item for _, event in triggerer.events for item in ids_in(event)]
             await triggerer.stop()
-        assert sorted(told) == sorted(tweets)
+        assert sorted(reported) == sorted(tweets)
 
     run(work)
 
 
-def test_an_event_that_was_not_stored_comes_again_as_it_was(
+def test_an_event_that_was_not_stored_is_sent_again_unchanged(
     world: World, api: Simulator, tweets: list[str]
 ) -> None:
     async def work() -> None:
@@ -225,15 +225,15 @@ def test_an_event_that_was_not_stored_comes_again_as_it_was(
         await polls(api, 3)
         ((_, lost),) = crashed.events
         assert lost in [event for _, event in again.events]
-        told = {event["event_id"]: event for _, event in crashed.events + again.events}
-        assert sorted(i for event in told.values() for i in ids_in(event)) == sorted(tweets)
+        by_id = {event["event_id"]: event for _, event in crashed.events + again.events}
+        assert sorted(i for event in by_id.values() for i in ids_in(event)) == sorted(tweets)
         await again.stop()
-        assert json.loads(stores["popular"].values["engagement_outbox"]) == []
+        assert json.loads(stores["popular"].values["engagement_pending_events"]) == []
 
     run(work)
 
 
-def test_watchers_with_the_same_settings_share_one_polling(
+def test_watchers_with_the_same_settings_share_their_polls(
     world: World, api: Simulator, tweets: list[str]
 ) -> None:
     async def work() -> None:
@@ -245,10 +245,10 @@ def test_watchers_with_the_same_settings_share_one_polling(
         before = len(api.requests)
         await asyncio.sleep(4 * EVERY)
         assert len(api.requests) - before <= 5
-        told = {asset: ids_in(event) for asset, event in triggerer.events}
-        assert told["popular"] == tweets
-        assert set(told) == {"popular", "famous", "known"}
-        assert set(told["famous"]) < set(tweets)
+        reported = {asset: ids_in(event) for asset, event in triggerer.events}
+        assert reported["popular"] == tweets
+        assert set(reported) == {"popular", "famous", "known"}
+        assert set(reported["famous"]) < set(tweets)
         await triggerer.stop()
 
     run(work)
@@ -273,7 +273,7 @@ def test_a_collection_can_grow(
     run(work)
 
 
-def test_a_fault_is_outlived(
+def test_a_fault_is_waited_out(
     world: World, api: Simulator, tweets: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work() -> None:
@@ -303,6 +303,6 @@ def test_the_asset_must_be_the_one_that_is_watched() -> None:
 
 
 @pytest.mark.parametrize("tweet_ids", [[], "", ()])
-def test_an_empty_collection_is_refused_at_once(tweet_ids: Any) -> None:
+def test_an_empty_collection_is_refused_when_the_dag_is_parsed(tweet_ids: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="tweet_ids is an empty list"):
         watcher(tweet_ids)
