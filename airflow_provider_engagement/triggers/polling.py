@@ -36,7 +36,7 @@ def serialize_tweet_ids(value: object) -> str:
     :raises InvalidArgumentError: if a value is not an id.
     """
     if is_uri(value) or _is_serialized(value):
-        return str(value)
+        return str(value).strip()
     return ",".join(read_tweet_ids(value))
 
 
