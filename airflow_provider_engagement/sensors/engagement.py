@@ -15,8 +15,11 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
-from airflow_provider_engagement.operators.base import one_of as check_one_of
+from airflow_provider_engagement.api.errors import (
+    EngagementError,
+    InvalidArgumentError,
+    check_one_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

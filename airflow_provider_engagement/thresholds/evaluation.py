@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from airflow_provider_engagement.rows.period import utc_text
 from airflow_provider_engagement.thresholds.rules import SUM
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Crossing:
             "tweet_id": self.tweet_id,
             "threshold": self.threshold,
             "value": self.value,
-            "seen_at": self.seen_at.isoformat().replace("+00:00", "Z"),
+            "seen_at": utc_text(self.seen_at),
         }
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
 from airflow_provider_engagement.api.spec import ENDPOINTS, ENGAGEMENT_TYPES, EndpointName
 from airflow_provider_engagement.collections.parsing import parse_literal
 
@@ -69,12 +69,7 @@ def parse_thresholds(value: object, *, endpoint: str) -> tuple[Threshold, ...]:
     :param endpoint: where the counts come from, one of :data:`POLLABLE_ENDPOINTS`.
     :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
     """
-    if endpoint not in POLLABLE_ENDPOINTS:
-        msg = (
-            f"endpoint is {str(endpoint)!r}; thresholds can be checked on: "
-            f"{', '.join(POLLABLE_ENDPOINTS)}."
-        )
-        raise InvalidArgumentError(msg)
+    check_one_of(endpoint, POLLABLE_ENDPOINTS, name="endpoint")
     parsed = parse_literal(value) if isinstance(value, str) else value
     if not isinstance(parsed, Mapping) or not parsed:
         what = "empty" if isinstance(parsed, Mapping) else f"of type {type(parsed).__name__}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
 from airflow_provider_engagement.thresholds.parsing import (
     Threshold,
     engagement_types_of,
@@ -85,8 +85,7 @@ def parse_rule(thresholds: object, *, match: str, require: object, endpoint: str
     :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
     """
     parsed = parse_thresholds(thresholds, endpoint=endpoint)
-    if match not in MATCHES:
-        raise InvalidArgumentError(f"match is {match!r}; it must be one of: 'any', 'all'.")
+    check_one_of(match, MATCHES, name="match")
     groups = [parsed] if match == "all" else [(threshold,) for threshold in parsed]
     return Rule(tuple(map(Condition, groups)), _parse_requirement(require))
 

@@ -94,6 +94,6 @@ def test_anything_else_is_refused(value: Any, words: str) -> None:
 
 def test_historical_has_no_counts_of_now() -> None:
     with pytest.raises(
-        InvalidArgumentError, match="'historical'; thresholds can be checked on: totals, 28hr"
+        InvalidArgumentError, match="endpoint is 'historical'; it must be one of: 'totals', '28hr'"
     ):
         parse_thresholds({"favorites": 1}, endpoint="historical")
