@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Final
 import airflow_provider_engagement
 from airflow_provider_engagement.api import errors, spec
 from airflow_provider_engagement.api.errors import EngagementError
-from airflow_provider_engagement.api.query import GRANULARITIES
+from airflow_provider_engagement.api.query import GRANULARITIES, Grouping
 from airflow_provider_engagement.api.rate_limit import MAX_WAIT
 from airflow_provider_engagement.api.response import read_response
 from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES, Reply
 from airflow_provider_engagement.rows import schema
+from airflow_provider_engagement.rows.build import granularity_of
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
@@ -44,6 +45,8 @@ _REFUSALS: Final = (
     (400, "1 Tweet ID(s) are unavailable"),
     (400, "any other text"),
     (404, ""),
+    (403, "<html>"),
+    (407, ""),
     (406, "This request requires gzip compression."),
     (429, ""),
     (503, ""),
@@ -124,7 +127,7 @@ def _granularities() -> str:
             f"`{end}`",
             f'`"{name}"`' + (" (default)" if place == 0 else ""),
             _code(levels),
-            _counted(end, levels),
+            f"`{granularity_of(Grouping(end, levels), end)}`",
         )
         for end, choices in GRANULARITIES.items()
         for place, (name, levels) in enumerate(choices.items())
@@ -134,15 +137,6 @@ def _granularities() -> str:
     )
     head = ("endpoint", "parameter `granularity`", "groups by", "column `granularity`")
     return _table(head, rows)
-
-
-def _counted(endpoint: str, levels: Sequence[str]) -> str:
-    """Return what the rows of these levels have in the column `granularity`."""
-    if spec.GroupBy.HOUR in levels:
-        return "`hour`"
-    if spec.GroupBy.DAY in levels:
-        return "`day`"
-    return "`lifetime`" if endpoint == spec.EndpointName.TOTALS else "`window`"
 
 
 def _columns(columns: Sequence[schema.Column], key: Sequence[str]) -> str:
@@ -163,11 +157,16 @@ def _errors() -> str:
     tree = list(_tree(EngagementError))
     drawn = "\n".join(f"{'    ' * depth}{error.__name__}" for depth, error in tree)
     rows = [
-        (f"`{error.__name__}`", "yes" if error.retryable else "", inspect.getdoc(error))
+        (f"`{error.__name__}`", "yes" if error.retryable else "", _summary(error))
         for depth, error in tree
         if depth
     ]
     return f"```text\n{drawn}\n```\n\n" + _table(("class", "retried", "meaning"), rows)
+
+
+def _summary(documented: object) -> str:
+    """Return the first paragraph of a docstring, as Markdown."""
+    return _markdown((inspect.getdoc(documented) or "").partition("\n\n")[0], {})
 
 
 def _tree(
@@ -206,7 +205,7 @@ def _refusal(status: int, words: str) -> EngagementError:
 def _figures() -> str:
     retry, budget, settings = RetryPolicy(), LoadBudget(), Settings.__dataclass_fields__
     rows = [
-        ("patience for one request, from its first failure on", f"{retry.budget:g} s"),
+        ("time in which a request is retried, from its first failure on", f"{retry.budget:g} s"),
         (
             "longest pause after the first failure",
             f"{retry.first_wait:g} s, doubled each time",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.rows.decode import Counts
     from airflow_provider_engagement.rows.period import ReportingPeriod
 
-__all__ = ["RowBuilder", "created_at"]
+__all__ = ["RowBuilder", "created_at", "granularity_of"]
 
 _SCHEMA: Final = arrow_schema(LONG)
 _NEVER: Final = np.iinfo(np.int64).min
@@ -71,7 +71,7 @@ class RowBuilder:
         self._snapshot_at = period.snapshot_at
         self._period = period.period
         self._endpoint = query.endpoint.name
-        self._granularity = _granularity(grouping, self._endpoint)
+        self._granularity = granularity_of(grouping, self._endpoint)
         self._constants: dict[str, Any] = {
             "account": account,
             "access": str(request.access),
@@ -200,7 +200,8 @@ class RowBuilder:
         return pa.table(arrays, schema=_SCHEMA)
 
 
-def _granularity(grouping: Grouping, endpoint: EndpointName) -> str:
+def granularity_of(grouping: Grouping, endpoint: EndpointName) -> str:
+    """Return what rows of a grouping hold in the column ``granularity``."""
     levels = grouping.group_by
     if GroupBy.HOUR in levels:
         return "hour" if GroupBy.DAY in levels else "hour_of_day"
