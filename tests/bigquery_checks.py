@@ -1,4 +1,4 @@
-"""Sample rows and coverage for the tests of sinks."""
+"""Sample rows, coverage and errors of BigQuery for the tests of sinks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    GoogleAPICallError,
+    InternalServerError,
+)
 
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema
 
@@ -90,3 +96,69 @@ def sorted_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _dated(row: dict[str, Any]) -> dict[str, Any]:
     moment = row["snapshot_at"] or row["period_start"] or START
     return {"date": moment.date(), **row}
+
+
+def failure(reason: str, text: str) -> GoogleAPICallError:
+    """Return the error of a failed job: the reason decides the status."""
+    kind = {"rateLimitExceeded": Forbidden, "invalidQuery": BadRequest, "accessDenied": Forbidden}
+    return kind.get(reason, InternalServerError)(text, errors=[{"reason": reason}])
+
+
+ABORTED = failure(
+    "invalidQuery",
+    "Query error: Transaction is aborted due to concurrent update against table p:d.counts. "
+    "Transaction ID: 68381985-0000-235c-aa1e-089e0822be6c at [4:1]",
+)
+SERIALIZE = failure(
+    "invalidQuery", "Could not serialize access to table p:d.counts due to concurrent update"
+)
+OUTSTANDING = failure(
+    "resourcesExceeded",
+    "Resources exceeded during query execution: Too many DML statements outstanding against "
+    "table p:d.counts, limit is 20.",
+)
+TYPO = failure("invalidQuery", "Syntax error: Unexpected identifier at [1:1]")
+OVER_LIMIT = failure(
+    "bytesBilledLimitExceeded",
+    "Query exceeded limit for bytes billed: 1000000. 20971520 or higher required.",
+)
+
+
+class Recording:
+    """A client that records its calls."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._client, name)
+        if not callable(real):
+            return real
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append((name, args, kwargs))
+            return real(*args, **kwargs)
+
+        return call
+
+    def count(self, name: str) -> int:
+        return sum(called == name for called, _, _ in self.calls)
+
+
+class Refusing:
+    """A client that fails at some calls."""
+
+    def __init__(self, client: Any, **errors: list[Exception]) -> None:
+        self._client = client
+        self._errors = errors
+
+    def __getattr__(self, name: str) -> Any:
+        if self._errors.get(name):
+            error = self._errors[name].pop(0)
+
+            def fail(*_: Any, **__: Any) -> None:
+                raise error
+
+            return fail
+        return getattr(self._client, name)

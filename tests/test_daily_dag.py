@@ -278,7 +278,7 @@ def test_nothing_is_left_beside_the_tables(site: Site, runs: Runs) -> None:
     table = site.settings["AIRFLOW_VAR_ENGAGEMENT_TABLE"]
     tables = {found.table_id for found in site.bigquery.client.list_tables(table.partition(".")[0])}
     names = {"totals", "totals_coverage", "totals_wrong", "totals_wrong_coverage"}
-    assert tables == {*names, "_engagement_locks"}
+    assert tables == {*names, "totals_lock", "totals_wrong_lock"}
     left = [path for path in Path(site.settings["TMPDIR"]).iterdir() if path.is_dir()]
     assert [path.name for path in left] == [f"airflow-engagement-{os.getuid()}"]
     assert len(runs.said) == 3

@@ -91,6 +91,12 @@ class ObjectStore(Protocol):
         :raises PermissionDeniedError: naming the permissions that are missing.
         """
 
+    def location(self, prefix: str) -> str | None:
+        """Return where the bucket is, such as ``EU``; None if the credentials may not read it.
+
+        :param prefix: a folder that the credentials may list.
+        """
+
     def put_file(self, path: Path, name: str) -> None:
         """Upload a file."""
 

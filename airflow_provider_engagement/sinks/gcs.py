@@ -8,7 +8,12 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from google.api_core.exceptions import Forbidden, NotFound, PreconditionFailed
+from google.api_core.exceptions import (
+    Forbidden,
+    GoogleAPIError,
+    NotFound,
+    PreconditionFailed,
+)
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
@@ -84,6 +89,30 @@ class GcsStore:
             granted = []
         if not set(_PERMISSIONS).issubset(granted):
             self._probe(prefix)
+
+    def location(self, prefix: str) -> str | None:
+        """Return the bucket's location, such as ``EU``; None if it cannot be read.
+
+        The storage layout needs the permission to list objects only, and only below the prefix.
+        https://cloud.google.com/storage/docs/json_api/v1/buckets/getStorageLayout
+
+        :param prefix: the folder that the credentials may list.
+        """
+        path = f"{self._bucket.path}/storageLayout"
+        try:
+            # The client has no public method for the storage layout.
+            layout = self._client._get_resource(path, query_params={"prefix": prefix})  # noqa: SLF001 - as above
+        except GoogleAPIError:
+            return self._location_of_bucket()
+        return str(layout["location"])
+
+    def _location_of_bucket(self) -> str | None:
+        try:
+            self._bucket.reload(retry=_RETRY)
+        except GoogleAPIError:
+            return None
+        location: str | None = self._bucket.location
+        return location
 
     def put_file(self, path: Path, name: str) -> None:
         """Upload a file. The bucket compares its checksum."""

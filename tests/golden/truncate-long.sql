@@ -1,8 +1,8 @@
-INSERT INTO `p.d._engagement_locks` (`table_name`, `locked_at`)
+INSERT INTO `p.d.counts_lock` (`table_name`, `locked_at`)
 SELECT 'counts', CURRENT_TIMESTAMP() FROM (SELECT 1)
-WHERE NOT EXISTS (SELECT 1 FROM `p.d._engagement_locks` WHERE `table_name` = 'counts');
+WHERE NOT EXISTS (SELECT 1 FROM `p.d.counts_lock` WHERE `table_name` = 'counts');
 BEGIN TRANSACTION;
-UPDATE `p.d._engagement_locks` SET `locked_at` = CURRENT_TIMESTAMP()
+UPDATE `p.d.counts_lock` SET `locked_at` = CURRENT_TIMESTAMP()
 WHERE `table_name` = 'counts';
 TRUNCATE TABLE `p.d.counts`;
 INSERT INTO `p.d.counts` (`account`, `access`, `endpoint`, `grouping`, `tweet_id`, `engagement_type`, `granularity`, `date`, `period_start`, `period_end`, `hour_of_day`, `snapshot_at`, `value`, `complete`, `tweet_created_at`, `collected_at`)

@@ -1,8 +1,8 @@
-INSERT INTO `p.d._engagement_locks` (`table_name`, `locked_at`)
+INSERT INTO `p.d.counts_lock` (`table_name`, `locked_at`)
 SELECT 'counts', CURRENT_TIMESTAMP() FROM (SELECT 1)
-WHERE NOT EXISTS (SELECT 1 FROM `p.d._engagement_locks` WHERE `table_name` = 'counts');
+WHERE NOT EXISTS (SELECT 1 FROM `p.d.counts_lock` WHERE `table_name` = 'counts');
 BEGIN TRANSACTION;
-UPDATE `p.d._engagement_locks` SET `locked_at` = CURRENT_TIMESTAMP()
+UPDATE `p.d.counts_lock` SET `locked_at` = CURRENT_TIMESTAMP()
 WHERE `table_name` = 'counts';
 MERGE `p.d.counts` T
 USING (
@@ -15,6 +15,7 @@ USING (
   ) = 1
 ) S
 ON T.`date` BETWEEN DATE '2026-10-30' AND DATE '2026-11-21'
+  AND T.`account` = 'acme'
   AND T.`account` = S.`account`
   AND IF(T.`granularity` IN ('lifetime', 'window'), T.`endpoint`, '') = IF(S.`granularity` IN ('lifetime', 'window'), S.`endpoint`, '')
   AND T.`grouping` = S.`grouping`
@@ -50,6 +51,7 @@ USING (
   ) = 1
 ) S
 ON T.`date` BETWEEN DATE '2026-11-21' AND DATE '2026-11-21'
+  AND T.`account` = 'acme'
   AND T.`account` = S.`account`
   AND T.`endpoint` = S.`endpoint`
   AND T.`date` = S.`date`

@@ -277,9 +277,9 @@ def test_the_last_try_leaves_nothing(
         run(resumable(ids, f"{dataset}.days", bucket), at=TODAY, try_number=4, max_tries=3)
     assert staged(bucket) == []
     assert sorted(table.table_id for table in bigquery.client.list_tables(dataset)) == [
-        "_engagement_locks",
         "days",
         "days_coverage",
+        "days_lock",
     ]
 
 

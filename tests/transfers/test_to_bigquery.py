@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("airflow_home", "temporary")
 
 TYPES = ENDPOINTS["totals"].engagement_types
 SNAPSHOT = NOW - timedelta(hours=1)
-LOCKS = "_engagement_locks"
+LOCK = "totals_lock"
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_counts_and_coverage_land_in_tables(
     assert ran.summary["coverage"] == f"test.{table}_coverage"
     tweets = ran.summary["tweets"]
     assert (tweets["asked"], tweets["answered"], tweets["unavailable"]) == (20, 18, 2)
-    assert tables_in(bigquery, dataset) == {"totals", "totals_coverage", LOCKS}
+    assert tables_in(bigquery, dataset) == {"totals", "totals_coverage", LOCK}
     assert len(simulator.requests) == ran.summary["requests"]
 
 
@@ -255,7 +255,7 @@ def test_a_pull_that_fails_leaves_the_table_as_it_was_and_nothing_beside_it(
         run(transfer(ids, table, max_missing_share=0.5), at=SNAPSHOT)
     assert rows_of(bigquery, table) == rows
     assert coverage_of(bigquery, table) == coverage
-    assert tables_in(bigquery, dataset) == {"totals", "totals_coverage", LOCKS}
+    assert tables_in(bigquery, dataset) == {"totals", "totals_coverage", LOCK}
     assert len(simulator.requests) == 2
 
 

@@ -1,25 +1,32 @@
-"""The SQL that lands staged rows, as text and nothing else.
+"""The scripts that move staged rows into the target table.
 
-Rows and coverage are staged in one table, so that a small pull is one load job: a staged row has
-a ``status`` if it is coverage, and none if it is a count. Both land in one transaction.
+Rows and coverage are staged in one table, so that a small pull needs one load job. A staged row of
+coverage has a ``status``; a staged count has none. Both are written in one transaction.
 
-BigQuery runs MERGE statements that only insert side by side, so two first writers of the same
-keys would both insert them. A transaction that mutates a table does conflict with another that
-mutates it, so ours first touches a row of a small lock table: the second writer is aborted, and
-tries again on what the first one wrote.
-https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
+BigQuery runs MERGE statements that only insert at the same time, so two first writers of the same
+keys would both insert them. Transactions that change rows of the same table conflict, and BigQuery
+aborts the second one. Each script therefore first updates the row of ``<table>_lock``. An aborted
+script is run again and sees the rows of the first one. Each target has a lock table of its own,
+because conflicts are detected by table, not by row: a shared one would abort writers of other
+tables. https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
+
+One statement may change at most 4,000 partitions, and one transaction 100,000. Rows of more days
+are written by several statements of the same transaction.
+https://cloud.google.com/bigquery/quotas#partitioned_tables and .../docs/transactions#limitations
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.rows.schema import COVERAGE, COVERAGE_KEY, LONG, Column
 from airflow_provider_engagement.sinks.bigquery import rows
 from airflow_provider_engagement.sinks.bigquery.sql import (
-    between,
+    account_is,
     columns,
+    date_is_in,
     deduplicated,
     differs,
     quoted,
@@ -27,13 +34,23 @@ from airflow_provider_engagement.sinks.bigquery.sql import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import date
 
     from airflow_provider_engagement.rows.layout import Layout
     from airflow_provider_engagement.sinks.bigquery.names import TableName
 
-__all__ = ["STAGING", "Batch", "append_script", "truncate_script", "upsert_script"]
+    Dates = tuple[date, date]
+
+__all__ = [
+    "SCRIPTS",
+    "STAGING",
+    "Batch",
+    "append_script",
+    "insert_lock_row",
+    "truncate_script",
+    "upsert_script",
+]
 
 _LONG_NAMES: Final = {column.name for column in LONG}
 
@@ -43,7 +60,9 @@ STAGING: Final = tuple(
 )
 """The columns of a staging table: those of long rows, then those that only coverage has."""
 
-# What was once answered stays so: its rows are in the table.
+_MAX_PARTITIONS: Final = 4000
+
+# An id that was answered once stays answered, because its rows are in the table.
 _BETTER_COVERAGE: Final = (
     "(S.`status` = 'answered' AND T.`status` <> 'answered'"
     " OR (S.`status` = 'answered') = (T.`status` = 'answered')"
@@ -53,104 +72,131 @@ _BETTER_COVERAGE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is to be landed.
+    """The staged rows of one pull.
 
     :param target: the table of the rows.
-    :param staging: where long rows and coverage were loaded.
-    :param layout: the shape that the target has.
-    :param row_dates: first and last date of the rows; None where there are no rows.
-    :param coverage_dates: the same of the coverage.
+    :param staging: the table with long rows and coverage.
+    :param layout: the layout of the target.
+    :param accounts: every account that the rows and the coverage have.
+    :param row_dates: the first and the last date of the rows; None without rows.
+    :param coverage_dates: the first and the last date of the coverage; None without coverage.
     """
 
     target: TableName
     staging: TableName
     layout: Layout
-    row_dates: tuple[date, date] | None
-    coverage_dates: tuple[date, date] | None
+    accounts: Collection[str]
+    row_dates: Dates | None
+    coverage_dates: Dates | None
+
+    def row_chunks(self) -> Iterator[tuple[Dates, Dates | None]]:
+        """Return date ranges that one statement can write, each with the filter on the source."""
+        if self.row_dates is None:
+            return
+        first, last = self.row_dates
+        is_split = (last - first).days >= _MAX_PARTITIONS
+        while first <= last:
+            end = min(last, first + timedelta(days=_MAX_PARTITIONS - 1))
+            yield (first, end), (first, end) if is_split else None
+            first = end + timedelta(days=1)
 
 
 def upsert_script(batch: Batch) -> str:
-    """Write the script that merges rows and coverage, or neither."""
-    merges = []
-    if batch.row_dates is not None:
-        merges.append(_merge_rows(batch, batch.row_dates))
+    """Return the script that merges rows and coverage, or neither."""
+    merges = [_merge_rows(batch, dates, read) for dates, read in batch.row_chunks()]
     if batch.coverage_dates is not None:
         merges.append(_merge_coverage(batch, batch.coverage_dates))
-    return _locked(batch, merges)
+    return _locked(batch.target, merges)
 
 
 def append_script(batch: Batch) -> str:
-    """Write the script that adds rows and coverage to what is there.
+    """Return the script that adds rows and coverage, or neither.
 
-    Inserts do not conflict, so appending tasks neither lock nor wait.
+    It takes no lock, because inserts do not conflict.
     """
-    return _transaction([_insert_rows(batch), _insert_coverage(batch)])
+    return _transaction([*_insert_rows(batch), _insert_coverage(batch)])
 
 
 def truncate_script(batch: Batch) -> str:
-    """Write the script that puts rows and coverage in the place of all that is there.
+    """Return the script that replaces all rows and all coverage, or neither.
 
     In a transaction TRUNCATE TABLE is as atomic as the inserts after it. CREATE OR REPLACE TABLE
-    is not allowed in one, and would lose the table's options and policies; DELETE is refused on a
-    table that requires a partition filter. The emulator does not take a truncation back when a
-    later statement fails; BigQuery does.
+    is not allowed in a transaction and would lose the table's options and policies. DELETE is
+    refused on a table that requires a partition filter. The emulator does not undo a TRUNCATE when
+    a later statement fails; BigQuery does.
     """
     return _locked(
-        batch,
+        batch.target,
         [
             f"TRUNCATE TABLE {quoted(batch.target)};",
-            _insert_rows(batch),
+            *_insert_rows(batch),
             f"TRUNCATE TABLE {quoted(batch.target.coverage)};",
             _insert_coverage(batch),
         ],
     )
 
 
-def _locked(batch: Batch, statements: Sequence[str]) -> str:
-    """Let only one writer of the table through at a time."""
-    locks, name = quoted(batch.target.locks), batch.target.table
-    # Two writers may both add the row: both then touch both, which does no harm.
-    ensure = (
-        f"INSERT INTO {locks} (`table_name`, `locked_at`)\n"  # noqa: S608 - names are checked
+SCRIPTS: Final[Mapping[str, Callable[[Batch], str]]] = {
+    "upsert": upsert_script,
+    "append": append_script,
+    "truncate": truncate_script,
+}
+"""The script of each ``write_mode``."""
+
+
+def insert_lock_row(target: TableName) -> str:
+    """Return the statement that inserts the row of the lock table, unless it has one.
+
+    Two writers can both insert one. Each then updates both rows, which is the same lock.
+    """
+    lock, name = quoted(target.lock), target.table
+    return (
+        f"INSERT INTO {lock} (`table_name`, `locked_at`)\n"  # noqa: S608 - names are checked
         f"SELECT '{name}', CURRENT_TIMESTAMP() FROM (SELECT 1)\n"
-        f"WHERE NOT EXISTS (SELECT 1 FROM {locks} WHERE `table_name` = '{name}');\n"
+        f"WHERE NOT EXISTS (SELECT 1 FROM {lock} WHERE `table_name` = '{name}');\n"
     )
+
+
+def _locked(target: TableName, statements: Sequence[str]) -> str:
+    """Return a script that conflicts with every other locked script of the target."""
     lock = (
-        f"UPDATE {locks} SET `locked_at` = CURRENT_TIMESTAMP()\n"  # noqa: S608 - names are checked
-        f"WHERE `table_name` = '{name}';"
+        f"UPDATE {quoted(target.lock)} SET `locked_at` = CURRENT_TIMESTAMP()\n"  # noqa: S608 - names are checked
+        f"WHERE `table_name` = '{target.table}';"
     )
-    return ensure + _transaction([lock, *statements])
+    return insert_lock_row(target) + _transaction([lock, *statements])
 
 
 def _transaction(statements: Sequence[str]) -> str:
     return "\n".join(["BEGIN TRANSACTION;", *statements, "COMMIT TRANSACTION;", ""])
 
 
-def _merge_rows(batch: Batch, dates: tuple[date, date]) -> str:
+def _merge_rows(batch: Batch, dates: Dates, read: Dates | None) -> str:
     layout = batch.layout
     return _merge(
         target=batch.target,
-        source=rows.source(layout, batch.staging),
-        on=[between(dates), *same_key(layout.columns, layout.key)],
+        source=rows.source(layout, batch.staging, read),
+        on=[*_pruned(batch, dates), *same_key(layout.columns, layout.key)],
         update_if=rows.update_if(layout),
         assignments=rows.assignments(layout),
         inserted=layout.columns,
     )
 
 
-def _merge_coverage(batch: Batch, dates: tuple[date, date]) -> str:
-    told = ("status", "access", "reason", "missing_types")
+def _merge_coverage(batch: Batch, dates: Dates) -> str:
+    outcome = ("status", "access", "reason", "missing_types")
     return _merge(
         target=batch.target.coverage,
         source=_coverage(batch),
-        on=[between(dates), *same_key(COVERAGE, COVERAGE_KEY)],
-        update_if=[
-            _BETTER_COVERAGE,
-            f"({' OR '.join(map(differs, told))})",
-        ],
-        assignments={name: f"S.`{name}`" for name in (*told, "collected_at")},
+        on=[*_pruned(batch, dates), *same_key(COVERAGE, COVERAGE_KEY)],
+        update_if=[_BETTER_COVERAGE, f"({' OR '.join(map(differs, outcome))})"],
+        assignments={name: f"S.`{name}`" for name in (*outcome, "collected_at")},
         inserted=COVERAGE,
     )
+
+
+def _pruned(batch: Batch, dates: Dates) -> list[str]:
+    """Return the conditions that keep a MERGE from reading other partitions and clusters."""
+    return [date_is_in(dates, "T."), account_is(batch.accounts, "T.")]
 
 
 def _merge(
@@ -163,22 +209,23 @@ def _merge(
     inserted: Sequence[Column],
 ) -> str:
     names = [column.name for column in inserted]
-    conditions, wanted = "\n  AND ".join(on), "\n  AND ".join(update_if)
+    conditions, replaced = "\n  AND ".join(on), "\n  AND ".join(update_if)
     settings = ",\n  ".join(f"`{name}` = {value}" for name, value in assignments.items())
     return (
         f"MERGE {quoted(target)} T\n"
         f"USING (\n{source}\n) S\n"
         f"ON {conditions}\n"
-        f"WHEN MATCHED\n  AND {wanted}\nTHEN UPDATE SET\n  {settings}\n"
+        f"WHEN MATCHED\n  AND {replaced}\nTHEN UPDATE SET\n  {settings}\n"
         f"WHEN NOT MATCHED THEN INSERT ({columns(names)})\n"
         f"VALUES ({columns(names, 'S.')});"
     )
 
 
-def _insert_rows(batch: Batch) -> str:
+def _insert_rows(batch: Batch) -> Iterator[str]:
     names = columns(column.name for column in batch.layout.columns)
-    source = rows.source(batch.layout, batch.staging)
-    return f"INSERT INTO {quoted(batch.target)} ({names})\n{source};"
+    for _, read in batch.row_chunks():
+        source = rows.source(batch.layout, batch.staging, read)
+        yield f"INSERT INTO {quoted(batch.target)} ({names})\n{source};"
 
 
 def _insert_coverage(batch: Batch) -> str:
@@ -190,7 +237,7 @@ def _coverage(batch: Batch) -> str:
     return deduplicated(
         batch.staging,
         [column.name for column in COVERAGE],
-        where="`status` IS NOT NULL",
+        where=["`status` IS NOT NULL"],
         key=[f"`{name}`" for name in COVERAGE_KEY],
         best_first=["`status` = 'answered' DESC", "`collected_at` DESC", "`status`"],
     )

@@ -1,4 +1,4 @@
-"""Names that reach BigQuery: checked before they stand in SQL, or made to fit."""
+"""Names and labels that reach BigQuery: checked before they are part of SQL, or sanitised."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from airflow_provider_engagement.api.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TableName", "labels_that_fit"]
+__all__ = ["TableName", "sanitize_labels"]
 
-# A project may carry its domain ("example.com:project"). BigQuery allows more in a table's name,
-# spaces among it; what is left here needs no thought inside backquotes.
+# A project can carry its domain ("example.com:project"). BigQuery allows more in a table's name,
+# such as spaces; the characters that are allowed here need no escaping inside backquotes.
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{0,62}", re.ASCII)
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}", re.ASCII)
 _TABLE = re.compile(r"[A-Za-z0-9_-]{1,1000}", re.ASCII)
 
-_LABEL: Final = 63
+# https://cloud.google.com/bigquery/docs/labels-intro#requirements
+_LABEL_LENGTH: Final = 63
+_MOST_LABELS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class TableName:
-    """A table's full name, known to be safe inside backquotes.
+    """A table's full name, safe inside backquotes.
 
-    :param project: its project.
-    :param dataset: its dataset.
-    :param table: its name in there.
+    :param project: the project.
+    :param dataset: the dataset.
+    :param table: the table's name in the dataset.
     """
 
     project: str
@@ -40,11 +42,11 @@ class TableName:
     def parse(cls, text: str, default_project: str) -> TableName:
         """Read ``project.dataset.table`` or ``dataset.table``.
 
-        :param text: what the user wrote as ``destination_table``.
-        :param default_project: the project where none is given.
+        :param text: the parameter ``destination_table``.
+        :param default_project: the project of a name without one.
         :raises InvalidArgumentError: if it is anything else.
         """
-        # From the right, since a domain before the project has dots of its own.
+        # Split from the right, because a domain before the project has dots too.
         parts = str(text).rsplit(".", 2)
         if len(parts) == 2:  # noqa: PLR2004 - dataset and table
             parts = [default_project, *parts]
@@ -54,7 +56,7 @@ class TableName:
         ):
             message = f"destination_table is {text!r}."
             advice = (
-                "Give project.dataset.table or dataset.table: a project of lower-case letters, "
+                "Use project.dataset.table or dataset.table: a project of lower-case letters, "
                 "digits and dashes, a dataset of letters, digits and underscores, a table of "
                 "letters, digits, underscores and dashes."
             )
@@ -65,33 +67,49 @@ class TableName:
         return f"{self.project}.{self.dataset}.{self.table}"
 
     def beside(self, table: str) -> TableName:
-        """Name another table of the same dataset."""
+        """Return the name of another table of the same dataset."""
         return TableName(self.project, self.dataset, table)
 
     @property
     def coverage(self) -> TableName:
-        """The table that says what became of every id."""
+        """The table with the status of every id that was requested."""
         return self.beside(f"{self.table}_coverage")
 
     @property
-    def locks(self) -> TableName:
-        """The small table by which writers of one dataset notice each other."""
-        return self.beside("_engagement_locks")
+    def lock(self) -> TableName:
+        """The one-row table that every writer of this table updates first."""
+        return self.beside(f"{self.table}_lock")
 
     def new_staging(self) -> TableName:
-        """Name a table for one load, never the same twice: no retry meets another's rows."""
+        """Return a new name for a staging table, so that no task sees the rows of another."""
         return self.beside(f"_engagement_staging_{self.table[:100]}_{uuid.uuid4().hex}")
 
 
-def labels_that_fit(labels: Mapping[str, str]) -> dict[str, str]:
-    """Bend names of DAGs, tasks and runs to what BigQuery takes as a label's value.
+def sanitize_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels that BigQuery accepts.
 
-    Lower case, digits, ``_`` and ``-``, at most 63 of them; a key starts with a letter. What is
-    cut off is the beginning: the end of a run's id tells runs apart.
+    Keys and values keep lower-case letters, digits, ``_`` and ``-``, at most 63 characters; other
+    characters become ``_``. A key that does not start with a letter gets the prefix ``x``. A value
+    is cut at its beginning, because the end of a run id tells runs apart.
+
+    :param labels: the labels of the user and of Airflow.
+    :raises InvalidArgumentError: if there are more than 64.
     """
-    return {
-        re.sub(r"[^a-z0-9_-]", "_", key.lower())[:_LABEL]: re.sub(
-            r"[^a-z0-9_-]", "_", value.lower()
-        )[-_LABEL:]
-        for key, value in labels.items()
-    }
+    found = {_label_key(str(key)): _label_value(str(value)) for key, value in labels.items()}
+    if len(found) > _MOST_LABELS:
+        message = f"labels has {len(found)} entries, with dag, task and run."
+        raise InvalidArgumentError(message, advice=f"BigQuery allows {_MOST_LABELS}.")
+    return found
+
+
+def _label_key(text: str) -> str:
+    key = _label_text(text)
+    return (key if key[:1].isalpha() else f"x{key}")[:_LABEL_LENGTH]
+
+
+def _label_value(text: str) -> str:
+    return _label_text(text)[-_LABEL_LENGTH:]
+
+
+def _label_text(text: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "_", text.lower())

@@ -1,39 +1,48 @@
-"""The BigQuery sink: rows staged, then landed in one transaction."""
+"""The BigQuery sink: rows are staged, then written in one transaction."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
-from google.cloud import bigquery
+from google.api_core.exceptions import Forbidden
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
+from airflow_provider_engagement.api.spec import GroupBy
 from airflow_provider_engagement.rows.layout import LAYOUTS, WIDE_LAYOUT, Layout, layout_of
 from airflow_provider_engagement.rows.schema import COVERAGE
 from airflow_provider_engagement.rows.wide import refuse_nameless
 from airflow_provider_engagement.sinks.base import WriteResult
-from airflow_provider_engagement.sinks.bigquery.jobs import DEFAULT_WAIT, run_job
+from airflow_provider_engagement.sinks.bigquery.jobs import JobRunner
 from airflow_provider_engagement.sinks.bigquery.loads import (
     LoadBudget,
     LoadSettings,
     StagingTable,
 )
+from airflow_provider_engagement.sinks.bigquery.locations import (
+    check_bucket_location,
+    dataset_location,
+)
 from airflow_provider_engagement.sinks.bigquery.merge import (
+    SCRIPTS,
     STAGING,
     Batch,
-    append_script,
-    truncate_script,
-    upsert_script,
+    insert_lock_row,
 )
-from airflow_provider_engagement.sinks.bigquery.names import TableName, labels_that_fit
+from airflow_provider_engagement.sinks.bigquery.names import TableName, sanitize_labels
+from airflow_provider_engagement.sinks.bigquery.partitions import (
+    check_partition_filter,
+    warn_of_expiration,
+)
+from airflow_provider_engagement.sinks.bigquery.retries import DEFAULT_WAIT, Patience
 from airflow_provider_engagement.sinks.bigquery.tables import (
     COVERAGE_CLUSTER,
     LOCK_COLUMNS,
+    TableSpec,
     ensure_table,
-    location_of,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     import pyarrow as pa
+    from google.cloud import bigquery
     from tenacity.wait import wait_base
 
     from airflow_provider_engagement.sinks.base import ObjectStore
@@ -49,30 +59,32 @@ __all__ = ["WRITE_MODES", "BigQuerySink"]
 
 log = logging.getLogger(__name__)
 
-WRITE_MODES: Final = ("upsert", "append", "truncate")
+WRITE_MODES: Final = tuple(SCRIPTS)
 
 
 class BigQuerySink:
-    """Lands the rows of a pull in a BigQuery table, and their coverage in ``<table>_coverage``.
+    """Writes the rows of a pull to a BigQuery table, and their coverage to ``<table>_coverage``.
 
-    :param client: a BigQuery client, whose project the jobs run in.
+    :param client: a BigQuery client; jobs run in its project.
     :param destination_table: ``project.dataset.table`` or ``dataset.table``.
-    :param layout: ``long`` or ``wide``, the shape of the table; rows are handed over long.
-    :param groupings: the groupings that are asked for, to be refused where the layout has no
-        place for them.
-    :param write_mode: ``upsert``: repeatable, the same rows make the same table. ``append``:
-        adds, every time. ``truncate``: replaces all that the table holds, unless there are no
-        rows.
-    :param expected_rows: rows that the plan foresees, from which follows how much goes into one
-        load job.
-    :param staging: a bucket to load through, with a single load job.
-    :param staging_folder: the folder in there; by default one that tells the day, so that what a
-        killed task leaves in it is swept out with the pieces of that day.
-    :param location: where the dataset is; looked up where it is not given.
-    :param labels: labels of every job, such as dag, task and run; bent to BigQuery's rule.
-    :param budget: how many load jobs, and how large, at the least and at the most.
-    :param wait: how long to wait before trying a failed job again.
-    :raises InvalidArgumentError: if a parameter cannot be used as it is.
+    :param layout: the layout of the table, ``long`` or ``wide``. The rows that are written to the
+        sink are long.
+    :param groupings: the canonical groupings of the pull. One without a place in the layout is
+        refused.
+    :param write_mode: ``upsert``: repeatable, the same rows make the same table. ``append``: adds
+        rows every time. ``truncate``: replaces all rows, unless the pull has none.
+    :param expected_rows: the rows that the plan expects; they decide the size of load jobs.
+    :param first_date: the first date that the pull can write; None for unknown.
+    :param staging: a bucket to load through, with one load job.
+    :param staging_folder: the folder in the bucket. The default names the day, so that the sweep of
+        old checkpoints finds what a killed task left.
+    :param location: the location of the dataset; read from the dataset by default.
+    :param labels: labels of every job; made valid for BigQuery.
+    :param maximum_bytes_billed: the bytes that one query may bill; None for no limit.
+    :param budget: the number and the size of load jobs.
+    :param wait: the pause before a failed job is started again.
+    :param patience: how long a failing job is repeated.
+    :raises InvalidArgumentError: if a parameter has a value that is not allowed.
     """
 
     def __init__(
@@ -84,173 +96,228 @@ class BigQuerySink:
         groupings: Iterable[str] = (),
         write_mode: str = "upsert",
         expected_rows: int = 0,
+        first_date: date | None = None,
         staging: ObjectStore | None = None,
         staging_folder: str | None = None,
         location: str | None = None,
         labels: Mapping[str, str] | None = None,
+        maximum_bytes_billed: int | None = None,
         budget: LoadBudget | None = None,
         wait: wait_base = DEFAULT_WAIT,
+        patience: Patience | None = None,
     ) -> None:
         if write_mode not in WRITE_MODES:
             message = f"write_mode is {write_mode!r}."
             raise InvalidArgumentError(message, advice=f"Use one of {', '.join(WRITE_MODES)}.")
         self.table = TableName.parse(destination_table, client.project)
-        self._client = client
-        self._layout = layout_of(layout, groupings)
+        self._groupings = tuple(groupings)
+        self._layout = layout_of(layout, self._groupings)
         self._mode = write_mode
-        self._bucket = staging
-        self._folder = staging_folder or f"engagement-staging/{datetime.now(UTC).date()}"
-        self._location = location
-        self._labels = labels_that_fit(labels or {})
-        self._budget = replace(budget or LoadBudget(), expected_rows=expected_rows)
-        self._wait = wait
+        self._first_date = first_date
+        self._jobs = JobRunner(
+            client,
+            location,
+            sanitize_labels(labels or {}),
+            maximum_bytes_billed,
+            wait,
+            patience or Patience(),
+        )
+        self._loading = LoadSettings(
+            replace(budget or LoadBudget(), expected_rows=expected_rows),
+            staging,
+            staging_folder or f"engagement-staging/{datetime.now(UTC).date()}",
+        )
         self._rows = 0
-        self._dates: tuple[date, date] | None = None
+        self._extent = _Extent()
         self._staging: StagingTable | None = None
 
     def prepare(self) -> None:
-        """Check the dataset, and make or widen the tables.
+        """Check dataset, bucket, tables and permissions, and create or extend the tables.
 
-        :raises InvalidArgumentError: if the dataset is missing or somewhere else, or a column is
-            unfit.
-        :raises PermissionDeniedError: if the credentials may not write there.
+        :raises InvalidArgumentError: if one of them cannot take the rows.
+        :raises PermissionDeniedError: if the credentials may not write, or the project has no
+            billing account.
         """
-        self._location = location_of(self._client, self.table, self._location)
-        ensure_table(
-            self._client,
-            self.table,
-            self._layout.columns,
-            description=self._layout.description,
-            cluster=self._layout.cluster,
-            foreign=_columns_of_other_layouts(self._layout),
-        )
-        ensure_table(
-            self._client,
-            self.table.coverage,
-            COVERAGE,
-            description=f"What became of every id that was asked for {self.table.table}.",
-            cluster=COVERAGE_CLUSTER,
-        )
-        ensure_table(
-            self._client,
-            self.table.locks,
-            LOCK_COLUMNS,
-            description="By touching a row here, writers of one table notice each other.",
-        )
-        if self._bucket is not None:
-            self._bucket.check(self._folder)
+        jobs = self._jobs
+        jobs.location = dataset_location(jobs.client, self.table, jobs.location)
+        if self._loading.bucket is not None:
+            self._check_bucket(self._loading.bucket)
+        self._prepare_table(self.table, self._row_spec())
+        self._prepare_table(self.table.coverage, self._coverage_spec())
+        ensure_table(jobs.client, self.table.lock, self._lock_spec())
+        self._check_writable()
 
     def write(self, table: pa.Table) -> None:
         """Stage some rows.
 
+        :param table: long rows.
         :raises InvalidArgumentError: if the layout is wide, and a row has no Tweet or no type.
         """
         if self._layout is WIDE_LAYOUT:
             refuse_nameless(table)
-        self._staged().write(table)
+        self._staging_table().write(table)
         self._rows += table.num_rows
-        self._dates = _spanning(self._dates, table)
+        self._extent.add(table)
 
     def commit(
         self,
         coverage: Iterable[pa.Table],
         manifest: Mapping[str, object],  # noqa: ARG002 - a table has no place for it
     ) -> WriteResult:
-        """Load the rest, and land rows and coverage in one transaction."""
-        staging = self._staged()
+        """Load the rest, and write rows and coverage in one transaction.
+
+        Transient failures are repeated here for as long as ``patience`` allows.
+
+        :param coverage: the status of every id, in several tables.
+        :param manifest: not used.
+        """
+        staging, extent = self._staging_table(), _Extent()
         try:
-            dates = None
             for table in coverage:
                 staging.write(table)
-                dates = _spanning(dates, table)
+                extent.add(table)
             staging.finish()
             batch = Batch(
                 target=self.table,
                 staging=staging.name,
                 layout=self._layout,
-                row_dates=self._dates,
-                coverage_dates=dates,
+                accounts=self._extent.accounts | extent.accounts,
+                row_dates=self._extent.dates,
+                coverage_dates=extent.dates,
             )
-            stats = {"load_jobs": staging.loads, **self._land(batch)}
+            stats = {"load_jobs": staging.loads, **self._run_script(batch)}
         finally:
             self.discard()
         return WriteResult(self._rows, str(self.table), (), str(self.table.coverage), stats)
 
     def discard(self) -> None:
-        """Drop the staging table, its objects and its files."""
+        """Delete the staging table, its objects and its files."""
         staging, self._staging = self._staging, None
         if staging is not None:
             staging.drop()
 
-    def _staged(self) -> StagingTable:
-        if self._staging is None:
-            settings = LoadSettings(
-                location=self._location,
-                labels=self._labels,
-                budget=self._budget,
-                bucket=self._bucket,
-                folder=self._folder,
-                wait=self._wait,
+    def cancel(self) -> None:
+        """End the job that runs now, and start no further one. Never raises."""
+        self._jobs.cancel()
+
+    def _row_spec(self) -> TableSpec:
+        return TableSpec(
+            self._layout.columns,
+            self._layout.description,
+            self._layout.cluster,
+            other_layouts=_columns_of_other_layouts(self._layout),
+            filled=_filled_columns(self._groupings),
+        )
+
+    def _coverage_spec(self) -> TableSpec:
+        description = f"The status of every id that was requested for {self.table.table}."
+        return TableSpec(COVERAGE, description, COVERAGE_CLUSTER)
+
+    def _lock_spec(self) -> TableSpec:
+        return TableSpec(LOCK_COLUMNS, f"Each writer of {self.table.table} updates its row first.")
+
+    def _prepare_table(self, name: TableName, spec: TableSpec) -> None:
+        table = ensure_table(self._jobs.client, name, spec)
+        if self._mode == "upsert":
+            check_partition_filter(table, name)
+        if self._first_date is not None:
+            warn_of_expiration(table, name, self._first_date)
+
+    def _check_bucket(self, bucket: ObjectStore) -> None:
+        bucket.check(self._loading.folder)
+        location = bucket.location(f"{self._loading.folder}/")
+        check_bucket_location(bucket.uri(""), location, self._jobs.location)
+
+    def _check_writable(self) -> None:
+        """Run a first small statement, which needs the same permissions as the last ones."""
+        try:
+            self._jobs.query(insert_lock_row(self.table))
+        except Forbidden as error:
+            project = self._jobs.client.project
+            message = f"BigQuery refused to change a row of {self.table.lock}: {error.message}"
+            advice = (
+                f"Enable billing for project {project}: without it, BigQuery runs no INSERT, "
+                "UPDATE or MERGE."
+                if "billing" in str(error).lower()
+                else f"Grant the account roles/bigquery.jobUser on project {project} and "
+                "roles/bigquery.dataEditor on the dataset."
             )
-            self._staging = StagingTable(self._client, self.table.new_staging(), STAGING, settings)
+            raise PermissionDeniedError(message, advice=advice) from error
+
+    def _staging_table(self) -> StagingTable:
+        if self._staging is None:
+            name = self.table.new_staging()
+            self._staging = StagingTable(self._jobs, name, STAGING, self._loading)
         return self._staging
 
-    def _land(self, batch: Batch) -> dict[str, Any]:
+    def _run_script(self, batch: Batch) -> dict[str, Any]:
         if batch.row_dates is None and batch.coverage_dates is None:
             return {}
-        # A pull without rows says nothing of the rows that are there.
+        # A pull without rows is no reason to delete the rows of the table.
         mode = "upsert" if self._mode == "truncate" and batch.row_dates is None else self._mode
-        write = {"upsert": upsert_script, "append": append_script, "truncate": truncate_script}
-        script = write[mode](batch)
-        config = bigquery.QueryJobConfig(labels=self._labels, use_legacy_sql=False)
-        job = run_job(
-            lambda: self._client.query(
-                script,
-                job_config=config,
-                location=self._location,
-                # One policy of when to try again is enough, and ours knows of conflicts.
-                job_retry=None,
-            ),
-            wait=self._wait,
-            idempotent=mode != "append",
-        )
-        return {"job_id": job.job_id, "bytes_billed": job.total_bytes_billed, **self._changed(job)}
+        job = self._jobs.query(SCRIPTS[mode](batch))
+        return {
+            "job_id": job.job_id,
+            "bytes_billed": job.total_bytes_billed,
+            **self._changed_rows(job),
+        }
 
-    def _changed(self, job: bigquery.QueryJob) -> dict[str, int]:
-        """Count what the script changed, where its statements may be looked at.
+    def _changed_rows(self, job: bigquery.QueryJob) -> dict[str, int]:
+        """Return how many rows the script changed; empty where its statements cannot be listed.
 
-        Each is a job of its own. The emulator lists none, and so may a narrow role.
+        Each statement is a job of its own. The emulator lists none, and a narrow role may not.
         """
         try:
-            statements = list(self._client.list_jobs(parent_job=job))
+            statements = list(self._jobs.client.list_jobs(parent_job=job))
         except Exception:
-            # The rows have landed, whatever becomes of this.
+            # The rows are written; the figures are optional.
             log.debug("The statements of job %s cannot be listed.", job.job_id, exc_info=True)
             return {}
-        merged = [
+        changes = [
             statement.dml_stats
             for statement in statements
             if getattr(statement, "dml_stats", None) is not None
             and self.table.table in {table.table_id for table in statement.referenced_tables}
         ]
-        if not merged:
+        if not changes:
             return {}
         return {
-            "rows_inserted": sum(counts.inserted_row_count for counts in merged),
-            "rows_updated": sum(counts.updated_row_count for counts in merged),
+            "rows_inserted": sum(change.inserted_row_count for change in changes),
+            "rows_updated": sum(change.updated_row_count for change in changes),
         }
 
 
-def _spanning(period: tuple[date, date] | None, table: pa.Table) -> tuple[date, date] | None:
-    """Widen a range of dates to cover a table's."""
-    if not table.num_rows:
-        return period
-    seen = pc.min_max(table.column("date")).as_py()
-    first, last = period or (seen["min"], seen["min"])
-    return min(first, seen["min"]), max(last, seen["max"])
+@dataclass(slots=True)
+class _Extent:
+    """The dates and the accounts of the rows that were added."""
+
+    dates: tuple[date, date] | None = None
+    accounts: set[str] = field(default_factory=set)
+
+    def add(self, table: pa.Table) -> None:
+        if not table.num_rows:
+            return
+        found = pc.min_max(table.column("date")).as_py()
+        first, last = self.dates or (found["min"], found["max"])
+        self.dates = min(first, found["min"]), max(last, found["max"])
+        self.accounts.update(table.column("account").unique().to_pylist())
 
 
 def _columns_of_other_layouts(layout: Layout) -> frozenset[str]:
     own = {column.name for column in layout.columns}
     others = (other for other in LAYOUTS.values() if other is not layout)
     return frozenset(column.name for other in others for column in other.columns) - own
+
+
+def _filled_columns(groupings: tuple[str, ...]) -> frozenset[str]:
+    """Return the optional columns that these groupings always fill."""
+    levels = [set(grouping.split("/")) for grouping in groupings]
+    if not levels:
+        return frozenset()
+    filled = {
+        "tweet_id": all(GroupBy.TWEET_ID in each for each in levels),
+        "engagement_type": all(GroupBy.ENGAGEMENT_TYPE in each for each in levels),
+        "period_start": all(GroupBy.DAY in each for each in levels),
+        "period_end": all(GroupBy.DAY in each for each in levels),
+    }
+    return frozenset(name for name, is_filled in filled.items() if is_filled)

@@ -1,104 +1,135 @@
-"""Small pieces of SQL. Names come from our own column tables and from ``TableName``, both safe."""
+"""Fragments of SQL. Names come from the column tables and from ``TableName``; both are safe."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import date
 
     from airflow_provider_engagement.rows.schema import Column
     from airflow_provider_engagement.sinks.bigquery.names import TableName
 
 __all__ = [
-    "PERIOD",
-    "SNAPSHOT",
-    "TAKEN_ONCE",
-    "between",
+    "IS_SNAPSHOT",
+    "PERIOD_COLUMNS",
+    "account_is",
     "columns",
+    "date_is_in",
     "deduplicated",
     "differs",
+    "has_endpoint_in_key",
     "quoted",
     "same_key",
 ]
 
-SNAPSHOT: Final = "`granularity` IN ('lifetime', 'window')"
-"""Counts whose key holds the ``endpoint``. 28hr and historical share their days and hours."""
+IS_SNAPSHOT: Final = "`snapshot_at` IS NOT NULL"
+"""Counts of a moment: the first answer stands, whichever period it covers."""
 
-TAKEN_ONCE: Final = "`snapshot_at` IS NOT NULL"
-"""Counts as of a moment: the first answer stands, whichever hours of its own it covers."""
+PERIOD_COLUMNS: Final = ("period_start", "period_end")
 
-PERIOD: Final = ("period_start", "period_end")
+# The key of a snapshot contains the endpoint. 28hr and historical share their days and hours.
+_ENDPOINT_IN_KEY: Final = "`granularity` IN ('lifetime', 'window')"
 
-# What stands for null in a comparison of keys: nothing that a row can hold. `IFNULL(a, x) =
-# IFNULL(b, x)` is an equality to BigQuery's planner, hence a hash join; `IS NOT DISTINCT FROM` and
-# the long form with OR need not be, and a join on what is left would be quadratic.
-_FOR_NULL: Final = {
+# Replaces null when keys are compared; no row holds these values. BigQuery plans `IFNULL(a, x) =
+# IFNULL(b, x)` as an equality, hence as a hash join. `IS NOT DISTINCT FROM` and a disjunction need
+# not be planned so, and the join on the other columns would be quadratic.
+_INSTEAD_OF_NULL: Final = {
     "STRING": "''",
     "INT64": "-1",
     "TIMESTAMP": "TIMESTAMP '0001-01-01 00:00:00+00:00'",
 }
 
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#escape_sequences
+_ESCAPES: Final = str.maketrans({"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r"})
+
 
 def quoted(table: TableName) -> str:
-    """Write a table's full name."""
+    """Return a table's full name in backquotes."""
     return f"`{table}`"
 
 
 def columns(names: Iterable[str], prefix: str = "") -> str:
-    """List columns, all of them quoted: ``grouping`` is a reserved word."""
+    """Return a list of columns. All are quoted, because ``grouping`` is a reserved word."""
     return ", ".join(f"{prefix}`{name}`" for name in names)
 
 
 def differs(name: str) -> str:
-    """Write that a column's value is another, nulls being equal to nulls."""
+    """Return the condition that a column differs between target and source."""
     return f"T.`{name}` IS DISTINCT FROM S.`{name}`"
 
 
-def between(dates: tuple[date, date]) -> str:
-    """Bound the target by date, in literals: only then are the other partitions left alone."""
+def date_is_in(dates: tuple[date, date], prefix: str = "") -> str:
+    """Return the condition on ``date``. It has literals, because only they prune partitions."""
     first, last = dates
-    return f"T.`date` BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
+    return f"{prefix}`date` BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
+
+
+def account_is(accounts: Collection[str], prefix: str = "") -> str:
+    """Return the condition on ``account``. It has literals, because only they prune clusters."""
+    literals = [_literal(account) for account in sorted(accounts)]
+    if len(literals) == 1:
+        return f"{prefix}`account` = {literals[0]}"
+    return f"{prefix}`account` IN ({', '.join(literals)})"
+
+
+def _literal(text: str) -> str:
+    return f"'{text.translate(_ESCAPES)}'"
+
+
+def has_endpoint_in_key(prefix: str = "") -> str:
+    """Return the condition that a row's key contains its endpoint."""
+    return f"{prefix}{_ENDPOINT_IN_KEY}"
 
 
 def same_key(table: Sequence[Column], key: Sequence[str]) -> list[str]:
-    """Write the equality of keys, column by column, nulls being equal to nulls."""
-    kinds = {column.name: column for column in table}
-    has_snapshots = "granularity" in kinds
-    return [_same(kinds[name], has_snapshots=has_snapshots) for name in key]
+    """Return the conditions that two rows have the same key; null equals null."""
+    by_name = {column.name: column for column in table}
+    has_snapshots = "granularity" in by_name
+    return [_same(by_name[name], has_snapshots=has_snapshots) for name in key]
 
 
 def _same(column: Column, *, has_snapshots: bool) -> str:
-    theirs, ours = (_key_of(column, side, has_snapshots=has_snapshots) for side in ("T.", "S."))
-    return f"{theirs} = {ours}"
+    target, source = (
+        _key_value(column, side, has_snapshots=has_snapshots) for side in ("T.", "S.")
+    )
+    return f"{target} = {source}"
 
 
-def _key_of(column: Column, side: str, *, has_snapshots: bool) -> str:
+def _key_value(column: Column, side: str, *, has_snapshots: bool) -> str:
     value = f"{side}`{column.name}`"
     if has_snapshots and column.name == "endpoint":
-        return f"IF({side}{SNAPSHOT}, {value}, '')"
+        return f"IF({has_endpoint_in_key(side)}, {value}, '')"
     if column.required:
         return value
-    stand_in = _FOR_NULL[column.type]
-    if has_snapshots and column.name in PERIOD:
-        return f"IF({side}{TAKEN_ONCE}, {stand_in}, IFNULL({value}, {stand_in}))"
-    return f"IFNULL({value}, {stand_in})"
+    instead = _INSTEAD_OF_NULL[column.type]
+    if has_snapshots and column.name in PERIOD_COLUMNS:
+        return f"IF({side}{IS_SNAPSHOT}, {instead}, IFNULL({value}, {instead}))"
+    return f"IFNULL({value}, {instead})"
 
 
 def deduplicated(
     table: TableName,
     names: Sequence[str],
     *,
-    where: str,
+    where: Sequence[str],
     key: Sequence[str],
     best_first: Sequence[str],
 ) -> str:
-    """Select one row a key, the best: BigQuery refuses to merge two."""
+    """Return a query for the best row of each key, because MERGE refuses a source with two.
+
+    :param table: the table to read.
+    :param names: the columns.
+    :param where: conditions that all hold.
+    :param key: expressions that identify a row.
+    :param best_first: the order that puts the best row first.
+    """
+    conditions = "\n    AND ".join(where)
     return (
-        f"  SELECT {columns(names)}\n"  # noqa: S608 - see the module's docstring
+        f"  SELECT {columns(names)}\n"  # noqa: S608 - the module's docstring says why it is safe
         f"  FROM {quoted(table)}\n"
-        f"  WHERE {where}\n"
+        f"  WHERE {conditions}\n"
         "  QUALIFY ROW_NUMBER() OVER (\n"
         f"    PARTITION BY {', '.join(key)}\n"
         f"    ORDER BY {', '.join(best_first)}\n"

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bigquery_checks import coverage_row, coverage_table, hour_row, rows_table
+from bigquery_checks import Recording, coverage_row, coverage_table, hour_row, rows_table
 from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import wait_none
 
 from airflow_provider_engagement.sinks import writers as files
+from airflow_provider_engagement.sinks.bigquery import loads
+from airflow_provider_engagement.sinks.bigquery.jobs import JobRunner
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget, LoadSettings, StagingTable
 from airflow_provider_engagement.sinks.bigquery.merge import STAGING
 from airflow_provider_engagement.sinks.bigquery.names import TableName
@@ -19,31 +21,11 @@ from airflow_provider_engagement.sinks.gcs import GcsStore
 from airflow_provider_engagement.sinks.writers import Part
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from tools.clients import BigQuery, Gcs
 
 MIB = 1024 * 1024
-
-
-class Watched:
-    """A client that notes what it is asked for."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._client, name)
-        if not callable(real):
-            return real
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.calls.append((name, args, kwargs))
-            return real(*args, **kwargs)
-
-        return call
-
-    def count(self, name: str) -> int:
-        return sum(called == name for called, _, _ in self.calls)
 
 
 @given(
@@ -51,7 +33,7 @@ class Watched:
     expected=st.integers(0, 10**8),
     bytes_a_row=st.floats(0.5, 400),
 )
-def test_loads_are_few_however_wrong_the_plan_was(
+def test_there_are_few_loads_however_wrong_the_plan_is(
     rows: int, expected: int, bytes_a_row: float
 ) -> None:
     budget = LoadBudget(expected_rows=expected)
@@ -82,13 +64,14 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def staging(client: Any, dataset: str, **settings: Any) -> StagingTable:
     name = TableName("test", dataset, "counts").new_staging()
-    return StagingTable(client, name, STAGING, LoadSettings(wait=wait_none(), **settings))
+    jobs = JobRunner(client, labels=settings.pop("labels", {}), wait=wait_none())
+    return StagingTable(jobs, name, STAGING, LoadSettings(**settings))
 
 
 def test_rows_and_coverage_of_a_small_pull_are_one_load(
     bigquery: BigQuery, dataset: str, scratch: Path
 ) -> None:
-    client = Watched(bigquery.client)
+    client = Recording(bigquery.client)
     table = staging(client, dataset, labels={"dag": "d"})
     table.write(rows_table(hour_row(), hour_row(tweet_id="7")))
     table.write(coverage_table(coverage_row()))
@@ -108,34 +91,67 @@ def test_rows_and_coverage_of_a_small_pull_are_one_load(
 
 
 def test_loads_are_bounded(bigquery: BigQuery, dataset: str, scratch: Path) -> None:
-    client = Watched(bigquery.client)
+    client = Recording(bigquery.client)
     table = staging(client, dataset, budget=LoadBudget(least_bytes=1, most_loads=4))
     for number in range(30):
         table.write(rows_table(*(hour_row(value=10 * number + i) for i in range(10))))
     table.finish()
     assert table.loads == client.count("load_table_from_file") == 4
-    # Disk is given back as parts are loaded.
+    # A loaded part is deleted from the disk.
     assert list(scratch.glob("*/part-*")) == []
     count = bigquery.rows(f"SELECT COUNT(DISTINCT value) AS n FROM `{table.name}`")  # noqa: S608 - a table of ours
     assert count == [{"n": 300}]
     table.drop()
 
 
-def test_the_table_goes_by_itself_after_a_day(bigquery: BigQuery, dataset: str) -> None:
-    # The emulator does not keep when a table expires.
-    client = Watched(bigquery.client)
+def expirations(client: Recording, name: str) -> list[datetime]:
+    return [args[0].expires for called, args, _ in client.calls if called == name]
+
+
+def test_a_staging_table_expires(bigquery: BigQuery, dataset: str) -> None:
+    # The emulator ignores expirations, so the test reads the request.
+    client = Recording(bigquery.client)
     table = staging(client, dataset)
     table.write(rows_table(hour_row()))
-    made = next(args[0] for name, args, _ in client.calls if name == "create_table")
-    assert abs(made.expires - datetime.now(UTC) - timedelta(days=1)) < timedelta(minutes=1)
+    table.finish()
+    (expires,) = expirations(client, "create_table")
+    assert abs(expires - datetime.now(UTC) - timedelta(days=3)) < timedelta(minutes=1)
+    assert expirations(client, "update_table") == []
     table.drop()
 
 
-def test_through_a_bucket_it_is_one_load(
-    bigquery: BigQuery, dataset: str, gcs: Gcs, scratch: Path
+def test_a_staging_table_outlives_a_pull_of_many_days(
+    bigquery: BigQuery, dataset: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    del scratch
+
+    class Clock(datetime):
+        moment = datetime(2026, 11, 21, tzinfo=UTC)
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            del tz
+            return cls.moment
+
+    monkeypatch.setattr(loads, "datetime", Clock)
+    client = Recording(bigquery.client)
+    table = staging(client, dataset, budget=LoadBudget(least_bytes=1, most_loads=4))
+    for number in range(20 * 24):
+        Clock.moment += timedelta(hours=1)
+        table.write(rows_table(hour_row(value=number)))
+        expires = [*expirations(client, "create_table"), *expirations(client, "update_table")]
+        if expires:
+            assert expires[-1] - Clock.moment >= timedelta(days=2)
+    table.finish()
+    # It is not renewed at every write.
+    assert 15 <= client.count("update_table") <= 20
+    assert client.count("create_table") == 1
+    table.drop()
+
+
+def test_a_bucket_needs_one_load(bigquery: BigQuery, dataset: str, gcs: Gcs, scratch: Path) -> None:
     bucket = gcs.make_bucket()
-    client = Watched(bigquery.client)
+    client = Recording(bigquery.client)
     table = staging(
         client,
         dataset,
@@ -158,8 +174,8 @@ def test_through_a_bucket_it_is_one_load(
     assert list(scratch.iterdir()) == []
 
 
-def test_nothing_to_load_makes_nothing(bigquery: BigQuery, dataset: str, scratch: Path) -> None:
-    client = Watched(bigquery.client)
+def test_no_rows_create_no_table(bigquery: BigQuery, dataset: str, scratch: Path) -> None:
+    client = Recording(bigquery.client)
     table = staging(client, dataset)
     table.write(rows_table())
     table.finish()
@@ -171,10 +187,9 @@ def test_nothing_to_load_makes_nothing(bigquery: BigQuery, dataset: str, scratch
 def test_dropping_never_raises(
     bigquery: BigQuery, dataset: str, gcs: Gcs, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Broken(Watched):
+    class Broken(Recording):
         def delete_table(self, *_: Any, **__: Any) -> None:
-            message = "no route"
-            raise ConnectionError(message)
+            raise ConnectionError("no route")
 
     class BrokenStore(GcsStore):
         def delete(self, name: str) -> None:
@@ -186,4 +201,4 @@ def test_dropping_never_raises(
     table.finish()
     table.drop()
     table.drop()
-    assert caplog.text.count("was not cleared away") == 2
+    assert caplog.text.count("could not be deleted") == 2

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bigquery_checks import (
+    ABORTED,
     EVEN_LATER,
     LATER,
+    SERIALIZE,
     START,
+    TYPO,
     coverage_row,
     coverage_table,
     hour_row,
@@ -23,7 +26,9 @@ from google.api_core.exceptions import BadRequest
 from tenacity import wait_none
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.sinks import writers
 from airflow_provider_engagement.sinks.bigquery import BigQuerySink
+from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,53 +40,48 @@ if TYPE_CHECKING:
     from tools.clients import BigQuery
 
 
-class FailingJob:
-    """A query job that was aborted."""
+class FailedJob:
+    """A query job that failed."""
 
-    error_result = {"reason": "invalidQuery"}  # noqa: RUF012 - never changed
+    error_result = {"reason": "any"}  # noqa: RUF012 - never changed
 
-    def __init__(self, words: str) -> None:
-        self._words = words
+    def __init__(self, error: Exception) -> None:
+        self._error = error
 
     def result(self) -> None:
-        raise BadRequest(self._words, errors=[{"reason": "invalidQuery"}])
+        raise self._error
 
     def reload(self) -> None:
         """Do nothing: the state is known."""
 
 
-class Contended:
-    """A client whose first queries are aborted, since others write the same table."""
+class Failing:
+    """A client whose first scripts fail."""
 
-    def __init__(self, client: Any, *words: str) -> None:
+    def __init__(self, client: Any, *errors: Exception) -> None:
         self._client = client
-        self._words = list(words)
-        self.queries: list[dict[str, Any]] = []
+        self._errors = list(errors)
+        self.scripts: list[dict[str, Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
     def query(self, sql: str, **options: Any) -> Any:
-        self.queries.append(options)
-        if self._words:
-            return FailingJob(self._words.pop(0))
+        if "BEGIN TRANSACTION" in sql:
+            self.scripts.append({"sql": sql, **options})
+            if self._errors:
+                return FailedJob(self._errors.pop(0))
         return self._client.query(sql, **options)
 
 
-ABORTED = (
-    "Query error: Transaction is aborted due to concurrent update against table p:d.counts. "
-    "Transaction ID: 68381985-0000-235c-aa1e-089e0822be6c at [4:1]"
-)
-
-
-def land(
+def write(
     client: Any,
     dataset: str,
     rows: Sequence[dict[str, Any]],
     coverage: Sequence[dict[str, Any]] = (),
     **options: Any,
 ) -> WriteResult:
-    sink = BigQuerySink(client, f"{dataset}.counts", wait=wait_none(), **options)
+    sink = BigQuerySink(client, f"{dataset}.counts", **{"wait": wait_none()} | options)
     sink.prepare()
     sink.write(rows_table(*rows))
     return sink.commit([coverage_table(*coverage)], {})
@@ -99,7 +99,7 @@ def tables(bigquery: BigQuery, dataset: str) -> set[str]:
     return {table.table_id for table in bigquery.client.list_tables(dataset)}
 
 
-ONLY_OURS = {"counts", "counts_coverage", "_engagement_locks"}
+PERMANENT = {"counts", "counts_coverage", "counts_lock"}
 
 MIXED = [
     hour_row(),
@@ -111,29 +111,29 @@ MIXED = [
 ]
 
 
-def test_what_lands_is_what_was_handed_over(bigquery: BigQuery, dataset: str) -> None:
-    landed = land(bigquery.client, dataset, MIXED, [coverage_row()])
+def test_the_table_has_what_was_written_to_the_sink(bigquery: BigQuery, dataset: str) -> None:
+    result = write(bigquery.client, dataset, MIXED, [coverage_row()])
     assert counts(bigquery, dataset) == sorted_rows(rows_table(*MIXED).to_pylist())
     assert statuses(bigquery, dataset) == coverage_table(coverage_row()).to_pylist()
-    assert (landed.rows, landed.table) == (6, f"test.{dataset}.counts")
-    assert landed.coverage == f"test.{dataset}.counts_coverage"
-    assert landed.stats["load_jobs"] == 1
-    assert tables(bigquery, dataset) == ONLY_OURS
+    assert (result.rows, result.table) == (6, f"test.{dataset}.counts")
+    assert result.coverage == f"test.{dataset}.counts_coverage"
+    assert result.stats["load_jobs"] == 1
+    assert tables(bigquery, dataset) == PERMANENT
 
 
-def test_twice_is_the_same_table(bigquery: BigQuery, dataset: str) -> None:
-    land(bigquery.client, dataset, MIXED, [coverage_row()])
+def test_writing_twice_makes_the_same_table(bigquery: BigQuery, dataset: str) -> None:
+    write(bigquery.client, dataset, MIXED, [coverage_row()])
     once = counts(bigquery, dataset), statuses(bigquery, dataset)
     again = [row | {"collected_at": EVEN_LATER} for row in MIXED]
-    land(bigquery.client, dataset, again, [coverage_row(collected_at=EVEN_LATER)])
-    # Unchanged rows are not rewritten: even `collected_at` is what it was.
+    write(bigquery.client, dataset, again, [coverage_row(collected_at=EVEN_LATER)])
+    # Rows that do not change are not rewritten, so `collected_at` stays too.
     assert (counts(bigquery, dataset), statuses(bigquery, dataset)) == once
 
 
-def test_rows_handed_over_twice_are_one(bigquery: BigQuery, dataset: str) -> None:
+def test_rows_of_one_key_are_written_once(bigquery: BigQuery, dataset: str) -> None:
     better = hour_row(value=5, collected_at=EVEN_LATER)
     part = hour_row(value=9, collected_at=EVEN_LATER + timedelta(hours=1), complete=False)
-    land(bigquery.client, dataset, [hour_row(), better, part], [coverage_row(), coverage_row()])
+    write(bigquery.client, dataset, [hour_row(), better, part], [coverage_row(), coverage_row()])
     assert counts(bigquery, dataset) == rows_table(better).to_pylist()
     assert len(statuses(bigquery, dataset)) == 1
 
@@ -143,26 +143,24 @@ def test_the_first_answer_of_a_snapshot_stands(
     bigquery: BigQuery, dataset: str, granularity: str
 ) -> None:
     first = lifetime_row(granularity=granularity, value=100)
-    land(bigquery.client, dataset, [first])
-    falsified = lifetime_row(granularity=granularity, value=999, collected_at=EVEN_LATER)
+    write(bigquery.client, dataset, [first])
+    later = lifetime_row(granularity=granularity, value=999, collected_at=EVEN_LATER)
     next_one = lifetime_row(granularity=granularity, value=110, snapshot_at=START + timedelta(1))
-    land(bigquery.client, dataset, [falsified, next_one])
+    write(bigquery.client, dataset, [later, next_one])
     assert counts(bigquery, dataset) == sorted_rows(rows_table(first, next_one).to_pylist())
 
 
-def test_endpoints_share_their_hours_and_not_their_snapshots(
-    bigquery: BigQuery, dataset: str
-) -> None:
+def test_endpoints_share_hours_but_not_snapshots(bigquery: BigQuery, dataset: str) -> None:
     window = lifetime_row(endpoint="28hr", granularity="window")
-    land(bigquery.client, dataset, [hour_row(endpoint="28hr", value=3), window])
+    write(bigquery.client, dataset, [hour_row(endpoint="28hr", value=3), window])
     newer = hour_row(endpoint="historical", value=4, collected_at=EVEN_LATER)
     other = window | {"endpoint": "historical"}
-    land(bigquery.client, dataset, [newer, other])
+    write(bigquery.client, dataset, [newer, other])
     assert counts(bigquery, dataset) == sorted_rows(rows_table(newer, window, other).to_pylist())
 
 
 def test_answers_converge_in_any_order(bigquery: BigQuery, dataset: str) -> None:
-    """Land every choice of four answers in every order, an account for each order."""
+    """Write every choice of four answers in every order, each order as an account of its own."""
     answers = range(4)
     cases = list(product(product([False, True], repeat=4), product([0, 1], repeat=3)))
     orders = list(permutations(answers))
@@ -177,7 +175,7 @@ def test_answers_converge_in_any_order(bigquery: BigQuery, dataset: str) -> None
         )
 
     for turn in answers:
-        land(
+        write(
             bigquery.client,
             dataset,
             [
@@ -187,7 +185,7 @@ def test_answers_converge_in_any_order(bigquery: BigQuery, dataset: str) -> None
             ],
         )
 
-    # The model: complete before incomplete, then newer before older.
+    # Expected: complete before incomplete, then newer before older.
     best = {
         str(case): max(
             (answer(case, number) for number in answers),
@@ -215,48 +213,46 @@ def test_coverage_converges_in_any_order(bigquery: BigQuery, dataset: str) -> No
         )
 
     for turn in range(3):
-        told = [
+        rows = [
             status(case, order[turn]) | {"account": str(number)}
             for number, order in enumerate(orders)
             for case in range(len(cases))
         ]
-        land(bigquery.client, dataset, [], told)
+        write(bigquery.client, dataset, [], rows)
 
     for row in statuses(bigquery, dataset):
         expected = max(
             (status(int(row["tweet_id"]), number) for number in range(3)),
-            key=lambda told: (told["status"] == "answered", told["collected_at"]),
+            key=lambda each: (each["status"] == "answered", each["collected_at"]),
         )
         assert (row["status"], row["reason"]) == (expected["status"], expected["reason"])
 
 
-def test_what_the_service_no_longer_gives_stays(bigquery: BigQuery, dataset: str) -> None:
-    land(bigquery.client, dataset, [hour_row(), hour_row(tweet_id="2")])
-    land(bigquery.client, dataset, [hour_row(tweet_id="2")])
+def test_counts_that_the_service_no_longer_returns_stay(bigquery: BigQuery, dataset: str) -> None:
+    write(bigquery.client, dataset, [hour_row(), hour_row(tweet_id="2")])
+    write(bigquery.client, dataset, [hour_row(tweet_id="2")])
     assert len(counts(bigquery, dataset)) == 2
 
 
-def test_a_conflict_with_another_writer_is_tried_again(bigquery: BigQuery, dataset: str) -> None:
-    client = Contended(
-        bigquery.client,
-        ABORTED,
-        "Could not serialize access to table p:d.counts due to concurrent update",
-    )
-    land(
+def test_a_conflict_with_another_writer_is_retried(bigquery: BigQuery, dataset: str) -> None:
+    client = Failing(bigquery.client, ABORTED, SERIALIZE)
+    write(
         client, dataset, MIXED, [coverage_row()], labels={"dag": "My DAG", "task": "t", "run": "r"}
     )
     assert counts(bigquery, dataset) == sorted_rows(rows_table(*MIXED).to_pylist())
-    assert len(client.queries) == 3
-    for options in client.queries:
+    assert len(client.scripts) == 3
+    for options in client.scripts:
         assert options["job_config"].labels == {"dag": "my_dag", "task": "t", "run": "r"}
         assert options["location"] == "US"
 
 
-def test_what_was_changed_is_told_where_it_can_be_known(bigquery: BigQuery, dataset: str) -> None:
-    # The emulator lists no statements of a script; BigQuery does, each as a job.
-    class Listing(Contended):
+def test_changed_rows_are_counted_where_statements_can_be_listed(
+    bigquery: BigQuery, dataset: str
+) -> None:
+    # BigQuery lists the statements of a script as jobs; the emulator lists none.
+    class Listing(Failing):
         def list_jobs(self, **_: Any) -> list[Any]:
-            target, lock = (SimpleNamespace(table_id=name) for name in ("counts", "locks"))
+            target, lock = (SimpleNamespace(table_id=name) for name in ("counts", "counts_lock"))
             stats = SimpleNamespace(inserted_row_count=4, updated_row_count=2)
             return [
                 SimpleNamespace(dml_stats=stats, referenced_tables=[target]),
@@ -264,58 +260,59 @@ def test_what_was_changed_is_told_where_it_can_be_known(bigquery: BigQuery, data
                 SimpleNamespace(dml_stats=None),
             ]
 
-    class Forgetful(Contended):
+    class Forbidden(Failing):
         def list_jobs(self, **_: Any) -> list[Any]:
-            message = "no route"
-            raise ConnectionError(message)
+            raise ConnectionError("no route")
 
-    stats = land(Listing(bigquery.client), dataset, MIXED).stats
+    stats = write(Listing(bigquery.client), dataset, MIXED).stats
     assert (stats["rows_inserted"], stats["rows_updated"]) == (4, 2)
-    assert "rows_inserted" not in land(Forgetful(bigquery.client), dataset, MIXED).stats
+    assert "rows_inserted" not in write(Forbidden(bigquery.client), dataset, MIXED).stats
 
 
-def test_tasks_may_land_side_by_side(bigquery: BigQuery, dataset: str) -> None:
+def test_tasks_can_write_at_the_same_time(bigquery: BigQuery, dataset: str) -> None:
     def one(number: int) -> None:
         rows = [hour_row(account=str(number)), hour_row(value=5)]
-        land(bigquery.client, dataset, rows, [coverage_row(account=str(number))])
+        write(bigquery.client, dataset, rows, [coverage_row(account=str(number))])
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(one, range(8)))
     assert len(counts(bigquery, dataset)) == 9
     assert len(statuses(bigquery, dataset)) == 8
-    assert tables(bigquery, dataset) == ONLY_OURS
+    assert tables(bigquery, dataset) == PERMANENT
 
 
-def test_a_failure_lands_nothing_and_leaves_nothing(
+def test_a_failure_writes_nothing_and_leaves_nothing(
     bigquery: BigQuery, dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    client = Contended(bigquery.client, "Syntax error: Unexpected identifier at [1:1]")
+    client = Failing(bigquery.client, TYPO)
     with pytest.raises(BadRequest, match="Syntax error"):
-        land(client, dataset, MIXED, [coverage_row()])
+        write(client, dataset, MIXED, [coverage_row()])
     assert counts(bigquery, dataset) == statuses(bigquery, dataset) == []
-    assert tables(bigquery, dataset) == ONLY_OURS
+    assert tables(bigquery, dataset) == PERMANENT
     assert list(tmp_path.iterdir()) == []
 
 
-def test_discarding_leaves_nothing(
+def test_discard_leaves_nothing(
     bigquery: BigQuery, dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    sink = BigQuerySink(bigquery.client, f"{dataset}.counts")
+    monkeypatch.setattr(writers, "ROW_GROUP", 1)
+    budget = LoadBudget(least_bytes=1, most_loads=3)
+    sink = BigQuerySink(bigquery.client, f"{dataset}.counts", budget=budget)
     sink.discard()
     sink.prepare()
     sink.write(rows_table(*MIXED))
-    assert len(tables(bigquery, dataset)) == len(ONLY_OURS) + 1
+    assert len(tables(bigquery, dataset)) == len(PERMANENT) + 1
     sink.discard()
     sink.discard()
-    assert tables(bigquery, dataset) == ONLY_OURS
+    assert tables(bigquery, dataset) == PERMANENT
     assert list(tmp_path.iterdir()) == []
 
 
-def test_appending_adds_each_time(bigquery: BigQuery, dataset: str) -> None:
+def test_append_adds_rows_every_time(bigquery: BigQuery, dataset: str) -> None:
     for _ in range(2):
-        land(
+        write(
             bigquery.client,
             dataset,
             [hour_row(), hour_row()],
@@ -325,46 +322,48 @@ def test_appending_adds_each_time(bigquery: BigQuery, dataset: str) -> None:
     assert len(counts(bigquery, dataset)) == len(statuses(bigquery, dataset)) == 2
 
 
-def test_an_append_is_not_repeated_where_it_may_have_landed(
+def test_an_append_is_written_once_although_its_answer_is_lost(
     bigquery: BigQuery, dataset: str
 ) -> None:
-    class Torn(FailingJob):
-        error_result = None  # type: ignore[assignment] # its end was not seen
+    class Losing(Failing):
+        """A client that loses the connection after each script has started."""
 
-    class TornClient(Contended):
         def query(self, sql: str, **options: Any) -> Any:
-            super().query(sql, **options).result()
-            return Torn(ABORTED)
+            job = super().query(sql, **options)
+            if "BEGIN TRANSACTION" in sql:
+                raise ConnectionError("reset")
+            return job
 
-    with pytest.raises(BadRequest):
-        land(TornClient(bigquery.client), dataset, [hour_row()], write_mode="append")
-    assert len(counts(bigquery, dataset)) == 1
+    client = Losing(bigquery.client)
+    write(client, dataset, [hour_row()], [coverage_row()], write_mode="append")
+    assert len(client.scripts) == 1
+    assert len(counts(bigquery, dataset)) == len(statuses(bigquery, dataset)) == 1
 
 
-def test_truncating_replaces_all_rows(bigquery: BigQuery, dataset: str) -> None:
-    land(bigquery.client, dataset, MIXED, [coverage_row(), coverage_row(tweet_id="2")])
-    land(bigquery.client, dataset, [hour_row(value=2)], [coverage_row()], write_mode="truncate")
+def test_truncate_replaces_all_rows(bigquery: BigQuery, dataset: str) -> None:
+    write(bigquery.client, dataset, MIXED, [coverage_row(), coverage_row(tweet_id="2")])
+    write(bigquery.client, dataset, [hour_row(value=2)], [coverage_row()], write_mode="truncate")
     assert counts(bigquery, dataset) == rows_table(hour_row(value=2)).to_pylist()
     assert statuses(bigquery, dataset) == coverage_table(coverage_row()).to_pylist()
 
 
 def test_a_pull_without_rows_never_truncates(bigquery: BigQuery, dataset: str) -> None:
-    land(bigquery.client, dataset, MIXED, [coverage_row()])
-    gone = coverage_row(tweet_id="2", status="unavailable", access=None)
-    land(bigquery.client, dataset, [], [gone], write_mode="truncate")
+    write(bigquery.client, dataset, MIXED, [coverage_row()])
+    unavailable = coverage_row(tweet_id="2", status="unavailable", access=None)
+    write(bigquery.client, dataset, [], [unavailable], write_mode="truncate")
     assert len(counts(bigquery, dataset)) == len(MIXED)
     assert len(statuses(bigquery, dataset)) == 2
 
 
-def test_nothing_at_all_runs_no_job(bigquery: BigQuery, dataset: str) -> None:
-    client = Contended(bigquery.client)
-    landed = land(client, dataset, [], [], write_mode="truncate")
-    assert client.queries == []
-    assert landed.rows == 0
-    assert landed.stats == {"load_jobs": 0}
+def test_an_empty_pull_runs_no_script(bigquery: BigQuery, dataset: str) -> None:
+    client = Failing(bigquery.client)
+    result = write(client, dataset, [], [], write_mode="truncate")
+    assert client.scripts == []
+    assert result.rows == 0
+    assert result.stats == {"load_jobs": 0}
 
 
-def test_wrong_parameters_are_named(bigquery: BigQuery) -> None:
+def test_a_parameter_that_is_not_allowed_is_named(bigquery: BigQuery) -> None:
     with pytest.raises(InvalidArgumentError, match=r"write_mode is 'replace'\. Use one of upsert"):
         BigQuerySink(bigquery.client, "d.counts", write_mode="replace")
     with pytest.raises(InvalidArgumentError, match="destination_table is 'counts'"):
@@ -388,7 +387,7 @@ def partly(name: str, value: int, minutes: int = 0) -> dict[str, Any]:
     return typed(name, value, minutes, complete=False)
 
 
-def test_wide_rows_have_the_types_side_by_side(bigquery: BigQuery, dataset: str) -> None:
+def test_a_wide_row_has_all_types_of_a_tweet(bigquery: BigQuery, dataset: str) -> None:
     rows: list[pa.Table] = [
         rows_table(typed("impressions", 10), typed("favorites", -2, 5)),
         rows_table(typed("impressions", 4, tweet_id="2")),
@@ -412,9 +411,9 @@ def test_wide_rows_have_the_types_side_by_side(bigquery: BigQuery, dataset: str)
 
 
 def test_wide_rows_are_merged_type_by_type(bigquery: BigQuery, dataset: str) -> None:
-    """Land each case's first answer, then each case's second: a Tweet is a case."""
+    """Write the first answer of each case, then the second. Each case is a Tweet."""
     cases: list[tuple[list[dict[str, Any]], list[dict[str, Any]], tuple[Any, ...]]] = [
-        # Only what was asked and answered is set, in whatever order.
+        # Only the types of an answer are set, in any order.
         ([typed("impressions", 10)], [typed("favorites", 2, 1)], (10, 2, True)),
         ([typed("favorites", 2, 1)], [typed("impressions", 10)], (10, 2, True)),
         # Newer before older.
@@ -423,7 +422,7 @@ def test_wide_rows_are_merged_type_by_type(bigquery: BigQuery, dataset: str) -> 
         # Complete before incomplete, whichever is newer.
         ([typed("impressions", 10)], [partly("impressions", 4, 1)], (10, None, True)),
         ([partly("impressions", 4, 1)], [typed("impressions", 10)], (10, None, True)),
-        # A count of a part of the period does not stand beside counts of the whole.
+        # A row never mixes counts of a part of the period with counts of the whole.
         (
             [partly("impressions", 4), partly("favorites", 1)],
             [typed("favorites", 2, 1)],
@@ -433,7 +432,7 @@ def test_wide_rows_are_merged_type_by_type(bigquery: BigQuery, dataset: str) -> 
         ([partly("impressions", 4)], [partly("favorites", 1, 1)], (4, 1, False)),
     ]
     for turn in (0, 1):
-        land(
+        write(
             bigquery.client,
             dataset,
             [row | {"tweet_id": str(n)} for n, case in enumerate(cases) for row in case[turn]],
@@ -448,24 +447,24 @@ def test_the_first_answer_of_a_wide_snapshot_stands_type_by_type(
     bigquery: BigQuery, dataset: str
 ) -> None:
     first = lifetime_row(engagement_type="favorites", value=5)
-    falsified = lifetime_row(engagement_type="favorites", value=99, collected_at=EVEN_LATER)
+    later = lifetime_row(engagement_type="favorites", value=99, collected_at=EVEN_LATER)
     other = lifetime_row(engagement_type="impressions", value=50, collected_at=EVEN_LATER)
-    for rows in ([first], [falsified, other]):
-        land(bigquery.client, dataset, rows, layout="wide")
+    for rows in ([first], [later, other]):
+        write(bigquery.client, dataset, rows, layout="wide")
     (row,) = wide(bigquery, dataset)
     assert (row["impressions"], row["favorites"], row["complete"]) == (50, 5, True)
 
 
 def test_a_wide_upsert_twice_is_the_same_table(bigquery: BigQuery, dataset: str) -> None:
     rows = [typed("impressions", 10), typed("favorites", 2)]
-    land(bigquery.client, dataset, rows, layout="wide")
+    write(bigquery.client, dataset, rows, layout="wide")
     once = wide(bigquery, dataset)
     again = [row | {"collected_at": EVEN_LATER} for row in rows]
-    land(bigquery.client, dataset, again, layout="wide")
+    write(bigquery.client, dataset, again, layout="wide")
     assert wide(bigquery, dataset) == once
 
 
-def test_what_has_no_wide_form_is_refused(bigquery: BigQuery, dataset: str) -> None:
+def test_rows_without_a_wide_form_are_refused(bigquery: BigQuery, dataset: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"grouping engagement\.type lacks tweet\.id"):
         BigQuerySink(bigquery.client, "d.counts", layout="wide", groupings=["engagement.type"])
     sink = BigQuerySink(bigquery.client, f"{dataset}.counts", layout="wide")
