@@ -1,4 +1,4 @@
-"""What a pull leaves in its bucket when it dies after it has landed, or before."""
+"""What a pull leaves in its bucket when its process ends after the write, or before."""
 
 from __future__ import annotations
 

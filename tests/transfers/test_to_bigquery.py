@@ -33,7 +33,7 @@ LOCK = "totals_lock"
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make a folder for temporary files, which has to be empty in the end."""
+    """Set a folder for temporary files, which must be empty at the end."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("engagement-")]
@@ -81,7 +81,7 @@ def tables_in(bigquery: BigQuery, dataset: str) -> set[str]:
     return {table.table_id for table in bigquery.client.list_tables(dataset)}
 
 
-def test_counts_and_coverage_land_in_tables(
+def test_counts_and_coverage_are_written_to_tables(
     world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
 ) -> None:
     foreign, deleted, protected = ids[2:5]
@@ -100,12 +100,12 @@ def test_counts_and_coverage_land_in_tables(
     coverage = coverage_of(bigquery, table)
     assert {*coverage} == {*ids}
     assert [*coverage[foreign]] == [column.name for column in COVERAGE]
-    told = {
+    outcomes = {
         item: (coverage[item]["status"], coverage[item]["access"], coverage[item]["missing_types"])
         for item in (foreign, deleted, protected, owned[0])
     }
     every = ",".join(TYPES)
-    assert told == {
+    assert outcomes == {
         foreign: ("answered", "public", "impressions,engagements"),
         deleted: ("unavailable", None, every),
         protected: ("unavailable", None, every),
@@ -125,7 +125,7 @@ def test_counts_and_coverage_land_in_tables(
     assert len(simulator.requests) == ran.summary["requests"]
 
 
-def test_twice_is_the_same_table_though_the_counts_have_grown(
+def test_a_second_run_leaves_the_snapshot_although_counts_have_grown(
     world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
 ) -> None:
     table = f"{dataset}.totals"
@@ -154,7 +154,7 @@ def test_twice_is_the_same_table_though_the_counts_have_grown(
 
 
 @pytest.mark.usefixtures("simulator")
-def test_a_second_run_adds_what_the_first_one_could_not_have(
+def test_a_second_run_adds_the_counts_that_the_first_one_could_not_read(
     world: World, ids: list[str], bigquery: BigQuery, dataset: str
 ) -> None:
     table = f"{dataset}.totals"
@@ -166,12 +166,12 @@ def test_a_second_run_adds_what_the_first_one_could_not_have(
     assert {row["status"] for row in coverage_of(bigquery, table).values()} == {"answered"}
     world.deleted = set(ids[:5])
     run(transfer(ids, table), at=SNAPSHOT)
-    # What has gone since keeps its counts, and its coverage says that they are there.
+    # A Tweet that was deleted since keeps its counts and its status.
     assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
     assert {row["status"] for row in coverage_of(bigquery, table).values()} == {"answered"}
 
 
-def test_one_table_may_hold_several_owners(
+def test_one_table_holds_several_owners(
     bigquery: BigQuery, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(seed=6, accounts=("acme", "bolt"), now=NOW)
@@ -187,7 +187,7 @@ def test_one_table_may_hold_several_owners(
 
 
 @pytest.mark.usefixtures("simulator")
-def test_rows_may_go_through_a_bucket_and_leave_nothing_in_it(
+def test_rows_staged_in_a_bucket_leave_nothing_in_it(
     world: World, ids: list[str], bigquery: BigQuery, dataset: str, gcs: Gcs
 ) -> None:
     bucket = gcs.make_bucket()
@@ -214,7 +214,7 @@ def test_rows_may_go_through_a_bucket_and_leave_nothing_in_it(
         "data\nset.totals",
     ],
 )
-def test_a_table_that_cannot_be_named_is_refused_before_any_request(
+def test_a_wrong_table_name_is_refused_before_any_request(
     ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str, name: str
 ) -> None:
     with pytest.raises(AirflowFailException, match="destination_table is") as caught:
@@ -225,31 +225,33 @@ def test_a_table_that_cannot_be_named_is_refused_before_any_request(
     assert tables_in(bigquery, dataset) == set()
 
 
-def test_a_dataset_that_is_not_there_is_told_before_any_request(
+def test_a_missing_dataset_is_refused_before_any_request(
     ids: list[str], simulator: Simulator, bigquery: BigQuery
 ) -> None:
     assert "nowhere" not in [found.dataset_id for found in bigquery.client.list_datasets()]
-    with pytest.raises(AirflowFailException, match=r"no dataset test\.nowhere.*bq .*mk"):
+    with pytest.raises(
+        AirflowFailException, match=r"dataset test\.nowhere does not exist.*bq .*mk"
+    ):
         run(transfer(ids, "nowhere.totals"), at=SNAPSHOT)
     assert simulator.requests == []
 
 
-def test_a_column_of_another_type_is_told_before_any_request(
+def test_a_column_of_another_type_is_refused_before_any_request(
     ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
 ) -> None:
     bigquery.client.query_and_wait(f"CREATE TABLE {dataset}.totals (account STRING, value STRING)")
-    with pytest.raises(AirflowFailException, match=r"column value .* is STRING, and has to be INT"):
+    with pytest.raises(AirflowFailException, match=r"column value .* is STRING, and must be INT"):
         run(transfer(ids, f"{dataset}.totals"), at=SNAPSHOT)
     assert simulator.requests == []
 
 
-def test_a_pull_that_fails_leaves_the_table_as_it_was_and_nothing_beside_it(
+def test_a_failed_pull_changes_no_table_and_leaves_no_staging(
     world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
 ) -> None:
     table = f"{dataset}.totals"
     run(transfer(ids[:5], table), at=SNAPSHOT)
     rows, coverage = rows_of(bigquery, table), coverage_of(bigquery, table)
-    # When it turns out that too few could be counted, the others' rows are staged.
+    # Rows are already staged when the check of max_missing_share fails.
     world.deleted = set(ids[:15])
     with pytest.raises(AirflowFailException, match="5 of 20 Tweets could be counted"):
         run(transfer(ids, table, max_missing_share=0.5), at=SNAPSHOT)
@@ -259,7 +261,7 @@ def test_a_pull_that_fails_leaves_the_table_as_it_was_and_nothing_beside_it(
     assert len(simulator.requests) == 2
 
 
-def test_an_empty_collection_makes_no_table(
+def test_an_empty_collection_creates_no_table(
     simulator: Simulator, bigquery: BigQuery, dataset: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = run(transfer("{{ ids }}", f"{dataset}.totals"), at=SNAPSHOT, variables={"ids": []})
@@ -269,7 +271,7 @@ def test_an_empty_collection_makes_no_table(
     assert simulator.requests == []
 
 
-def test_a_run_that_comes_too_late_is_skipped(
+def test_a_late_run_is_skipped(
     ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
 ) -> None:
     with pytest.raises(AirflowSkipException, match="max_snapshot_age"):
@@ -278,7 +280,7 @@ def test_a_run_that_comes_too_late_is_skipped(
     assert tables_in(bigquery, dataset) == set()
 
 
-def test_a_plan_makes_no_table(
+def test_plan_only_creates_no_table(
     ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
 ) -> None:
     ran = run(transfer(ids, f"{dataset}.totals", plan_only=True), at=SNAPSHOT)
@@ -297,7 +299,7 @@ def test_a_plan_makes_no_table(
         ({"tweet_ids": []}, "tweet_ids is an empty list"),
     ],
 )
-def test_what_no_template_can_mend_fails_when_the_dag_is_parsed(
+def test_a_wrong_constant_fails_when_the_dag_is_parsed(
     changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=message):

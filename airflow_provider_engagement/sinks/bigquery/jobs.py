@@ -50,7 +50,7 @@ class Job(Protocol):
 
 
 AnyJob = TypeVar("AnyJob", bound=Job)
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class JobRunner:
         finally:
             self._running = None
 
-    def retry(self, call: Callable[[], Result]) -> Result:
+    def retry(self, call: Callable[[], _Result]) -> _Result:
         """Call a function until it succeeds, fails for good, or patience ends.
 
         :param call: a function that can be called any number of times.
