@@ -43,11 +43,11 @@ simulator: airflow-3.3 ## run the stand-in for the Engagement API (ARGS="--help"
 test: environments lint types $(TESTED_ON:%=test-%) test-google ## check everything: lint, types and tests
 
 .PHONY: test-3.3
-test-3.3: airflow-3.3+emulators chromium ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
+test-3.3: airflow-3.3-constrained+emulators chromium ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
 	@$(IN_3.3)$(PYTEST) $(ARGS)
 
 .PHONY: test-2.11
-test-2.11: airflow-2.11+emulators ## run the tests on Airflow 2.11
+test-2.11: airflow-2.11-constrained+emulators ## run the tests on Airflow 2.11
 	@$(IN_2.11)$(PYTEST) $(ARGS)
 
 .PHONY: test-unit
@@ -105,8 +105,10 @@ chromium:
 # What a target needs: its environments, made side by side where there are several.
 .PHONY: environments
 environments:
-	@$(ENV) airflow-3.3 emulators $(patsubst %,airflow-%,$(filter-out 3.3,$(TESTED_ON))) airflow-3.3-google
+	@$(ENV) airflow-3.3 airflow-3.3-google emulators $(TESTED_ON:%=airflow-%-constrained)
 
-.PHONY: airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators airflow-3.3-google+emulators
-airflow-3.3 airflow-3.3+emulators airflow-2.11+emulators airflow-3.3-google+emulators:
+WANTED = airflow-3.3 airflow-3.3+emulators airflow-3.3-constrained+emulators \
+	airflow-3.3-google+emulators airflow-2.11+emulators airflow-2.11-constrained+emulators
+.PHONY: $(WANTED)
+$(WANTED):
 	@$(ENV) $(subst +, ,$@)

@@ -1,10 +1,14 @@
-"""The one place that knows which Airflow this is.
+"""The one module that knows the versions of Airflow and of its common.compat provider.
 
-All else that differs between versions, ``airflow.providers.common.compat`` evens out.
+The other modules import from ``airflow.providers.common.compat``. What its older versions do not
+have is here, because Airflow's own constraints pin them: 1.14.0 for Airflow 2.11.2, 1.13.1 to
+1.19.0 for 3.x.
 """
 
 from __future__ import annotations
 
+import contextlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow import __version__
@@ -12,12 +16,54 @@ from packaging.version import Version
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 
-__all__ = ["HAS_RETRY_POLICIES", "DefaultsWhenMapped", "retry_policy_kwargs"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.triggers.base import (
+        BaseEventTrigger as BaseEventTrigger,  # noqa: PLC0414 - mypy takes others for private
+    )
+
+__all__ = ["HAS_RETRY_POLICIES", "DefaultsWhenMapped", "mask_secret", "retry_policy_kwargs"]
 
 _AIRFLOW: Final = Version(__version__)
 
+# Of Airflow 3, of 3.0, and of Airflow 2.
+_MASKERS: Final = (
+    "airflow.sdk.log",
+    "airflow.sdk.execution_time.secrets_masker",
+    "airflow.utils.log.secrets_masker",
+)
+
 # 3.3.0 and 3.3.1 know retry policies too, and lose them on mapped tasks.
 HAS_RETRY_POLICIES: Final = Version("3.3.2") <= _AIRFLOW
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``BaseEventTrigger`` when it is needed; common.compat has it from 1.19.0 on.
+
+    Airflow 2 has no event triggers; ``BaseTrigger`` stands in there.
+    """
+    if name != "BaseEventTrigger":
+        raise AttributeError(name)
+    from airflow.triggers import base
+
+    return getattr(base, name, base.BaseTrigger)
+
+
+def mask_secret(text: str) -> None:
+    """Mask a secret in the logs of this task; common.compat has this from 1.22.0 on.
+
+    :param text: the secret as it might occur in a log.
+    """
+    _find_masker()(text)
+
+
+def _find_masker() -> Callable[[str], None]:
+    for module in _MASKERS:
+        with contextlib.suppress(ImportError):
+            if found := getattr(import_module(module), "mask_secret", None):
+                return found  # type: ignore[no-any-return]  # getattr knows no types
+    raise ImportError(f"Airflow {__version__} has no mask_secret in {', '.join(_MASKERS)}.")
 
 
 def retry_policy_kwargs(retry_policy: Any) -> dict[str, Any]:

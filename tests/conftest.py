@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from run_command import run
 
 from tools.env import ENVIRONMENTS, ROOT, Workshop
 from tools.process import clean_environment
@@ -80,7 +81,7 @@ LONG_ON_2 = (
 
 # What a test needs decides its kind. A test that starts a real part by itself is marked by hand.
 KINDS = ("unit", "integration", "e2e")
-E2E_FIXTURES = {"watched"}
+E2E_FIXTURES = {"watched", "wheel"}
 INTEGRATION_FIXTURES = {"airflow_home", "emulated"}
 E2E_PATHS = (
     "tests/docs/test_docs.py::test_commands_work",
@@ -89,7 +90,6 @@ E2E_PATHS = (
     "tests/test_backfill_on_airflow_2.py",
     "tests/test_daily_dag.py",
     "tests/test_killed.py",
-    "tests/test_wheel.py",
     "tests/tools/test_demo.py",
     "tests/triggers/test_on_airflow.py",
     "tests/ui",
@@ -172,6 +172,26 @@ def airflow_home() -> Path:
     home = Path(os.environ["AIRFLOW_HOME"])
     shutil.copy(home / "airflow.db", home / "unused.db")
     return home
+
+
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this tree, as it would be for a release."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def wheel_site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel into a folder that holds nothing else, to be put on the path."""
+    folder = tmp_path_factory.mktemp("site")
+    run(*PIP, "install", "--no-deps", "--target", folder, wheel, cwd=folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

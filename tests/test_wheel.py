@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import shutil
-import subprocess
 import sys
 import zipfile
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from run_command import run
 from run_operator import NOW, counts, expected_counts
 
 from airflow_provider_engagement import __version__
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGE = "airflow_provider_engagement"
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
 
 # Where a DAG is parsed, and where its task runs, it is the wheel that is imported.
 DAG = """
@@ -61,40 +59,9 @@ print("FOUND", version, manager.hooks["engagement"].hook_class_name)
 """
 
 
-def run(*command: str | Path, cwd: Path, **settings: str) -> str:
-    done = subprocess.run(  # noqa: S603 - our own commands
-        command,
-        cwd=cwd,
-        env={**os.environ, **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel of this tree, as it would be for a release."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT, cwd=folder)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel by itself, in front of whatever is installed here."""
-    folder = tmp_path_factory.mktemp("site")
-    run(*PIP, "install", "--no-deps", "--target", folder, wheel, cwd=folder)
-    return folder
-
-
 @pytest.fixture
-def distribution(site: Path) -> Distribution:
-    (found,) = importlib.metadata.distributions(path=[str(site)])
+def distribution(wheel_site: Path) -> Distribution:
+    (found,) = importlib.metadata.distributions(path=[str(wheel_site)])
     return found
 
 
@@ -132,13 +99,15 @@ def test_it_tells_what_it_is_and_what_it_needs(distribution: Distribution) -> No
     }
 
 
-def test_its_command_runs(site: Path, tmp_path: Path) -> None:
-    settings = {"PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}
-    told = run(site / "bin" / "engagement-simulator", "--help", cwd=tmp_path, **settings)
+def test_its_command_runs(wheel_site: Path, tmp_path: Path) -> None:
+    settings = {"PYTHONPATH": str(wheel_site), "PYTHONSAFEPATH": "1"}
+    told = run(wheel_site / "bin" / "engagement-simulator", "--help", cwd=tmp_path, **settings)
     assert "A local stand-in for the X Enterprise Engagement API." in told
 
 
-def test_airflow_finds_it_and_pulls_with_it(site: Path, tmp_path: Path, airflow_home: Path) -> None:
+def test_airflow_finds_it_and_pulls_with_it(
+    wheel_site: Path, tmp_path: Path, airflow_home: Path
+) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()
     (dags / "wheel.py").write_text(DAG)
@@ -154,7 +123,7 @@ def test_airflow_finds_it_and_pulls_with_it(site: Path, tmp_path: Path, airflow_
             "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": json.dumps(ids),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
-            "PYTHONPATH": str(site),
+            "PYTHONPATH": str(wheel_site),
             "PYTHONSAFEPATH": "1",
         }
         found = run(sys.executable, "-c", PROVIDER, cwd=tmp_path, **settings)

@@ -44,11 +44,13 @@ print(*sys.version_info[:2], os.path.realpath(base))
 
 # Lets an environment see the packages of the one that is named, behind its own. Its .pth files
 # count too: one of them names the project.
+_OWN_PROVIDERS: Final = Path(__file__).with_name("own_providers.py")
 _LAY_OVER: Final = """
-import pathlib, sys, sysconfig
+import pathlib, shutil, sys, sysconfig
 own = pathlib.Path(sysconfig.get_path("purelib"))
 base = pathlib.Path(sys.argv[1], own.relative_to(sys.prefix))
-(own / "base.pth").write_text(f"import site; site.addsitedir({str(base)!r})\\n")
+shutil.copy(sys.argv[2], own)
+(own / "base.pth").write_text(f"import site, own_providers; site.addsitedir({str(base)!r})\\n")
 """
 
 
@@ -81,13 +83,18 @@ _IMPORT_SPATIAL: Final = "from duckdb_extensions import import_extension as i; i
 
 _AIRFLOW: Final = Environment("airflow-3.3")
 
+# What users install, not what lies here, is tested there.
+_AIRFLOW_2: Final = Environment("airflow-2.11", project="wheel", newest_python=(3, 12))
+
 ENVIRONMENTS: Final = {
     environment.name: environment
     for environment in (
         _AIRFLOW,
         Environment("airflow-3.3-google", project="", base=_AIRFLOW),
-        # What users install, not what lies here, is tested there.
-        Environment("airflow-2.11", project="wheel", newest_python=(3, 12)),
+        _AIRFLOW_2,
+        # With the common.compat that Airflow's own constraints name.
+        Environment("airflow-3.3-constrained", project="", base=_AIRFLOW),
+        Environment("airflow-2.11-constrained", project="", base=_AIRFLOW_2),
         Environment("emulators", project="", finish=_IMPORT_SPATIAL),
         Environment("pins", project=""),
     )
@@ -147,7 +154,7 @@ class Workshop:
         self._pip(environment, lock, "--requirement", wanted)
         if environment.base:
             base = self.folder(environment.base)
-            _run([self.python(environment), "-c", _LAY_OVER, base], lock)
+            _run([self.python(environment), "-c", _LAY_OVER, base, _OWN_PROVIDERS], lock)
         self.home(environment).mkdir()
         if environment.finish:
             home = {"HOME": str(self.home(environment))}

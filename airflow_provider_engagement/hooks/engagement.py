@@ -213,7 +213,7 @@ class EngagementHook(BaseHook):
 
     @staticmethod
     def _mask(secrets: Iterable[Secret]) -> None:
-        from airflow.providers.common.compat.sdk import mask_secret
+        from airflow_provider_engagement.compat import mask_secret
 
         for secret in secrets:
             for text in secret.encoded_variants():

@@ -244,7 +244,7 @@ def _from_key(conn_id: str, extra: Mapping[str, Any], scopes: list[str]) -> _Acc
 
 def _key_info(key: Any) -> dict[str, Any]:
     """Return a key as google-auth reads it, and have Airflow mask it."""
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow_provider_engagement.compat import mask_secret
 
     info = dict(json.loads(key) if isinstance(key, str) else key)
     # Keys that were pasted into older forms have the two characters \n for each line break.

@@ -1,0 +1,28 @@
+"""Runs a command to its end, and shows its output if it fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(*command: str | Path, cwd: Path, **settings: str) -> str:
+    """Run a command; return its output, or fail with the end of it.
+
+    :param settings: environment variables, set on top of this process's own.
+    """
+    done = subprocess.run(  # noqa: S603 - our own commands
+        command,
+        cwd=cwd,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
