@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import CodeType, FrameType
 
-__all__ = ["PullProfile", "main", "profile_pull"]
+__all__ = ["PullProfile", "main", "profile_pull", "task_context"]
 
 _PACKAGE: Final = "airflow_provider_engagement"
 _NOW: Final = datetime.now(UTC).replace(microsecond=0)
@@ -128,7 +128,7 @@ def _pull(ids: list[str], recorder: _Recorder) -> list[dict[str, Any]]:
         operator = module.EngagementTotalsOperator(
             task_id="pull", tweet_ids=ids, engagement_conn_id="engagement_profiled"
         )
-        context = _context(operator)
+        context = task_context(operator)
         operator.render_template_fields(context)
         rows: list[dict[str, Any]] = operator.execute(context)
     finally:
@@ -137,8 +137,11 @@ def _pull(ids: list[str], recorder: _Recorder) -> list[dict[str, Any]]:
     return rows
 
 
-def _context(operator: Any) -> dict[str, Any]:
-    """Return a stand-in for Airflow's context, with what the operator reads."""
+def task_context(operator: Any) -> dict[str, Any]:
+    """Return a stand-in for Airflow's context, with what an operator reads.
+
+    :param operator: the operator that is to be executed.
+    """
     instance = SimpleNamespace(
         dag_id="a_dag",
         task_id=operator.task_id,
