@@ -25,6 +25,7 @@ from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES, Reply
 from airflow_provider_engagement.rows import schema
 from airflow_provider_engagement.rows.build import granularity_of
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
+from tools.field_faults import FIELD_FAULTS
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
 
@@ -253,6 +254,20 @@ def _hostile() -> str:
     return "\n\n".join(parts)
 
 
+def _field_faults() -> str:
+    areas = dict.fromkeys(fault.area for fault in FIELD_FAULTS)
+    return "\n\n".join(f"### {area}\n\n{_field_faults_of(area)}" for area in areas)
+
+
+def _field_faults_of(area: str) -> str:
+    rows = [
+        (fault.kind, fault.outcome, "<br>".join(f"`{test}`" for test in fault.tests))
+        for fault in FIELD_FAULTS
+        if fault.area == area
+    ]
+    return _table(("fault", "outcome", "tests"), rows)
+
+
 def faces() -> dict[str, type]:
     """Return every class that a DAG author imports, and their documented bases, by name."""
     found: dict[str, type] = {}
@@ -387,6 +402,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "figures": _figures,
     "faults": _faults,
     "hostile": _hostile,
+    "field-faults": _field_faults,
     "operators": _operators,
     "modules": _modules,
 }

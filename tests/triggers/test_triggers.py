@@ -4,6 +4,7 @@ import asyncio
 import gc
 import importlib
 import json
+import multiprocessing  # noqa: F401 - a poll would import it otherwise, which blocks
 import time
 from datetime import UTC, datetime, timedelta
 from socket import gethostname
