@@ -2,25 +2,124 @@
 
 from __future__ import annotations
 
-from typing import IO
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.collections.detection import read_file
 from airflow_provider_engagement.collections.records import Place, ReadOptions, Source
 from airflow_provider_engagement.collections.rounding import check_rounding
 
-__all__ = ["tweet_ids_from_file"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+    from airflow_provider_engagement.collections.records import Reposts, TweetRecord
+    from airflow_provider_engagement.collections.tables import AttributeTables
+
+__all__ = ["Collection", "CollectionReader"]
+
+log = logging.getLogger(__name__)
+
+_KINDS = {
+    "reposts": "%s: %d reposts are left out, because the API counts a repost's engagements at its "
+    "original. reposts='keep' keeps their ids.",
+    "deletes": "%s: %d notices of deleted Tweets were not read.",
+    "others": "%s: %d objects are not Tweets and were not read.",
+}
 
 
-def tweet_ids_from_file(file: IO[bytes], *, name: str, id_column: str | None = None) -> list[str]:
-    """Read the ids of a file, each once, in their first order.
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Tweets, and what their sources say of them.
 
-    :param file: the open file.
-    :param name: what to call it in an error.
-    :param id_column: which of its columns holds the ids; None to go by the known names.
-    :raises InvalidArgumentError: if it cannot be read, or its ids have been rounded. The message
-        names the line, and never holds its content.
+    :param tweet_ids: the ids, each once, in the order in which they were first read.
+    :param attributes: one row a Tweet; :data:`schema.ATTRIBUTES` describes the columns. Where two
+        sources differ, the later one stands.
+    :param labels: one row a Tweet and label: the columns of the sources that are not attributes.
+    :param skipped: how many entries are not in it, by kind: ``reposts``, ``deletes`` (notices of
+        deleted Tweets), ``others`` (JSON objects that are not Tweets).
     """
-    source = Source(Place(name), ReadOptions(id_column=id_column, with_attributes=False))
-    ids = list(dict.fromkeys(record.tweet_id for record in read_file(file, source)))
-    check_rounding(ids, name=name)
-    return ids
+
+    tweet_ids: list[str]
+    attributes: pa.Table
+    labels: pa.Table
+    skipped: Mapping[str, int]
+
+
+class CollectionReader:
+    """Reads sources, one after another, into one collection.
+
+    :param name: what to call the whole in messages.
+    :param options: how to read them.
+    :param reposts: ``"drop"`` or ``"keep"`` the ids of reposts.
+    """
+
+    def __init__(self, name: str, options: ReadOptions, reposts: Reposts = "drop") -> None:
+        self._name = name
+        self._options = options
+        self._drop_reposts = reposts == "drop"
+        self._ids: dict[str, None] = {}
+        self._skipped: Counter[str] = Counter()
+        self._tables = _new_tables() if options.with_attributes else None
+
+    def read_files(
+        self, names: Iterable[str], open_file: Callable[[str], AbstractContextManager[IO[bytes]]]
+    ) -> None:
+        """Read files.
+
+        :param names: their names or URIs.
+        :param open_file: opens one of them.
+        :raises InvalidArgumentError: if one cannot be read, with its name and the line.
+        """
+        for name in names:
+            source = Source(Place(name), self._options)
+            with open_file(name) as file:
+                self.add(read_file(file, source))
+            self._skipped += source.skipped
+
+    def add(self, records: Iterable[TweetRecord]) -> None:
+        """Add Tweets.
+
+        :param records: the Tweets, as a source describes them.
+        """
+        ids, tables = self._ids, self._tables
+        for record in records:
+            if record.tweet_type == "repost" and self._drop_reposts:
+                self._skipped["reposts"] += 1
+                continue
+            ids[record.tweet_id] = None
+            if tables is not None:
+                tables.add(record)
+
+    def tweet_ids(self) -> list[str]:
+        """Return the ids, each once; warn of what was skipped.
+
+        :raises InvalidArgumentError: if the ids have been rounded.
+        """
+        check_rounding(self._ids, name=self._name)
+        for kind, count in self._skipped.items():
+            log.warning(_KINDS[kind], self._name, count)
+        return list(self._ids)
+
+    def collection(self) -> Collection:
+        """Return the ids, with what is known of the Tweets.
+
+        :raises InvalidArgumentError: if the ids have been rounded.
+        """
+        if self._tables is None:
+            msg = "This reader reads ids only."
+            raise RuntimeError(msg)
+        tweet_ids = self.tweet_ids()
+        attributes, labels = self._tables.finish(len(tweet_ids))
+        return Collection(tweet_ids, attributes, labels, dict(self._skipped))
+
+
+def _new_tables() -> AttributeTables:
+    from airflow_provider_engagement.collections.tables import AttributeTables
+
+    return AttributeTables()

@@ -7,6 +7,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_engagement.collections.columns import Columns
 from airflow_provider_engagement.collections.records import TweetRecord
 from airflow_provider_engagement.collections.tweet_ids import (
     find_id_name,
@@ -16,9 +17,9 @@ from airflow_provider_engagement.collections.tweet_ids import (
 )
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
 
+    from airflow_provider_engagement.collections.lines import Lines
     from airflow_provider_engagement.collections.records import Place, Source
 
 __all__ = ["read_delimited"]
@@ -28,10 +29,6 @@ _ID_START: Final = re.compile(
     r"[\"'=]*(?:\d|id:\d|tag:|https?://|(?:\w+\.)?(?:x|twitter)\.com/)", re.IGNORECASE
 )
 _DELIMITERS: Final = (",", ";", "\t")
-
-# A file of a single line may hold a million ids.
-_LONGEST_FIRST_LINE: Final = 32 * 2**20
-_LONGEST_LINE: Final = 2**20
 
 _ONE_A_LINE: Final = (
     "A file without a header holds one id a line. If it has other columns, give it a header that "
@@ -44,53 +41,22 @@ _CSV_ADVICE: Final = (
 )
 
 
-def read_delimited(text: io.TextIOWrapper, source: Source) -> Iterator[TweetRecord]:
+def read_delimited(first: str, lines: Lines, source: Source) -> Iterator[TweetRecord]:
     """Read a table with a header, or a file of ids without one.
 
-    :param text: the open file.
+    :param first: the first line that is not blank.
+    :param lines: the lines after it.
     :param source: its place, and how to read it.
     :raises InvalidArgumentError: if it cannot be read, with the line and never its content.
     """
-    lines = _Lines(text, source.place)
-    for first in lines:
-        if first.strip():
-            break
-    else:
-        return
+    lines.check_length(first)
     if source.options.id_column is None and _ID_START.match(first.lstrip()):
         yield from map(TweetRecord, _read_ids(first, lines, source.place))
     else:
         yield from _read_table(first, lines, source)
 
 
-class _Lines:
-    """The lines of a file, counted.
-
-    :param text: the file.
-    :param place: where to count them.
-    """
-
-    def __init__(self, text: io.TextIOWrapper, place: Place) -> None:
-        self._lines = self._read(text)
-        self._place = place
-        self.ended = True
-        """Whether the last line that was read ended in a line break."""
-
-    def __iter__(self) -> Iterator[str]:
-        return self._lines
-
-    def _read(self, text: io.TextIOWrapper) -> Iterator[str]:
-        longest = _LONGEST_FIRST_LINE
-        while line := text.readline(longest):
-            self._place.line += 1
-            self.ended = line.endswith(("\n", "\r"))
-            if len(line) == longest and not self.ended:
-                raise self._place.error(f"is longer than {longest:,} characters.", _ONE_A_LINE)
-            yield line
-            longest = _LONGEST_LINE
-
-
-def _read_ids(first: str, lines: _Lines, place: Place) -> Iterator[str]:
+def _read_ids(first: str, lines: Lines, place: Place) -> Iterator[str]:
     ids = _tokens(first)
     if len(ids) > 1:
         yield from _read_single_line(ids, lines, place)
@@ -106,7 +72,7 @@ def _read_ids(first: str, lines: _Lines, place: Place) -> Iterator[str]:
     _check_end(last, longest, lines, place)
 
 
-def _read_single_line(tokens: list[str], lines: _Lines, place: Place) -> Iterator[str]:
+def _read_single_line(tokens: list[str], lines: Lines, place: Place) -> Iterator[str]:
     number = place.line
     ids = [parse_id(token, place) for token in tokens]
     yield from ids
@@ -128,7 +94,7 @@ def _tokens(line: str) -> list[str]:
     return [part.removeprefix('="') for part in parts if part]
 
 
-def _check_end(last: str, longest: int, lines: _Lines, place: Place) -> None:
+def _check_end(last: str, longest: int, lines: Lines, place: Place) -> None:
     """Refuse a last line that may have been cut inside its id, which would be another Tweet's."""
     if not lines.ended and len(last) < longest:
         raise place.error(
@@ -138,13 +104,14 @@ def _check_end(last: str, longest: int, lines: _Lines, place: Place) -> None:
         )
 
 
-def _read_table(first: str, lines: _Lines, source: Source) -> Iterator[TweetRecord]:
+def _read_table(first: str, lines: Lines, source: Source) -> Iterator[TweetRecord]:
     place = source.place
     delimiter = max(_DELIMITERS, key=first.count)
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(rows)]
         column = _id_position(header, source)
+        columns = Columns(header, column)
         row: list[str] = []
         longest, last = 0, ""
         for row in rows:
@@ -153,7 +120,7 @@ def _read_table(first: str, lines: _Lines, source: Source) -> Iterator[TweetReco
             tweet_id = _id_of_row(row, column, place)
             if tweet_id is not None:
                 longest, last = max(longest, len(last)), tweet_id
-                yield TweetRecord(tweet_id)
+                yield _record(tweet_id, row, columns, source)
     except csv.Error:
         raise place.error(
             "is not CSV: a quote is not closed, or is followed by text, or a value is too long.",
@@ -177,6 +144,12 @@ def _id_position(header: list[str], source: Source) -> int:
         "is neither an id nor a header that names the ids' column.",
         "Name it tweet_id, post_id, status_id, id_str or id, or pass its name as id_column.",
     )
+
+
+def _record(tweet_id: str, row: list[str], columns: Columns, source: Source) -> TweetRecord:
+    if source.options.with_attributes:
+        return columns.read(tweet_id, row)
+    return TweetRecord(tweet_id, tweet_type="repost" if columns.is_repost(row) else None)
 
 
 def _id_of_row(row: list[str], column: int, place: Place) -> str | None:

@@ -1,10 +1,12 @@
-"""Read a file of any format that holds Tweets or their ids."""
+"""Read a file of any format that holds Tweets or their ids: its start tells which it is."""
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from airflow_provider_engagement.collections.delimited import read_delimited
+from airflow_provider_engagement.collections.json_documents import ARCHIVE, read_json
+from airflow_provider_engagement.collections.lines import Lines
 from airflow_provider_engagement.collections.streams import open_text
 
 if TYPE_CHECKING:
@@ -14,13 +16,30 @@ if TYPE_CHECKING:
 
 __all__ = ["read_file"]
 
+_JSON: Final = ("{", "[", ARCHIVE)
+
 
 def read_file(file: IO[bytes], source: Source) -> Iterator[TweetRecord]:
     """Read the Tweets of a file, each as often as it stands there.
 
     :param file: the open file, plain, gzip, or zip with one member. It need not seek.
     :param source: what to call it, and how to read it.
-    :raises InvalidArgumentError: if it cannot be read, with the line and never its content.
+    :raises InvalidArgumentError: if it cannot be read, with the line and never its content; or if
+        it holds JSON objects and none of them is a Tweet.
     """
+    found = False
     with open_text(file, source.place) as text:
-        yield from read_delimited(text, source)
+        lines = Lines(text, source.place)
+        first = lines.first()
+        if not first:
+            return
+        read = read_json if first.lstrip().startswith(_JSON) else read_delimited
+        for record in read(first, lines, source):
+            found = True
+            yield record
+    if not found and source.skipped["others"]:
+        source.place.line = 0
+        raise source.place.error(
+            f"holds {source.skipped['others']:,} objects, and none of them is a Tweet.",
+            "Pass the answers of Tweet lookup or search, of an archive, or ids.",
+        )

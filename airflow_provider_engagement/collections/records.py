@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Place", "ReadOptions", "Reposts", "Source", "TweetRecord"]
+__all__ = [
+    "MEDIA_TYPES",
+    "TWEET_TYPES",
+    "Place",
+    "ReadOptions",
+    "Reposts",
+    "Source",
+    "TweetRecord",
+]
 
 Reposts = Literal["drop", "keep"]
+
+TWEET_TYPES: Final = ("post", "reply", "quote", "repost")
+MEDIA_TYPES: Final = ("none", "photo", "video", "animated_gif", "mixed")
 
 
 class TweetRecord(NamedTuple):

@@ -54,6 +54,8 @@ def open_text(file: IO[bytes], place: Place) -> Iterator[io.TextIOWrapper]:
             encoding = next((e for bom, e in _ENCODINGS.items() if head.startswith(bom)), "utf-8")
             buffered = io.BufferedReader(_Rejoined(head, rest), _BUFFER)
             yield io.TextIOWrapper(buffered, encoding=encoding, newline="")
+    except RecursionError:
+        raise place.error("is nested too deeply.") from None
     except (UnicodeError, zlib.error, EOFError, gzip.BadGzipFile, zipfile.BadZipFile):
         at = f"after line {place.line}" if place.line else "from its start"
         place.line = 0

@@ -24,6 +24,7 @@ __all__ = [
     "is_plain_id",
     "is_uri",
     "join_tags",
+    "normalized_name",
     "parse_id",
     "tweet_ids_from_value",
 ]
@@ -129,8 +130,8 @@ def find_id_name(names: Sequence[str], id_column: str | None, *, where: object) 
     """
     if id_column is not None and id_column in names:
         return id_column
-    for known in _ID_NAMES if id_column is None else (_normalized(id_column),):
-        found = [name for name in names if _normalized(name) == known]
+    for known in _ID_NAMES if id_column is None else (normalized_name(id_column),):
+        found = [name for name in names if normalized_name(name) == known]
         if len(found) > 1:
             raise InvalidArgumentError(
                 f"{where} has {len(found)} columns that may hold the ids.",
@@ -141,7 +142,11 @@ def find_id_name(names: Sequence[str], id_column: str | None, *, where: object) 
     return None
 
 
-def _normalized(name: str) -> str:
+def normalized_name(name: str) -> str:
+    """Return a column's name in lower case, without blanks and underscores.
+
+    :param name: the name as it is written.
+    """
     return re.sub(r"[\s_]+", "", name).casefold()
 
 
@@ -215,7 +220,7 @@ def _cell(row: object, where: str, id_column: str | None) -> object:
 
 
 def _is_of_users(name: str) -> bool:
-    return _normalized(name) in {"userid", "authorid", "accountid"}
+    return normalized_name(name) in {"userid", "authorid", "accountid"}
 
 
 def _by_name(row: Any, where: str, id_column: str | None) -> object:

@@ -1,0 +1,161 @@
+"""Gather attributes and labels as Arrow tables, in bounded memory."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from airflow_provider_engagement.api.tweet_id import (
+    FIRST_SNOWFLAKE_MS,
+    LAST_SEQUENTIAL_ID,
+    TIMESTAMP_SHIFT,
+)
+from airflow_provider_engagement.collections.schema import attributes_schema, labels_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_provider_engagement.collections.records import TweetRecord
+
+__all__ = ["AttributeTables"]
+
+_BATCH: Final = 20_000
+_IN_MEMORY: Final = 32 * 2**20
+
+
+class AttributeTables:
+    """The attributes and labels of Tweets, while they are read."""
+
+    def __init__(self) -> None:
+        self._attributes = _Spool(attributes_schema())
+        self._labels = _Spool(labels_schema())
+        self._records: list[TweetRecord] = []
+        self._label_rows: list[tuple[str, str, str]] = []
+
+    def add(self, record: TweetRecord) -> None:
+        """Add what a source says of a Tweet.
+
+        :param record: the Tweet; a later one completes and corrects an earlier one of the same id.
+        """
+        self._records.append(record)
+        if record.labels:
+            self._label_rows += [(record.tweet_id, *label) for label in record.labels.items()]
+        if len(self._records) >= _BATCH:
+            self._flush()
+
+    def finish(self, tweets: int) -> tuple[pa.Table, pa.Table]:
+        """Return attributes, one row a Tweet, and labels, one row a Tweet and label.
+
+        :param tweets: how many Tweets there are.
+        """
+        self._flush()
+        attributes, labels = self._attributes.table(), self._labels.table()
+        if attributes.num_rows == tweets:
+            return attributes, labels
+        return _merged(attributes, ["tweet_id"]), _merged(labels, ["tweet_id", "label"])
+
+    def _flush(self) -> None:
+        if self._records:
+            self._attributes.write(_attribute_columns(self._records))
+            self._records = []
+        if self._label_rows:
+            self._labels.write([list(column) for column in zip(*self._label_rows, strict=True)])
+            self._label_rows = []
+
+
+def _attribute_columns(records: list[TweetRecord]) -> list[Any]:
+    ids, author_ids, usernames, *others, _ = zip(*records, strict=True)
+    urls = [
+        f"https://x.com/{username or 'i'}/status/{tweet_id}"
+        for tweet_id, username in zip(ids, usernames, strict=True)
+    ]
+    return [ids, urls, author_ids, usernames, *others, _created_at(ids)]
+
+
+def _created_at(ids: tuple[str, ...]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    numbers = np.array(ids, dtype=np.int64)
+    times = (numbers >> TIMESTAMP_SHIFT) + FIRST_SNOWFLAKE_MS
+    return pa.array(times, mask=numbers <= LAST_SEQUENTIAL_ID)
+
+
+def _merged(table: pa.Table, keys: list[str]) -> pa.Table:
+    """Return one row a key, in their first order: of each column the last value that is not null."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not table.num_rows:
+        return table
+    codes = np.zeros(table.num_rows, dtype=np.int64)
+    for key in keys:
+        column = table[key].combine_chunks().dictionary_encode()
+        codes = codes * len(column.dictionary) + column.indices.to_numpy()
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    place = np.empty(len(first), dtype=np.int64)
+    place[np.argsort(first)] = np.arange(len(first))
+    row_of = place[inverse]
+    columns = []
+    for column in table.columns:
+        last = np.full(len(first), -1, dtype=np.int64)
+        valid = np.flatnonzero(column.is_valid().to_numpy())
+        last[row_of[valid]] = valid  # where a row is set twice, the later assignment stands
+        columns.append(column.take(pa.array(last, mask=last < 0)))
+    return pa.table(columns, schema=table.schema)
+
+
+class _Spool:
+    """A table on its way: in memory first, then in a temporary file that has no name.
+
+    :param schema: its schema.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._batches: list[pa.RecordBatch] = []
+        self._bytes = 0
+        self._file: IO[bytes] | None = None
+        self._writer: Any = None
+
+    def write(self, columns: list[Any]) -> None:
+        """Append rows.
+
+        :param columns: their columns.
+        """
+        import pyarrow as pa
+
+        arrays = [
+            column.cast(field.type) if isinstance(column, pa.Array) else pa.array(column, field.type)
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
+        batch = pa.record_batch(arrays, schema=self._schema)
+        self._bytes += batch.nbytes
+        if self._writer is None and self._bytes <= _IN_MEMORY:
+            self._batches.append(batch)
+            return
+        if self._writer is None:
+            self._spill()
+        self._writer.write_batch(batch)
+
+    def _spill(self) -> None:
+        import pyarrow as pa
+
+        self._file = tempfile.TemporaryFile(prefix="engagement-")
+        self._writer = pa.ipc.new_file(self._file, self._schema)
+        for batch in self._batches:
+            self._writer.write_batch(batch)
+        self._batches = []
+
+    def table(self) -> pa.Table:
+        """Return the table; what lies in the file is mapped, not read."""
+        import pyarrow as pa
+
+        if self._file is None:
+            return pa.Table.from_batches(self._batches, self._schema)
+        self._writer.close()
+        self._file.flush()
+        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file.close()
+        return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()

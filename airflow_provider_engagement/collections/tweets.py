@@ -1,0 +1,223 @@
+"""Read one Tweet object, in the shape of each API that returns or archives Tweets."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_engagement.collections.records import TweetRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "Includes",
+    "from_activity",
+    "from_archive",
+    "from_status",
+    "from_v2",
+    "is_archived_repost",
+    "is_repost",
+    "object_of",
+    "objects",
+    "text_of",
+]
+
+Json = dict[str, Any]
+
+_POST_URL: Final = re.compile(r"https?://(?:\w+\.)?(?:twitter|x)\.com/[^/]+(?:/web)?/status/\d+")
+
+
+class Includes:
+    """The users and media that a page of API v2 refers to.
+
+    :param includes: its ``includes``.
+    """
+
+    def __init__(self, includes: Json) -> None:
+        users, media = objects(includes.get("users")), objects(includes.get("media"))
+        self.usernames = {user.get("id"): text_of(user.get("username")) for user in users}
+        self.media_types = {each.get("media_key"): text_of(each.get("type")) for each in media}
+        self.have_media = "media" in includes
+
+
+def object_of(value: object) -> Json:
+    """Return an object, an empty one for any other value."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[Json]:
+    """Return the objects of an array, none for any other value."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def text_of(value: object) -> str | None:
+    """Return text, None for any other value or for empty text."""
+    return value if isinstance(value, str) and value else None
+
+
+def is_repost(tweet: Json) -> bool:
+    """Return whether a Tweet object, of v1.1 or v2, is a repost of another Tweet."""
+    if "retweeted_status" in tweet:
+        return tweet["retweeted_status"] is not None
+    return any(each.get("type") == "retweeted" for each in objects(tweet.get("referenced_tweets")))
+
+
+def from_status(tweet: Json, tweet_id: str) -> TweetRecord:
+    """Read a Tweet of API v1.1 or of the original format of the Search and PowerTrack APIs.
+
+    :param tweet: the object; a truncated one has its whole text in ``extended_tweet``.
+    :param tweet_id: its id.
+    """
+    user = object_of(tweet.get("user"))
+    whole = object_of(tweet.get("extended_tweet")) or tweet
+    entities = whole.get("entities")
+    links = objects(object_of(entities).get("urls"))
+    if is_repost(tweet):
+        tweet_type: str | None = "repost"
+    elif tweet.get("in_reply_to_status_id_str") or tweet.get("in_reply_to_status_id"):
+        tweet_type = "reply"
+    elif tweet.get("is_quote_status") or tweet.get("quoted_status"):
+        tweet_type = "quote"
+    else:
+        tweet_type = "post"
+    return TweetRecord(
+        tweet_id=tweet_id,
+        author_id=text_of(user.get("id_str")) or _number(user.get("id")),
+        author_username=text_of(user.get("screen_name")),
+        text=_unescaped(whole.get("full_text") or whole.get("text") or tweet.get("text")),
+        lang=text_of(tweet.get("lang")),
+        tweet_type=tweet_type,
+        media_type=_media_type(whole.get("extended_entities") or entities),
+        has_link=None if entities is None else any(map(_leads_out, links)),
+        hashtags=_hashtags(entities, "text"),
+    )
+
+
+def from_archive(tweet: Json, tweet_id: str) -> TweetRecord:
+    """Read a Tweet of a user's archive, which holds no user and marks no reposts and quotes.
+
+    :param tweet: the object.
+    :param tweet_id: its id.
+    """
+    record = from_status(tweet, tweet_id)
+    if is_archived_repost(tweet):
+        return record._replace(tweet_type="repost")
+    links = objects(object_of(tweet.get("entities")).get("urls"))
+    if record.tweet_type == "post" and not all(map(_leads_out, links)):
+        return record._replace(tweet_type=None)  # a quote, or a post that links to another
+    return record
+
+
+def is_archived_repost(tweet: Json) -> bool:
+    """Return whether an archived Tweet is a repost: its text says so, and nothing else does."""
+    return (text_of(tweet.get("full_text") or tweet.get("text")) or "").startswith("RT @")
+
+
+def from_activity(activity: Json, tweet_id: str) -> TweetRecord:
+    """Read a Tweet in Activity Streams format, of the Search and PowerTrack APIs.
+
+    :param activity: the object.
+    :param tweet_id: its id.
+    """
+    actor = object_of(activity.get("actor"))
+    whole = object_of(activity.get("long_object")) or activity
+    entities = whole.get("twitter_entities")
+    links = objects(object_of(entities).get("urls"))
+    if activity.get("verb") == "share":
+        tweet_type = "repost"
+    elif activity.get("inReplyTo"):
+        tweet_type = "reply"
+    else:
+        tweet_type = "quote" if activity.get("twitter_quoted_status") else "post"
+    return TweetRecord(
+        tweet_id=tweet_id,
+        author_id=(text_of(actor.get("id")) or "").rpartition(":")[2] or None,
+        author_username=text_of(actor.get("preferredUsername")),
+        text=_unescaped(whole.get("body") or activity.get("body")),
+        lang=text_of(activity.get("twitter_lang")),
+        tweet_type=tweet_type,
+        media_type=_media_type(whole.get("twitter_extended_entities") or entities),
+        has_link=None if entities is None else any(map(_leads_out, links)),
+        hashtags=_hashtags(entities, "text"),
+    )
+
+
+def from_v2(tweet: Json, tweet_id: str, includes: Includes) -> TweetRecord:
+    """Read a Tweet of API v2.
+
+    A field that is empty is left out by the API, as is one that was not requested. Of entities
+    and media the text decides: without a hash sign there is no hashtag, without a link no media.
+
+    :param tweet: the object.
+    :param tweet_id: its id.
+    :param includes: the users and media of its page.
+    """
+    note = object_of(tweet.get("note_tweet"))
+    text = text_of(note.get("text")) or text_of(tweet.get("text"))
+    entities = note.get("entities") or tweet.get("entities")
+    links = objects(object_of(entities).get("urls"))
+    has_no_link = text is not None and "://" not in text
+    author_id = text_of(tweet.get("author_id"))
+    return TweetRecord(
+        tweet_id=tweet_id,
+        author_id=author_id,
+        author_username=includes.usernames.get(author_id),
+        text=_unescaped(text),
+        lang=text_of(tweet.get("lang")),
+        tweet_type=_type_in_v2(tweet),
+        media_type=_media_in_v2(tweet, includes, has_no_link=has_no_link),
+        has_link=any(map(_leads_out, links)) if entities or has_no_link else None,
+        hashtags=_hashtags(entities or ({} if text and "#" not in text else None), "tag"),
+    )
+
+
+def _type_in_v2(tweet: Json) -> str:
+    kinds = {each.get("type") for each in objects(tweet.get("referenced_tweets"))}
+    for kind, tweet_type in (("retweeted", "repost"), ("replied_to", "reply"), ("quoted", "quote")):
+        if kind in kinds:
+            return tweet_type
+    return "post"
+
+
+def _media_in_v2(tweet: Json, includes: Includes, *, has_no_link: bool) -> str | None:
+    keys = object_of(tweet.get("attachments")).get("media_keys")
+    if not isinstance(keys, list) or not keys:
+        return "none" if has_no_link or includes.have_media else None
+    return _one_of(includes.media_types.get(key) for key in keys)
+
+
+def _media_type(entities: object) -> str | None:
+    if not isinstance(entities, dict):
+        return None
+    media = entities.get("media")
+    return _one_of(text_of(each.get("type")) for each in objects(media)) if media else "none"
+
+
+def _one_of(kinds: Iterable[str | None]) -> str | None:
+    found = set(kinds)
+    return "mixed" if len(found) > 1 and None not in found else found.pop() if len(found) == 1 else None
+
+
+def _leads_out(link: Mapping[str, Any]) -> bool:
+    """Return whether a link leads to something else than a post and its media."""
+    target = text_of(link.get("expanded_url")) or text_of(link.get("url")) or ""
+    return "media_key" not in link and _POST_URL.match(target) is None
+
+
+def _hashtags(entities: object, key: str) -> list[str] | None:
+    if not isinstance(entities, dict):
+        return None
+    found = entities.get("hashtags")
+    return [tag for each in objects(found) if (tag := text_of(each.get(key)))] if found else []
+
+
+def _unescaped(text: object) -> str | None:
+    if not isinstance(text, str) or not text:
+        return None
+    return html.unescape(text) if "&" in text else text
+
+
+def _number(value: object) -> str | None:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
