@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.collections.detection import read_file
@@ -13,7 +13,7 @@ from airflow_provider_engagement.collections.records import Place, ReadOptions, 
 from airflow_provider_engagement.collections.rounding import check_rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.collections.records import Reposts, TweetRecord
     from airflow_provider_engagement.collections.tables import AttributeTables
 
+_Given = TypeVar("_Given")
+
 __all__ = ["Collection", "CollectionReader"]
 
 log = logging.getLogger(__name__)
 
-_KINDS = {
+_KINDS: Final = {
     "reposts": "%s: %d reposts are left out, because the API counts a repost's engagements at its "
     "original. reposts='keep' keeps their ids.",
     "deletes": "%s: %d notices of deleted Tweets were not read.",
@@ -77,24 +79,36 @@ class CollectionReader:
         :raises InvalidArgumentError: if one cannot be read, with its name and the line.
         """
         for name in names:
-            source = Source(Place(name), self._options)
             with open_file(name) as file:
-                self.add(read_file(file, source))
-            self._skipped += source.skipped
+                self.add(read_file, file, name)
 
-    def add(self, records: Iterable[TweetRecord]) -> None:
-        """Add Tweets.
+    def add(
+        self, read: Callable[[_Given, Source], Iterable[TweetRecord]], given: _Given, name: str
+    ) -> None:
+        """Add the Tweets of one source.
 
-        :param records: the Tweets, as a source describes them.
+        :param read: yields the Tweets of it.
+        :param given: an open file, or a value.
+        :param name: what to call it in messages.
+        :raises InvalidArgumentError: if it holds objects, and none of them is a Tweet.
         """
+        source = Source(Place(name), self._options)
         ids, tables = self._ids, self._tables
-        for record in records:
+        found = False
+        for record in read(given, source):
+            found = True
             if record.tweet_type == "repost" and self._drop_reposts:
-                self._skipped["reposts"] += 1
+                source.skipped["reposts"] += 1
                 continue
             ids[record.tweet_id] = None
             if tables is not None:
                 tables.add(record)
+        if not found and source.skipped["others"]:
+            raise InvalidArgumentError(
+                f"{name} holds {source.skipped['others']:,} objects, none of which is a Tweet.",
+                advice="Pass answers of Tweet lookup or search, an archive's Tweets, or ids.",
+            )
+        self._skipped += source.skipped
 
     def tweet_ids(self) -> list[str]:
         """Return the ids, each once; warn of what was skipped.

@@ -39,7 +39,9 @@ _ATTRIBUTES: Final = {
 # The time is read from the id.
 _DERIVED: Final = "createdat"
 
-_POST_URL: Final = re.compile(r"https?://(?:\w+\.)?(?:twitter|x)\.com/(\w{1,15})/status(?:es)?/\d+.*")
+_POST_URL: Final = re.compile(
+    r"https?://(?:\w+\.)?(?:twitter|x)\.com/(\w{1,15})/status(?:es)?/\d+.*"
+)
 _TAGS: Final = re.compile(r"[\s,;|]+")
 _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 

@@ -24,22 +24,11 @@ def read_file(file: IO[bytes], source: Source) -> Iterator[TweetRecord]:
 
     :param file: the open file, plain, gzip, or zip with one member. It need not seek.
     :param source: what to call it, and how to read it.
-    :raises InvalidArgumentError: if it cannot be read, with the line and never its content; or if
-        it holds JSON objects and none of them is a Tweet.
+    :raises InvalidArgumentError: if it cannot be read, with the line and never its content.
     """
-    found = False
     with open_text(file, source.place) as text:
         lines = Lines(text, source.place)
         first = lines.first()
-        if not first:
-            return
-        read = read_json if first.lstrip().startswith(_JSON) else read_delimited
-        for record in read(first, lines, source):
-            found = True
-            yield record
-    if not found and source.skipped["others"]:
-        source.place.line = 0
-        raise source.place.error(
-            f"holds {source.skipped['others']:,} objects, and none of them is a Tweet.",
-            "Pass the answers of Tweet lookup or search, of an archive, or ids.",
-        )
+        if first:
+            read = read_json if first.lstrip().startswith(_JSON) else read_delimited
+            yield from read(first, lines, source)

@@ -32,7 +32,6 @@ _URI: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*):(?://([^/]*))?)?(.*)", re.IGNO
 # Names that start so are markers and unfinished files, as in Hadoop and in Hive.
 _NOT_HIDDEN: Final = r"(?![._])"
 _ANY_FOLDERS: Final = rf"(?:{_NOT_HIDDEN}[^/]+/)*"
-_ANY_FILE: Final = rf"{_NOT_HIDDEN}[^/]+"
 
 
 class FileStore(Protocol):
@@ -84,14 +83,16 @@ def expand_uri(uri: str, store: FileStore) -> list[str]:
 
 
 def _regex(uri: str) -> str:
-    whole = uri + "**/*" if uri.endswith("/") else uri
-    parts = re.split(r"(\*\*/|(?<=/)\*|\*)", whole)
-    at_start = rf"{_NOT_HIDDEN}[^/]*"
-    of = {"**/": _ANY_FOLDERS, "*": r"[^/]*"}
-    return "".join(
-        at_start if part == "*" and before.endswith("/") else of.get(part, re.escape(part))
-        for before, part in zip(["", *parts], parts, strict=False)
-    )
+    found, before = "", ""
+    for part in re.split(r"(\*\*/|\*)", uri + "**/*" if uri.endswith("/") else uri):
+        if part == "**/":
+            found += _ANY_FOLDERS
+        elif part == "*":
+            found += (_NOT_HIDDEN if before.endswith("/") else "") + r"[^/]*"
+        else:
+            found += re.escape(part)
+        before = part or before
+    return found
 
 
 def split_uri(uri: str) -> tuple[str, str, str]:

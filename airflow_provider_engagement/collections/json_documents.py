@@ -129,7 +129,9 @@ def _read_object(value: dict[str, Any], source: Source) -> Iterator[TweetRecord]
             return
     data = value.get("data")
     if isinstance(data, (list, dict)):
-        yield from _read_page(data, tweets.Includes(tweets.object_of(value.get("includes"))), source)
+        yield from _read_page(
+            data, tweets.Includes(tweets.object_of(value.get("includes"))), source
+        )
         return
     for key in _OF_IDS:
         if isinstance(value.get(key), list):
@@ -159,7 +161,7 @@ def _read_ids(key: str, value: dict[str, Any], source: Source) -> Iterable[Tweet
 
 
 def _skip(value: dict[str, Any], source: Source) -> None:
-    """Count an object that is not a Tweet; the parts of an answer without Tweets are not counted."""
+    """Count an object that is not a Tweet, unless it is a part of an answer without Tweets."""
     if "delete" in value or value.get("verb") == "delete":
         source.skipped["deletes"] += 1
     elif not value.keys() <= {"info", "meta", "errors", "next", "requestParameters"}:
@@ -170,24 +172,15 @@ def _read_tweet(
     value: dict[str, Any], source: Source, includes: tweets.Includes | None = None
 ) -> TweetRecord | None:
     """Read a Tweet of any shape, or a row; None if the object is neither."""
-    options = source.options
     archived = value.get("tweet") if len(value) == 1 else None
     tweet = archived if isinstance(archived, dict) else value
-    chosen = options.id_column and tweet.get(options.id_column)
     if "verb" in tweet or tweet.get("objectType") == "activity":
-        if tweet.get("verb") not in {"post", "share"} or "id" not in tweet:
-            return None
-        tweet_id = parse_id(chosen or tweet["id"], source.place)
-        if options.with_attributes:
-            return tweets.from_activity(tweet, tweet_id)
-        return TweetRecord(tweet_id, tweet_type="repost" if tweet["verb"] == "share" else None)
-    if "text" not in tweet and "full_text" not in tweet:
-        return _read_row(tweet, source)
-    given = chosen or tweet.get("id_str") or tweet.get("id")
-    if given is None:
+        return _read_activity(tweet, source)
+    given = _chosen(tweet, source) or tweet.get("id_str") or tweet.get("id")
+    if given is None or ("text" not in tweet and "full_text" not in tweet):
         return _read_row(tweet, source)
     tweet_id = parse_id(given, source.place)
-    if not options.with_attributes:
+    if not source.options.with_attributes:
         repost = tweets.is_archived_repost(tweet) if archived else tweets.is_repost(tweet)
         return TweetRecord(tweet_id, tweet_type="repost" if repost else None)
     if archived:
@@ -195,6 +188,21 @@ def _read_tweet(
     if "id_str" in tweet or "user" in tweet:
         return tweets.from_status(tweet, tweet_id)
     return tweets.from_v2(tweet, tweet_id, includes or _NOTHING_INCLUDED)
+
+
+def _chosen(tweet: dict[str, Any], source: Source) -> object:
+    """Return what stands at the key that the user chose."""
+    return source.options.id_column and tweet.get(source.options.id_column)
+
+
+def _read_activity(activity: dict[str, Any], source: Source) -> TweetRecord | None:
+    verb, given = activity.get("verb"), _chosen(activity, source) or activity.get("id")
+    if verb not in {"post", "share"} or given is None:
+        return None
+    tweet_id = parse_id(given, source.place)
+    if source.options.with_attributes:
+        return tweets.from_activity(activity, tweet_id)
+    return TweetRecord(tweet_id, tweet_type="repost" if verb == "share" else None)
 
 
 def _read_row(value: dict[str, Any], source: Source) -> TweetRecord | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
 from airflow_provider_engagement.collections.collection import CollectionReader
@@ -16,7 +17,6 @@ from airflow_provider_engagement.collections.files import (
 )
 from airflow_provider_engagement.collections.json_documents import read_value
 from airflow_provider_engagement.collections.records import (
-    Place,
     ReadOptions,
     Source,
     TweetRecord,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from google.cloud.storage import Client
 
+    from airflow_provider_engagement.collections.collection import Collection
     from airflow_provider_engagement.collections.files import FileStore
     from airflow_provider_engagement.collections.records import Reposts
 
@@ -57,14 +58,77 @@ def read_source(
         return reader
     reader = CollectionReader("tweet_ids", options, reposts)
     if isinstance(value, (list, tuple)) and any(map(_is_tweet, value)):
-        reader.add_value(value)
+        reader.add(_read_tweets, value, "tweet_ids")
     else:
-        reader.add(map(TweetRecord, tweet_ids_from_value(value, id_column=options.id_column)))
+        reader.add(_read_ids, value, "tweet_ids")
     return reader
 
 
 def _is_tweet(item: object) -> bool:
-    """Return whether an item is a Tweet object, not a row of a query: it has nested values or text."""
+    """Return whether an item is a Tweet object; a row of a query has neither text nor objects."""
     return isinstance(item, dict) and (
         "text" in item or any(isinstance(each, (dict, list)) for each in item.values())
     )
+
+
+def _read_tweets(items: Iterable[object], source: Source) -> Iterator[TweetRecord]:
+    return itertools.chain.from_iterable(read_value(item, source) for item in items)
+
+
+def _read_ids(value: object, source: Source) -> Iterator[TweetRecord]:
+    return map(TweetRecord, tweet_ids_from_value(value, id_column=source.options.id_column))
+
+
+def read_path(
+    source: object, *, id_column: str | None, reposts: Reposts, store: FileStore | None
+) -> Collection:
+    """Read a collection: see :func:`airflow_provider_engagement.collections.read_collection`."""
+    if isinstance(source, os.PathLike) or (isinstance(source, str) and not is_uri(source)):
+        folder = "/" if Path(source).is_dir() or str(source).endswith("/") else ""
+        source = f"file://{Path(source).absolute()}{folder}"
+    options = ReadOptions(id_column=id_column)
+    return read_source(
+        source, store=store or PlainFiles(), options=options, reposts=reposts
+    ).collection()
+
+
+class PlainFiles:
+    """Files of this machine, and objects of Google Cloud Storage by the default credentials."""
+
+    def __init__(self) -> None:
+        self._stores: dict[str, LocalFiles | GcsFiles] = {
+            "file": LocalFiles(),
+            "gs": GcsFiles(_default_client),
+        }
+
+    def open(self, uri: str) -> AbstractContextManager[IO[bytes]]:
+        """Open a file for reading.
+
+        :param uri: ``file:///…`` or ``gs://bucket/…``.
+        """
+        return self._store(uri).open(uri)
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Return the URIs of all files whose URI starts so.
+
+        :param prefix: the start.
+        """
+        return self._store(prefix).names(prefix)
+
+    def _store(self, uri: str) -> LocalFiles | GcsFiles:
+        scheme = split_uri(uri)[0]
+        if scheme in self._stores:
+            return self._stores[scheme]
+        raise InvalidArgumentError(
+            f"{uri} cannot be reached: only file:// and gs:// can be read without Airflow.",
+            advice="Use read_collection of airflow_provider_engagement.hooks.storage.",
+        )
+
+
+def _default_client(user: str) -> Client:
+    from google.cloud.storage import Client
+
+    if user:
+        msg = f"gs://{user}@… names an Airflow connection, which is not read here."
+        raise InvalidArgumentError(msg)
+    return Client()

@@ -83,7 +83,7 @@ def _created_at(ids: tuple[str, ...]) -> Any:
 
 
 def _merged(table: pa.Table, keys: list[str]) -> pa.Table:
-    """Return one row a key, in their first order: of each column the last value that is not null."""
+    """Return one row a key, in their first order, with the last value of each column."""
     import numpy as np
     import pyarrow as pa
 
@@ -127,7 +127,9 @@ class _Spool:
         import pyarrow as pa
 
         arrays = [
-            column.cast(field.type) if isinstance(column, pa.Array) else pa.array(column, field.type)
+            column.cast(field.type)
+            if isinstance(column, pa.Array)
+            else pa.array(column, field.type)
             for column, field in zip(columns, self._schema, strict=True)
         ]
         batch = pa.record_batch(arrays, schema=self._schema)
@@ -142,7 +144,7 @@ class _Spool:
     def _spill(self) -> None:
         import pyarrow as pa
 
-        self._file = tempfile.TemporaryFile(prefix="engagement-")
+        self._file = tempfile.TemporaryFile(prefix="engagement-")  # noqa: SIM115 - table() closes it
         self._writer = pa.ipc.new_file(self._file, self._schema)
         for batch in self._batches:
             self._writer.write_batch(batch)

@@ -24,7 +24,7 @@ __all__ = [
     "text_of",
 ]
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 _POST_URL: Final = re.compile(r"https?://(?:\w+\.)?(?:twitter|x)\.com/[^/]+(?:/web)?/status/\d+")
 
@@ -35,19 +35,19 @@ class Includes:
     :param includes: its ``includes``.
     """
 
-    def __init__(self, includes: Json) -> None:
+    def __init__(self, includes: _Json) -> None:
         users, media = objects(includes.get("users")), objects(includes.get("media"))
         self.usernames = {user.get("id"): text_of(user.get("username")) for user in users}
         self.media_types = {each.get("media_key"): text_of(each.get("type")) for each in media}
         self.have_media = "media" in includes
 
 
-def object_of(value: object) -> Json:
+def object_of(value: object) -> _Json:
     """Return an object, an empty one for any other value."""
     return value if isinstance(value, dict) else {}
 
 
-def objects(value: object) -> list[Json]:
+def objects(value: object) -> list[_Json]:
     """Return the objects of an array, none for any other value."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
@@ -57,14 +57,14 @@ def text_of(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def is_repost(tweet: Json) -> bool:
+def is_repost(tweet: _Json) -> bool:
     """Return whether a Tweet object, of v1.1 or v2, is a repost of another Tweet."""
     if "retweeted_status" in tweet:
         return tweet["retweeted_status"] is not None
     return any(each.get("type") == "retweeted" for each in objects(tweet.get("referenced_tweets")))
 
 
-def from_status(tweet: Json, tweet_id: str) -> TweetRecord:
+def from_status(tweet: _Json, tweet_id: str) -> TweetRecord:
     """Read a Tweet of API v1.1 or of the original format of the Search and PowerTrack APIs.
 
     :param tweet: the object; a truncated one has its whole text in ``extended_tweet``.
@@ -95,7 +95,7 @@ def from_status(tweet: Json, tweet_id: str) -> TweetRecord:
     )
 
 
-def from_archive(tweet: Json, tweet_id: str) -> TweetRecord:
+def from_archive(tweet: _Json, tweet_id: str) -> TweetRecord:
     """Read a Tweet of a user's archive, which holds no user and marks no reposts and quotes.
 
     :param tweet: the object.
@@ -110,12 +110,12 @@ def from_archive(tweet: Json, tweet_id: str) -> TweetRecord:
     return record
 
 
-def is_archived_repost(tweet: Json) -> bool:
+def is_archived_repost(tweet: _Json) -> bool:
     """Return whether an archived Tweet is a repost: its text says so, and nothing else does."""
     return (text_of(tweet.get("full_text") or tweet.get("text")) or "").startswith("RT @")
 
 
-def from_activity(activity: Json, tweet_id: str) -> TweetRecord:
+def from_activity(activity: _Json, tweet_id: str) -> TweetRecord:
     """Read a Tweet in Activity Streams format, of the Search and PowerTrack APIs.
 
     :param activity: the object.
@@ -144,7 +144,7 @@ def from_activity(activity: Json, tweet_id: str) -> TweetRecord:
     )
 
 
-def from_v2(tweet: Json, tweet_id: str, includes: Includes) -> TweetRecord:
+def from_v2(tweet: _Json, tweet_id: str, includes: Includes) -> TweetRecord:
     """Read a Tweet of API v2.
 
     A field that is empty is left out by the API, as is one that was not requested. Of entities
@@ -173,7 +173,7 @@ def from_v2(tweet: Json, tweet_id: str, includes: Includes) -> TweetRecord:
     )
 
 
-def _type_in_v2(tweet: Json) -> str:
+def _type_in_v2(tweet: _Json) -> str:
     kinds = {each.get("type") for each in objects(tweet.get("referenced_tweets"))}
     for kind, tweet_type in (("retweeted", "repost"), ("replied_to", "reply"), ("quoted", "quote")):
         if kind in kinds:
@@ -181,7 +181,7 @@ def _type_in_v2(tweet: Json) -> str:
     return "post"
 
 
-def _media_in_v2(tweet: Json, includes: Includes, *, has_no_link: bool) -> str | None:
+def _media_in_v2(tweet: _Json, includes: Includes, *, has_no_link: bool) -> str | None:
     keys = object_of(tweet.get("attachments")).get("media_keys")
     if not isinstance(keys, list) or not keys:
         return "none" if has_no_link or includes.have_media else None
@@ -197,7 +197,13 @@ def _media_type(entities: object) -> str | None:
 
 def _one_of(kinds: Iterable[str | None]) -> str | None:
     found = set(kinds)
-    return "mixed" if len(found) > 1 and None not in found else found.pop() if len(found) == 1 else None
+    return (
+        "mixed"
+        if len(found) > 1 and None not in found
+        else found.pop()
+        if len(found) == 1
+        else None
+    )
 
 
 def _leads_out(link: Mapping[str, Any]) -> bool:

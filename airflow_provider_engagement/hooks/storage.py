@@ -2,175 +2,189 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import shutil
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.collections.collection import tweet_ids_from_file
-from airflow_provider_engagement.collections.tweet_ids import is_uri, tweet_ids_from_value
+from airflow_provider_engagement.collections.files import (
+    GcsFiles,
+    LocalFiles,
+    split_uri,
+    storage_errors,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    from google.cloud.storage import Blob
+    from google.cloud.storage import Client
 
-__all__ = ["open_uri", "put_file", "read_tweet_ids"]
+    from airflow_provider_engagement.collections.collection import Collection, CollectionReader
+    from airflow_provider_engagement.collections.files import FileStore
+    from airflow_provider_engagement.collections.records import Reposts
+
+__all__ = ["AirflowFiles", "put_file", "read_collection", "read_tweet_ids"]
 
 _DEFAULT_GCP_CONN_ID = "google_cloud_default"
-
-# Not as urllib reads a URL: the name of a file or object may hold a question mark or a hash.
-_URI: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*):(?://([^/]*))?)?(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def read_tweet_ids(
     value: object,
     *,
     id_column: str | None = None,
+    reposts: Reposts = "drop",
     gcp_conn_id: str | None = None,
     impersonation_chain: str | Sequence[str] | None = None,
 ) -> list[str]:
     """Read the ids that the parameter ``tweet_ids`` stands for, each once, in their first order.
 
-    :param value: the ids, in any form that a template renders them to; or the URI of a file of ids.
+    :param value: the ids, in any form that an upstream or a template passes; or the URI of a file
+        of any format that :func:`collections.read_collection` reads, of a folder, or of a pattern.
     :param id_column: which column of a table holds the ids; None to go by the known names.
+    :param reposts: ``"drop"`` or ``"keep"`` the ids of reposts.
     :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
     :param impersonation_chain: the service accounts to impersonate by that connection.
-    :raises InvalidArgumentError: if a value is not an id, or the file cannot be read.
+    :raises InvalidArgumentError: if a value is not an id, or a file cannot be read.
     """
-    if not is_uri(value):
-        return tweet_ids_from_value(value, id_column=id_column)
-    uri = str(value).strip()
+    store = AirflowFiles(gcp_conn_id, impersonation_chain)
+    return _read(value, store, id_column, reposts, with_attributes=False).tweet_ids()
+
+
+def read_collection(
+    value: object,
+    *,
+    id_column: str | None = None,
+    reposts: Reposts = "drop",
+    gcp_conn_id: str | None = None,
+    impersonation_chain: str | Sequence[str] | None = None,
+) -> Collection:
+    """Read the Tweets that ``tweet_ids`` stands for, and what is known of them.
+
+    The parameters are those of :func:`read_tweet_ids`.
+
+    :raises InvalidArgumentError: if a value is not an id, or a file cannot be read.
+    """
+    store = AirflowFiles(gcp_conn_id, impersonation_chain)
+    return _read(value, store, id_column, reposts, with_attributes=True).collection()
+
+
+def _read(
+    value: object,
+    store: FileStore,
+    id_column: str | None,
+    reposts: Reposts,
+    *,
+    with_attributes: bool,
+) -> CollectionReader:
+    from airflow_provider_engagement.collections.reading import read_source
+    from airflow_provider_engagement.collections.records import ReadOptions
+
+    options = ReadOptions(id_column=id_column or None, with_attributes=with_attributes)
     try:
-        with open_uri(
-            uri, gcp_conn_id=gcp_conn_id, impersonation_chain=impersonation_chain
-        ) as file:
-            return tweet_ids_from_file(file, name=uri, id_column=id_column)
+        return read_source(value, store=store, options=options, reposts=reposts)
     except InvalidArgumentError as error:
+        if error.message.startswith("tweet_ids"):
+            raise
         raise InvalidArgumentError(f"tweet_ids: {error.message}", advice=error.advice) from None
 
 
-@contextlib.contextmanager
-def open_uri(
-    uri: str,
-    *,
-    gcp_conn_id: str | None = None,
-    impersonation_chain: str | Sequence[str] | None = None,
-) -> Iterator[IO[bytes]]:
-    """Open a file for reading.
+class AirflowFiles:
+    """Files by Airflow's connections: ``file://``, ``gs://``, and what its object storage reaches.
 
-    :param uri: such as ``gs://bucket/ids.txt``, ``gs://conn_id@bucket/ids.txt``, ``file:///…``.
     :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
-    :param impersonation_chain: whom to act as by that connection; one that the URI names decides
-        for itself.
-    :raises InvalidArgumentError: if there is no such file, or its scheme needs a package that is
-        missing.
+    :param impersonation_chain: the service accounts to impersonate by that connection.
     """
-    with _advised(uri):
-        scheme, _, path = _parts(uri)
-        if scheme == "gs":
-            blob = _blob(uri, gcp_conn_id, impersonation_chain)
-            # Whether it exists is asked first: a stream says so only when it is read.
-            if not blob.exists():
-                raise FileNotFoundError(uri)
-            opened = blob.open("rb")
-        elif scheme == "file":
-            opened = Path(path).open("rb")  # noqa: SIM115 - closed below
-        else:
-            opened = _path(uri).open("rb")
-    with opened as file:
-        yield file
+
+    def __init__(
+        self,
+        gcp_conn_id: str | None = None,
+        impersonation_chain: str | Sequence[str] | None = None,
+    ) -> None:
+        self._gcp_conn_id = gcp_conn_id or _DEFAULT_GCP_CONN_ID
+        self._impersonation_chain = impersonation_chain
+        self._gcs = GcsFiles(self._client)
+
+    def open(self, uri: str) -> AbstractContextManager[IO[bytes]]:
+        """Open a file for reading.
+
+        :param uri: such as ``gs://bucket/ids.txt``, ``gs://conn_id@bucket/ids.txt``,
+            ``file:///…``.
+        :raises InvalidArgumentError: if there is no such file, or its scheme needs a package that
+            is missing.
+        """
+        return self._store(uri).open(uri)
+
+    def names(self, prefix: str) -> Iterable[str]:
+        """Return the URIs of all files whose URI starts so.
+
+        :param prefix: the start, with a slash after the folder or bucket.
+        """
+        return self._store(prefix).names(prefix)
+
+    def put(self, source: Path, uri: str) -> None:
+        """Put a file of this machine in place, whole or not at all.
+
+        :param source: the file.
+        :param uri: where to.
+        :raises InvalidArgumentError: if the place does not exist, or its scheme needs a package
+            that is missing.
+        """
+        with storage_errors(uri):
+            scheme, _, path = split_uri(uri)
+            if scheme == "gs":
+                self._gcs.blob(uri).upload_from_filename(str(source))
+            elif scheme == "file":
+                _replace(Path(path), source)
+            else:
+                with source.open("rb") as reading, _path(uri).open("wb") as writing:
+                    shutil.copyfileobj(reading, writing)
+
+    def _store(self, uri: str) -> FileStore:
+        stores: dict[str, FileStore] = {"gs": self._gcs, "file": LocalFiles()}
+        return stores.get(split_uri(uri)[0]) or _ObjectStorage()
+
+    def _client(self, conn_id: str) -> Client:
+        from airflow_provider_engagement.hooks.google import storage_client
+
+        # A connection that the URI names decides on impersonation itself.
+        if conn_id:
+            return storage_client(conn_id)
+        return storage_client(self._gcp_conn_id, self._impersonation_chain)
+
+
+class _ObjectStorage:
+    """Files by Airflow's ``ObjectStoragePath``."""
+
+    def open(self, uri: str) -> AbstractContextManager[IO[bytes]]:
+        """Open a file for reading."""
+        with storage_errors(uri):
+            opened: AbstractContextManager[IO[bytes]] = _path(uri).open("rb")
+        return opened
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Return the URIs of all files below the folder that a prefix ends in."""
+        base = prefix[: prefix.rindex("/") + 1]
+        folder = _path(base)
+        root = folder.fs._strip_protocol(base)  # noqa: SLF001 - fsspec's own users call it
+        for name in folder.fs.find(root):
+            yield base + str(name).removeprefix(root).lstrip("/")
 
 
 def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
-    """Put a file of this machine in place, whole or not at all.
-
-    :param source: the file.
-    :param uri: where to.
-    :param gcp_conn_id: the Google connection for ``gs://``, where the URI names none.
-    :raises InvalidArgumentError: if the place does not exist, or its scheme needs a package that
-        is missing.
-    """
-    with _advised(uri):
-        scheme, _, path = _parts(uri)
-        if scheme == "gs":
-            _blob(uri, gcp_conn_id).upload_from_filename(str(source))
-        elif scheme == "file":
-            target = Path(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-            shutil.copyfile(source, beside)
-            beside.replace(target)
-        else:
-            with source.open("rb") as reading, _path(uri).open("wb") as writing:
-                shutil.copyfileobj(reading, writing)
+    """Put a file of this machine in place: see :class:`AirflowFiles`."""
+    AirflowFiles(gcp_conn_id).put(source, uri)
 
 
-def _blob(
-    uri: str, gcp_conn_id: str | None, impersonation_chain: str | Sequence[str] | None = None
-) -> Blob:
-    from airflow_provider_engagement.hooks.google import storage_client
-
-    _, authority, path = _parts(uri)
-    user, _, bucket = authority.rpartition("@")
-    name = path.lstrip("/")
-    if not bucket or not name:
-        msg = f"{uri} names no object: it must read gs://bucket/path/to/object."
-        raise InvalidArgumentError(msg)
-    client = (
-        storage_client(user)
-        if user
-        else storage_client(gcp_conn_id or _DEFAULT_GCP_CONN_ID, impersonation_chain)
-    )
-    return client.bucket(bucket).blob(name)
-
-
-def _parts(uri: str) -> tuple[str, str, str]:
-    """Take a URI apart: its scheme, what stands before the path, and the path."""
-    found = _URI.fullmatch(uri)
-    scheme, authority, path = found.groups(default="") if found else ("", "", uri)
-    scheme = scheme.lower()
-    if not scheme or (scheme == "file" and authority not in {"", "localhost"}):
-        fault = f"names the host {authority}" if scheme else "has no scheme"
-        path = f"/{authority}{path}" if authority else path
-        rooted = path if path.startswith("/") else f"/folder/{path}"
-        raise InvalidArgumentError(
-            f"{uri} {fault}.",
-            advice=f"Write a file of this machine by its path from the root: file://{rooted}.",
-        )
-    return scheme, authority, path
+def _replace(target: Path, source: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    shutil.copyfile(source, beside)
+    beside.replace(target)
 
 
 def _path(uri: str) -> Any:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     return ObjectStoragePath(uri)
-
-
-@contextlib.contextmanager
-def _advised(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        msg = f"{uri} does not exist."
-        raise InvalidArgumentError(msg) from None
-    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        msg = f"{uri} cannot be opened: {error.strerror}."
-        raise InvalidArgumentError(msg) from None
-    except ImportError as error:
-        msg = f"{uri} cannot be reached: {error}."
-        raise InvalidArgumentError(
-            msg, advice="Install the Airflow provider or fsspec package for this scheme."
-        ) from None
-    except ValueError as error:
-        if isinstance(error, InvalidArgumentError):
-            raise
-        msg = f"{uri} cannot be reached: {error}."
-        raise InvalidArgumentError(
-            msg,
-            advice="Install the Airflow provider that brings this scheme, such as "
-            "apache-airflow-providers-amazon for s3.",
-        ) from None

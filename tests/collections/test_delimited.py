@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.tweet_id import MAX_TWEET_ID
-from airflow_provider_engagement.collections.collection import tweet_ids_from_file
+from airflow_provider_engagement.collections.collection import CollectionReader
+from airflow_provider_engagement.collections.detection import read_file
+from airflow_provider_engagement.collections.records import ReadOptions
 
 numbers = st.lists(st.integers(min_value=1, max_value=MAX_TWEET_ID))
 snowflakes = st.lists(st.integers(min_value=10**18, max_value=MAX_TWEET_ID), min_size=2)
@@ -37,9 +39,15 @@ class Stream(io.RawIOBase):
         return len(chunk)
 
 
+def read_open(file: object, *, id_column: str | None = None) -> list[str]:
+    reader = CollectionReader(URI, ReadOptions(id_column=id_column, with_attributes=False))
+    reader.add(read_file, file, URI)  # type: ignore[arg-type]  # a raw stream will do
+    return reader.tweet_ids()
+
+
 def read(data: bytes | str, *, id_column: str | None = None) -> list[str]:
     content = data.encode() if isinstance(data, str) else data
-    return tweet_ids_from_file(io.BytesIO(content), name=URI, id_column=id_column)
+    return read_open(io.BytesIO(content), id_column=id_column)
 
 
 def refusal(data: bytes | str, **options: str) -> str:
@@ -72,7 +80,7 @@ def test_a_file_is_read_plain_or_zipped_with_or_without_a_header(
     plain = f"{header}{lines}".encode()
     for data in (plain, gzip.compress(plain)):
         assert read(data) == texts(ids)
-        assert tweet_ids_from_file(Stream(data, most), name=URI) == texts(ids)  # type: ignore[arg-type]  # a raw stream will do
+        assert read_open(Stream(data, most)) == texts(ids)
 
 
 @pytest.mark.parametrize("quote", ["'", '"', ""])
@@ -282,5 +290,5 @@ def test_a_large_file_is_read_without_holding_it() -> None:
     endless = Endless()
     file: IO[bytes] = io.BufferedReader(endless)
     with pytest.raises(InvalidArgumentError, match="line 2"):
-        tweet_ids_from_file(file, name=URI)
+        read_open(file)
     assert endless.taken < 10**6

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.hooks.storage import open_uri, put_file, read_tweet_ids
+from airflow_provider_engagement.hooks.storage import AirflowFiles, put_file, read_tweet_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_uri_without_a_root_says_what_to_write(tmp_path: Path, uri: str, messa
     source.write_text("20\n")
     with pytest.raises(InvalidArgumentError, match=message):
         put_file(source, uri)
-    with pytest.raises(InvalidArgumentError, match=message), open_uri(uri):
+    with pytest.raises(InvalidArgumentError, match=message), AirflowFiles().open(uri):
         pass
 
 
