@@ -57,7 +57,7 @@ def pull_rows(
     settings: Settings | None = None,
     retry: RetryPolicy = QUICK,
     max_missing_share: float = 1.0,
-    tally: PullStats | None = None,
+    stats: PullStats | None = None,
     **asked: Any,
 ) -> tuple[PullResult, list[dict[str, Any]]]:
     """Pull totals into memory."""
@@ -73,6 +73,6 @@ def pull_rows(
             sink,
             period=ReportingPeriod(now),
             max_missing_share=max_missing_share,
-            stats=tally,
+            stats=stats,
         )
     return outcome, sink.rows()

@@ -1,9 +1,9 @@
-"""The pace of one app at one endpoint, kept together by every task on the machine.
+"""Limits the rate of one app at one endpoint, across every task on the machine.
 
-The contract is the app's, so all tasks that use the app take their turns from one small file, a
-*slot book*: the next free moment, until when the service has us wait, and the limit that it told.
-Turns are spaced evenly, which fits any way of counting a minute. Where no limit is known, one
-request goes ahead of the others, and their number halves on a refusal.
+The contract is the app's, so all tasks that use the app share its state in one small file: the
+next free slot, until when the service has blocked requests, and the limit that it reported. Slots
+are spaced evenly, which fits any way of counting a minute. If no limit is known, one request goes
+ahead of the others, and the number of concurrent requests halves on a refusal.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ __all__ = ["MAX_WAIT", "AdaptiveConcurrency", "RateLimiter", "SharedRateState", 
 
 log = logging.getLogger(__name__)
 
-# A longer wait is left to Airflow, which can give the worker's slot to another task meanwhile.
+# A longer wait ends the try, so that Airflow can give the worker slot to another task.
 MAX_WAIT: Final = 300.0
 
-# Turns are this much further apart than the contract asks for, so that the jitter of the network
-# does not bring one more into the service's minute.
+# Slots are this much further apart than the contract requires, so that network jitter does not
+# bring one more request into the service's minute.
 _SLACK: Final = 1.005
 
-# Where the service does not say how long to wait: seconds after the first refusal, doubled with
-# each one that follows it, and at most a minute, which is what the limit is counted by.
-_FIRST_UNTOLD_WAIT: Final = 1.0
-_LONGEST_UNTOLD_WAIT: Final = 60.0
+# The wait after a refusal for which the service names none: seconds after the first, doubled with
+# each that follows, and at most the minute that the limit is counted by.
+_FIRST_DEFAULT_WAIT: Final = 1.0
+_MAX_DEFAULT_WAIT: Final = 60.0
 
-_LONGEST_TOLD: Final = 900.0
+_MAX_REQUESTED_WAIT: Final = 900.0
 
 
 @dataclass(slots=True)
-class _Page:
-    """What the slot book says, in Unix seconds; 0 for what is not known."""
+class _State:
+    """The shared state. Times are Unix seconds; 0 means unknown."""
 
     next_slot: float = 0.0
     blocked_until: float = 0.0
@@ -62,9 +62,9 @@ class _Page:
 class SharedRateState:
     """The shared file of one app at one endpoint.
 
-    :param key: what the pace belongs to; it is hashed, so that no key stands in a file's name.
-    :param directory: where the books lie; None for a folder of this user's in the system's
-        temporary folder.
+    :param key: whose state it is. The file's name is a hash of it, because it holds an API key.
+    :param directory: where the files lie; None for this user's folder in the system's temporary
+        folder.
     """
 
     def __init__(self, key: str, directory: Path | None = None) -> None:
@@ -73,17 +73,17 @@ class SharedRateState:
         self._path = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[_Page]:
-        """Give the page, alone; what is changed in it is kept."""
+    def open(self) -> Iterator[_State]:
+        """Lock and yield the state. Changes to it are written."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            raw = os.pread(descriptor, _Page.FORMAT.size, 0)
-            whole = len(raw) == _Page.FORMAT.size
-            page = _Page(*_Page.FORMAT.unpack(raw)) if whole else _Page()
-            yield page
-            packed = _Page.FORMAT.pack(
-                page.next_slot, page.blocked_until, page.limit, page.refusals
+            raw = os.pread(descriptor, _State.FORMAT.size, 0)
+            whole = len(raw) == _State.FORMAT.size
+            state = _State(*_State.FORMAT.unpack(raw)) if whole else _State()
+            yield state
+            packed = _State.FORMAT.pack(
+                state.next_slot, state.blocked_until, state.limit, state.refusals
             )
             os.pwrite(descriptor, packed, 0)
         finally:
@@ -91,105 +91,107 @@ class SharedRateState:
 
 
 class RateLimiter:
-    """Gives turns to send, and hears what came of them.
+    """Assigns slots to requests, and learns from the responses.
 
-    :param book: what is shared with the other tasks of the machine.
-    :param requests_per_minute: the contract's limit; None where it is not known.
+    :param shared: the state that is shared with the machine's other tasks.
+    :param requests_per_minute: the contract's limit; None if it is unknown.
     :param max_concurrency: requests in flight at once.
-    :param wait: waits some seconds, and raises if the pull is to stop.
-    :param clock: tells Unix seconds.
+    :param wait: waits some seconds, and raises if the pull is stopped.
+    :param clock: returns Unix seconds.
     """
 
     def __init__(
         self,
-        book: SharedRateState,
+        shared: SharedRateState,
         *,
         requests_per_minute: float | None,
         max_concurrency: int,
         wait: Callable[[float], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._book = book
+        self._shared = shared
         self._contract = requests_per_minute
         self._wait = wait
         self._clock = clock
-        self._gate = AdaptiveConcurrency(max_concurrency, feeling=requests_per_minute is None)
+        self._concurrency = AdaptiveConcurrency(
+            max_concurrency, starts_with_one=requests_per_minute is None
+        )
 
     @contextlib.contextmanager
     def acquire(self) -> Iterator[None]:
-        """Wait for a turn, and hold it while the request is in flight.
+        """Wait for a slot, and count as in flight until the block ends.
 
-        :raises RateLimitError: if the service has us wait longer than :data:`MAX_WAIT`.
+        :raises RateLimitError: if the service blocks requests for longer than :data:`MAX_WAIT`.
         """
-        with self._gate:
+        with self._concurrency:
             self._take_slot()
             yield
 
     def _take_slot(self) -> None:
         while True:
-            with self._book.open() as page:
+            with self._shared.open() as state:
                 now = self._clock()
-                if page.blocked_until - now > MAX_WAIT:
-                    raise _too_long(page.blocked_until - now, page.blocked_until)
-                slot = max(now, page.next_slot, page.blocked_until)
-                page.next_slot = slot + self._spacing(page)
+                if state.blocked_until - now > MAX_WAIT:
+                    raise _too_long(state.blocked_until - now, state.blocked_until)
+                slot = max(now, state.next_slot, state.blocked_until)
+                state.next_slot = slot + self._spacing(state)
             if slot > now:
                 self._wait(slot - now)
-            with self._book.open() as page:
-                if page.blocked_until <= self._clock():
+            with self._shared.open() as state:
+                if state.blocked_until <= self._clock():
                     return
 
     def reported_limit(self) -> float | None:
-        """Give the requests per minute that the service told last; None if it never did."""
-        with self._book.open() as page:
-            return page.limit or None
+        """Return the requests per minute that the service reported last; None if it never did."""
+        with self._shared.open() as state:
+            return state.limit or None
 
-    def _spacing(self, page: _Page) -> float:
-        limit = self._contract or page.limit
+    def _spacing(self, state: _State) -> float:
+        limit = self._contract or state.limit
         return 60.0 / limit * _SLACK if limit else 0.0
 
     def record_response(self, status: int, headers: Mapping[str, str]) -> float | None:
-        """Learn from a reply's status and headers.
+        """Learn from a response's status and headers.
 
-        :returns: the Unix second until which the service has us wait, None if it does not.
+        :returns: the Unix second until which the service blocks requests; None if it does not.
         """
         now = self._clock()
         refused = status == HTTPStatus.TOO_MANY_REQUESTS
-        told = requested_wait(headers, now=now, refused=refused)
+        until = requested_wait(headers, now=now, refused=refused)
         limit = _limit(headers.get("x-per-minute-limit"))
-        with self._book.open() as page:
-            page.limit = limit or page.limit
-            # Requests in flight together are refused together: that is one refusal, not many.
-            news = refused and page.blocked_until <= now
-            if refused and told is None:
-                untold = min(_FIRST_UNTOLD_WAIT * 2**page.refusals, _LONGEST_UNTOLD_WAIT)
-                told = now + untold if news else page.blocked_until
-            page.blocked_until = max(page.blocked_until, told or 0.0)
+        with self._shared.open() as state:
+            state.limit = limit or state.limit
+            # Requests in flight together are refused together. That is one refusal, not many.
+            is_new = refused and state.blocked_until <= now
+            if refused and until is None:
+                default = min(_FIRST_DEFAULT_WAIT * 2**state.refusals, _MAX_DEFAULT_WAIT)
+                until = now + default if is_new else state.blocked_until
+            state.blocked_until = max(state.blocked_until, until or 0.0)
             if not refused:
-                page.refusals = 0.0
-            elif news:
-                page.refusals = min(page.refusals + 1, 10)
+                state.refusals = 0.0
+            elif is_new:
+                state.refusals = min(state.refusals + 1, 10)
             if refused:
-                # Slots given out for the time of the block are taken anew after it.
-                page.next_slot = page.blocked_until
+                # Slots within the blocked time are assigned again after it.
+                state.next_slot = state.blocked_until
         if refused:
-            self._gate.shrink()
-            log.warning("The service asks us to slow down: waiting %.0f s.", (told or now) - now)
+            self._concurrency.shrink()
+            log.warning("Rate limited: waiting %.0f s.", (until or now) - now)
         else:
-            self._gate.grow(known=bool(limit))
-        return told
+            self._concurrency.grow(known=bool(limit))
+        return until
 
 
 class AdaptiveConcurrency:
-    """How many requests may be in flight.
+    """Limits how many requests are in flight.
 
-    :param most: at most.
-    :param feeling: start with one, since no limit is known.
+    :param maximum: at most.
+    :param starts_with_one: whether to start with one, because no limit is known.
     """
 
-    def __init__(self, most: int, *, feeling: bool) -> None:
-        self._most = most
-        self._allowed = 1.0 if feeling else float(most)
+    def __init__(self, maximum: int, *, starts_with_one: bool) -> None:
+        self._maximum = maximum
+        self._allowed = 1.0 if starts_with_one else float(maximum)
         self._refused = False
         self._in_flight = 0
         self._changed = threading.Condition()
@@ -205,32 +207,33 @@ class AdaptiveConcurrency:
             self._changed.notify_all()
 
     def grow(self, *, known: bool) -> None:
-        """Let more in after a success.
+        """Allow more requests after a success.
 
-        The first answer tells the limit if any does. Unless it is a refusal, all may come in;
-        once there was a refusal and no limit is known, they come in one by one.
+        The first response reports the limit, if any does. Unless it is a refusal, all requests may
+        be in flight. After a refusal without a known limit, they are allowed one by one.
         """
         with self._changed:
-            careful = self._refused and not known
-            more = self._allowed + 1.0 / self._allowed if careful else self._most
-            self._allowed = min(float(self._most), more)
+            is_careful = self._refused and not known
+            more = self._allowed + 1.0 / self._allowed if is_careful else self._maximum
+            self._allowed = min(float(self._maximum), more)
             self._changed.notify_all()
 
     def shrink(self) -> None:
-        """Let half as many in after a refusal."""
+        """Allow half as many requests after a refusal."""
         with self._changed:
             self._refused = True
             self._allowed = max(1.0, self._allowed / 2)
 
 
 def requested_wait(headers: Mapping[str, str], *, now: float, refused: bool) -> float | None:
-    """Read until when the service has us wait, in Unix seconds of this machine's clock.
+    """Read until when the service blocks requests, in Unix seconds of this machine's clock.
 
-    A header that is not there says nothing: it is not a zero.
+    A missing header means unknown, not zero.
 
     :param headers: names in lower case.
     :param now: Unix seconds.
-    :param refused: whether the reply was a 429.
+    :param refused: whether the response was a 429.
+    :returns: None if the service does not say.
     """
     waits: list[float] = []
     after = headers.get("retry-after")
@@ -241,19 +244,19 @@ def requested_wait(headers: Mapping[str, str], *, now: float, refused: bool) -> 
             seconds = None if moment is None else moment - _server_now(headers, now)
         if seconds is not None:
             waits.append(seconds)
-    for period in ("minute", "second"):
-        used_up = _number(headers.get(f"x-per-{period}-remaining")) == 0
-        reset = _number(headers.get(f"x-per-{period}-reset"))
-        if used_up and reset is not None:
+    for unit in ("minute", "second"):
+        is_used_up = _number(headers.get(f"x-per-{unit}-remaining")) == 0
+        reset = _number(headers.get(f"x-per-{unit}-reset"))
+        if is_used_up and reset is not None:
             waits.append(reset - _server_now(headers, now))
     if not waits:
         return None
-    # What is past is over, and nothing believable lies further off than the bound.
-    return now + min(max(0.0, *waits), _LONGEST_TOLD)
+    # Clamp to 0-900 s; a reset outside that is ignored.
+    return now + min(max(0.0, *waits), _MAX_REQUESTED_WAIT)
 
 
 def _server_now(headers: Mapping[str, str], now: float) -> float:
-    """Tell the service's time, by which it names moments; our clock may differ."""
+    """Return the service's time, to which its resets refer. This machine's clock may differ."""
     return _unix(headers.get("date")) or now
 
 
@@ -273,14 +276,14 @@ def _number(text: str | None) -> float | None:
 
 
 def _limit(text: str | None) -> float | None:
-    """Read the contract's limit. No contract is of less than one request a minute."""
+    """Read the contract's limit. A contract has at least one request a minute."""
     limit = _number(text)
     return limit if limit is not None and limit >= 1 else None
 
 
 def _too_long(seconds: float, until: float) -> RateLimitError:
     return RateLimitError(
-        f"The service has us wait another {seconds:.0f} s.",
+        f"Rate limited for another {seconds:.0f} s.",
         retry_at=until,
-        advice="Retry the task later; its slot is better used meanwhile.",
+        advice="The task will be retried, which frees the worker slot.",
     )

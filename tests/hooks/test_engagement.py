@@ -275,7 +275,7 @@ def test_an_extra_that_is_no_object_is_an_error_that_does_not_show_it(
     connection.extra = text
     hook.get_connection = lambda _: connection  # type: ignore[method-assign,assignment,misc]  # as an older Airflow stored it
     with pytest.raises(
-        InvalidArgumentError, match="'engagement_test': its extra is no JSON object"
+        InvalidArgumentError, match="'engagement_test': its extra is not a JSON object"
     ):
         hook.get_settings()
 

@@ -83,7 +83,7 @@ class Service:
         *,
         endpoint: str = "totals",
         period: Window | None = None,
-        pieces: CheckpointStore | None = None,
+        checkpoints: CheckpointStore | None = None,
         **asked: Any,
     ) -> tuple[PullResult, Landing]:
         query = build_query(endpoint, has_owner=True, engagement_types=TYPES, **asked)
@@ -91,7 +91,7 @@ class Service:
         with self.client(folder) as client:
             plan = make_plan(query, ids, now=NOW, window=period)
             return pull(
-                client, plan, sink, period=ReportingPeriod(NOW, period), checkpoints=pieces
+                client, plan, sink, period=ReportingPeriod(NOW, period), checkpoints=checkpoints
             ), sink
 
     def client(self, folder: Path) -> EngagementClient:
@@ -157,7 +157,7 @@ def test_a_sum_over_windows_is_absent_where_one_of_them_lacks_its_part(tmp_path:
     del truth[ids[0], "favorites"]
     assert values(sink) == truth
     assert outcome.summary["sums_left_out"] == 1
-    lacking = ("answered", "some types are absent from the answer", "favorites")
+    lacking = ("answered", "some types are absent from the response", "favorites")
     assert sink.missing == {ids[0]: lacking}
 
 

@@ -128,8 +128,8 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     started: list[Simulator] = []
 
-    def start(faults: Faults, attempts: int) -> Simulator:
-        quick = RetryPolicy(budget=attempts, first_wait=0.001, max_wait=0.01)
+    def start(faults: Faults, budget: float) -> Simulator:
+        quick = RetryPolicy(budget=budget, first_wait=0.001, max_wait=0.01)
         monkeypatch.setattr(client_module, "RetryPolicy", lambda: quick)
         service = Simulator(WORLD, faults=faults)
         service.start()
@@ -217,7 +217,7 @@ def test_a_try_that_gives_up_tells_why_and_the_next_ones_send_the_rest(
 ) -> None:
     # For two tries at least, each of which tries each of its requests twice.
     script = [kind for kind in FAULT_KINDS if kind not in {"429", "hang"}] * 6
-    service = serve(Faults(share=0.5, kinds=tuple(script[:6]), script=tuple(script)), 2)
+    service = serve(Faults(share=0.5, kinds=tuple(script[:6]), script=tuple(script)), 0.0)
     assert len(check(service, to_bucket, "historical", ALL, most=40)) >= 2
 
 
@@ -242,15 +242,14 @@ def test_every_share_of_every_kind_to_every_destination(  # noqa: PLR0917 - para
 def test_a_fault_that_goes_on_ends_the_try_and_says_what_it_is(
     fault: Fault, serve: Callable[..., Simulator], to_bucket: Destination
 ) -> None:
-    attempts = 3
     kinds: tuple[Any, ...] = (fault.kind,)
-    service = serve(Faults(share=1.0, kinds=kinds, hang_seconds=30), attempts)
+    service = serve(Faults(share=1.0, kinds=kinds, hang_seconds=30), 0.1)
     operator = to_bucket.operator("historical")
     operator.tweet_ids = ASKED["historical"][:5]
     with pytest.raises(EngagementError) as caught:
         run(operator, at=TODAY)
     check_reason(caught.value, fault.kind)
-    assert len(service.requests) == attempts
+    assert len(service.requests) > 1
     assert to_bucket.cells() == {}
 
 

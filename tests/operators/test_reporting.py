@@ -138,7 +138,7 @@ def test_what_is_sent_and_refused_and_repeated_is_counted(watched: Watched) -> N
     sent = Counter(request.endpoint for request in watched.requests)
     assert sent["totals"] > 9
     assert watched.metrics["engagement.requests"] == sent
-    assert watched.metrics["engagement.refusals"] == {"totals": 1, "historical": 0, "28hr": 0}
+    assert watched.metrics["engagement.rate_limited"] == {"totals": 1, "historical": 0, "28hr": 0}
     assert watched.metrics["engagement.retries"] == {"totals": 3, "historical": 0, "28hr": 0}
 
 
@@ -147,7 +147,7 @@ def test_rows_are_counted_of_a_pull_that_fails_too(watched: Watched) -> None:
     by_acme, by_bolt = acme * 7 + bolt * 5, bolt * 7 + acme * 5  # others' counts are public ones
     by_hour = 2 * SERIES * 48 if "to_days[-1]" in watched.tasks else 0
     assert watched.tasks["refused[-1]"]["state"] == "failed"
-    assert f"{bolt} of {acme + bolt} Tweets could be counted" in watched.said
+    assert f"{bolt} of {acme + bolt} Tweets were counted" in watched.said
     assert watched.metrics["engagement.rows"] == {
         "totals": by_acme * 2 + by_bolt,
         "historical": 2 * 2 * 4 + by_hour,

@@ -297,7 +297,7 @@ def test_a_pull_that_fails_leaves_the_last_ones_file(
     run(totals(ids[:2], output_path=f"file://{path}"))
     before = path.read_bytes()
     world.deleted = set(ids)
-    with pytest.raises(AirflowFailException, match="0 of 12 Tweets could be counted"):
+    with pytest.raises(AirflowFailException, match="0 of 12 Tweets were counted"):
         run(totals(ids, output_path=f"file://{path}"))
     assert path.read_bytes() == before
     assert sorted(file.name for file in path.parent.iterdir()) == [
@@ -407,7 +407,7 @@ def test_bad_input_fails_the_task_at_once(
 
 def test_too_few_counted_fails_the_task(world: World, ids: list[str], simulator: Simulator) -> None:
     world.deleted = set(ids[:6])
-    with pytest.raises(AirflowFailException, match="6 of 12 Tweets could be counted") as caught:
+    with pytest.raises(AirflowFailException, match="6 of 12 Tweets were counted") as caught:
         run(totals(ids, max_missing_share=0.49))
     assert isinstance(caught.value.__cause__, IncompleteDataError)
     assert len(run(totals(ids, max_missing_share="0.5")).value) == 42

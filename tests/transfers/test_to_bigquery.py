@@ -253,7 +253,7 @@ def test_a_failed_pull_changes_no_table_and_leaves_no_staging(
     rows, coverage = rows_of(bigquery, table), coverage_of(bigquery, table)
     # Rows are already staged when the check of max_missing_share fails.
     world.deleted = set(ids[:15])
-    with pytest.raises(AirflowFailException, match="5 of 20 Tweets could be counted"):
+    with pytest.raises(AirflowFailException, match="5 of 20 Tweets were counted"):
         run(transfer(ids, table, max_missing_share=0.5), at=SNAPSHOT)
     assert rows_of(bigquery, table) == rows
     assert coverage_of(bigquery, table) == coverage

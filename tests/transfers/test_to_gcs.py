@@ -220,7 +220,7 @@ def test_a_failed_pull_leaves_no_object(
 ) -> None:
     world.deleted = set(ids[:15])
     operator = transfer(ids, bucket.name, max_missing_share=0.5)
-    with pytest.raises(AirflowFailException, match="5 of 20 Tweets could be counted"):
+    with pytest.raises(AirflowFailException, match="5 of 20 Tweets were counted"):
         run(operator, at=SNAPSHOT)
     assert objects(bucket) == {}
     assert simulator.requests

@@ -38,44 +38,50 @@ if TYPE_CHECKING:
 __all__ = ["CASES"]
 
 # What comes of many of them.
-_NO_JSON: Final = (Gives.AGAIN, "InvalidResponseError", "The answer is no JSON object")
-_NO_GROUPING: Final = (Gives.AGAIN, "InvalidResponseError", "none of the groupings asked for")
+_NO_JSON: Final = (Gives.AGAIN, "InvalidResponseError", "The response is not a JSON object")
+_NO_GROUPING: Final = (Gives.AGAIN, "InvalidResponseError", "none of the groupings of the request")
 _NO_OBJECT: Final = (Gives.AGAIN, "InvalidResponseError", "where an object of counts was expected")
 _NO_NUMBER: Final = (
     Gives.AGAIN,
     "InvalidResponseError",
-    "An answer has a count that is no whole number",
+    "A response has a count that is not a",
 )
-_NO_28_HOURS: Final = (Gives.AGAIN, "InvalidResponseError", "which are no 28 hours.")
+_NO_28_HOURS: Final = (Gives.AGAIN, "InvalidResponseError", "which is not 28 hours.")
 _NO_START: Final = (
     Gives.AGAIN,
     "InvalidResponseError",
-    "only one of when its hours begin and end.",
+    "only one of start and end.",
 )
 _MORE_HOURS: Final = (Gives.AGAIN, "InvalidResponseError", "has counts of more than 28 hours.")
-_TOO_LARGE: Final = (Gives.AGAIN, "InvalidResponseError", "The answer is larger than")
-_TOO_LONG: Final = (Gives.AGAIN, "ServiceError", "No whole answer came: it took too long.")
-_TORN: Final = (Gives.AGAIN, "ServiceError", "No whole answer came: the connection")
+_TOO_LARGE: Final = (Gives.AGAIN, "InvalidResponseError", "The response is larger than")
+_TOO_LONG: Final = (Gives.AGAIN, "ServiceError", "No complete response arrived: it took too long.")
+_TORN: Final = (Gives.AGAIN, "ServiceError", "No complete response arrived: the connection")
 _NOT_GZIP: Final = (Gives.AGAIN, "ServiceError", "its compression is broken")
-_NO_CODING: Final = (Gives.AGAIN, "InvalidResponseError", "The answer is compressed in another way")
-_TWICE: Final = (Gives.AGAIN, "InvalidResponseError", "names that stand in it twice")
+_NO_CODING: Final = (
+    Gives.AGAIN,
+    "InvalidResponseError",
+    "The response is compressed in another way",
+)
+_TWICE: Final = (Gives.AGAIN, "InvalidResponseError", "an object with the same name twice")
 _SAME: Final = (Gives.AGAIN, "InvalidResponseError", "the same hour under two names")
-_NO_DAY: Final = (Gives.AGAIN, "InvalidResponseError", "something else than a date")
+_NO_DAY: Final = (Gives.AGAIN, "InvalidResponseError", "a key that is not a date")
 _FAILED: Final = (Gives.AGAIN, "ServiceError", "The service failed.")
-_NONE: Final = (Gives.FAILS, "IncompleteDataError", "0 of 5 Tweets could be counted")
+_NONE: Final = (Gives.FAILS, "IncompleteDataError", "0 of 5 Tweets were counted")
 _NO_KEYS: Final = (
     Gives.FAILS,
     "AuthenticationError",
     "The service did not accept the credentials.",
 )
 _NO_ACCESS: Final = (Gives.FAILS, "PermissionDeniedError", "The service refused access.")
-_REFUSED: Final = (Gives.FAILS, "InvalidArgumentError", "The service refused the request.")
-_NOWHERE: Final = (Gives.FAILS, "InvalidArgumentError", "There is no such endpoint at this host.")
-_IN_WORDS: Final = (Gives.FAILS, "InvalidArgumentError", "The service said: no [31m xxx")
-_TOO_LONG_A_WAIT: Final = (Gives.ENDS, "RateLimitError", "The service has us wait another")
+_REFUSED: Final = (Gives.FAILS, "RequestRejectedError", "The service rejected the request.")
+_NOWHERE: Final = (Gives.FAILS, "RequestRejectedError", "The host has no such endpoint.")
+_REDIRECTED: Final = (Gives.FAILS, "RequestRejectedError", "The host redirects to another")
+_NO_API: Final = (Gives.AGAIN, "ServiceError", "so it is not the Engagement API's")
+_IN_WORDS: Final = (Gives.FAILS, "RequestRejectedError", "The service said: no [31m xxx")
+_TOO_LONG_A_WAIT: Final = (Gives.ENDS, "RateLimitError", "Rate limited for another")
 _THROTTLED: Final = (Gives.AGAIN, "RateLimitError", "The service refused a request for its rate.")
-_NO_TOKEN: Final = (Gives.ENDS, "ServiceError", "did not answer with a bearer token")
-_UNREACHABLE: Final = (Gives.ENDS, "ServiceError", "The token endpoint could not be reached")
+_NO_TOKEN: Final = (Gives.AGAIN, "ServiceError", "did not send a bearer token")
+_UNREACHABLE: Final = (Gives.AGAIN, "ServiceError", "The token endpoint could not be reached")
 _NO_PAIR: Final = (Gives.FAILS, "AuthenticationError", "did not accept the app's key and secret")
 
 _DEEP: Final = b'{"a": ' * 100_000 + b"1" + b"}" * 100_000
@@ -186,19 +192,21 @@ def _partial_answers() -> Iterator[Case]:
 
 def _refusals() -> Iterator[Case]:
     keys = said(401, "Your account could not be authenticated. Reason: Access token not found")
-    others = said(400, "no"), said(418, "no"), fixed(HTML, status=413)
+    others = said(400, "no"), said(418, "no"), said(413, "no")
     away = tuple(fixed(b"", _ELSEWHERE, status=status) for status in (301, 302, 307))
     body = f"HTTP/1.1 302 Found\r\n{_ELSEWHERE}\r\nConnection: close\r\n\r\n".encode()
     unnamed = said(403, "Forbidden to access tweets"), said(400, "5 Tweet ID(s) are unavailable")
     named = said(403, f"Forbidden to access tweets: {OTHER}")
     odd = said(400, "no\x1b[31m\n" + "x" * 100_000)
+    pages = tuple(fixed(HTML, status=status) for status in (403, 404))
     day = fixed(b"", "Retry-After: 86400", status=429)
     none = tuple(fixed(b"", f"Retry-After: {told}", status=429) for told in ("-1e999", "soon"))
     yield Case("wrong keys or tokens: 401", (keys,), *_NO_KEYS)
     yield Case("another refusal: 403", (said(403, "no"),), *_NO_ACCESS)
     yield Case("another refusal: 400, 413, 418", others, *_REFUSED)
-    yield Case("no such page: 404", (fixed(HTML, status=404),), *_NOWHERE)
-    yield Case("a redirect: 301, 302, 307", away, *_NOWHERE)
+    yield Case("no such endpoint: 404", (said(404, "no"),), *_NOWHERE)
+    yield Case("a page of another server: 403, 404", pages, *_NO_API)
+    yield Case("a redirect: 301, 302, 307", away, *_REDIRECTED)
     yield Case("a redirect with a body without end", (endless(body, b" " * 2**16),), *_TOO_LARGE)
     yield Case("a refusal for Tweets that it does not name", unnamed, *_NONE)
     yield Case("a refusal for Tweets that were not asked for", (named,), *_NONE)

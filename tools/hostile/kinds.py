@@ -68,15 +68,20 @@ FAULTS: Final = (
     Fault("500", "the service failed: 500", "ServiceError", "The service failed. (HTTP 500)"),
     Fault("502", "a proxy failed: 502", "ServiceError", "The service failed. (HTTP 502)"),
     Fault("503", "the service is down: 503", "ServiceError", "The service failed. (HTTP 503)"),
-    Fault("hang", "no answer at all", "ServiceError", "No whole answer came: it took too long."),
+    Fault(
+        "hang",
+        "no answer at all",
+        "ServiceError",
+        "No complete response arrived: it took too long.",
+    ),
     Fault(
         "torn",
         "half an answer",
         "ServiceError",
-        "No whole answer came: the connection broke in the middle of it.",
+        "No complete response arrived: the connection broke in the middle of it.",
     ),
     Fault(
-        "malformed", "JSON that breaks off, status 200", "InvalidResponseError", "no JSON object"
+        "malformed", "JSON that breaks off, status 200", "InvalidResponseError", "not a JSON object"
     ),
     Fault("html", "a page of HTML, status 200", "InvalidResponseError", "an HTML page"),
 )
