@@ -443,8 +443,8 @@ def test_connection_tables_list_every_field() -> None:
 
 @pytest.mark.parametrize("page", **named(pages()))
 def test_class_names_exist(page: Path) -> None:
-    known = {*faces(), *triggers.__all__, *errors.__all__, "EngagementHook"}
-    known.add("EngagementRetryPolicy")
+    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    known = set(re.findall(r"^class (\w+)", code, re.MULTILINE))
     assert set(re.findall(r"\bEngagement[A-Z0-9]\w+", page.read_text())) <= known
     assert not re.search(r"/(work|root|home|usr)/", page.read_text())
 
@@ -518,3 +518,10 @@ def test_prose_is_plain(page: Path) -> None:
     text = re.sub(r"<!-- from code.*?<!-- end -->", "", prose(page), flags=re.DOTALL)
     text = re.sub(r"`[^`]*`|\"[^\"]*\"", "", text)
     assert UNPLAIN.findall(text) == []
+
+
+def test_the_table_of_metrics_lists_what_is_counted() -> None:
+    page = ROOT / "docs" / "reference" / "operators.md"
+    (listed,) = (names for head, names in tables(page) if head == "metric")
+    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    assert listed == set(re.findall(r'Stats\.\w+\(\s*"([\w.]+)"', code))
