@@ -126,10 +126,12 @@ class GcsStore:
     def read(self, name: str) -> StoredObject | None:
         """Read an object, and which version it is; None if it does not exist."""
         while (blob := self._bucket.get_blob(name, retry=_RETRY)) is not None:
+            # Read first: the download overwrites it with what its own answer says.
+            generation = int(blob.generation)
             # Between the two requests another process may replace or delete the object.
             with contextlib.suppress(NotFound, PreconditionFailed):
-                data = blob.download_as_bytes(if_generation_match=blob.generation, retry=_RETRY)
-                return StoredObject(data, blob.generation, _locked_until(blob))
+                data = blob.download_as_bytes(if_generation_match=generation, retry=_RETRY)
+                return StoredObject(data, generation, _locked_until(blob))
         return None
 
     def replace(self, data: bytes, name: str, content_type: str, *, generation: int) -> bool:
