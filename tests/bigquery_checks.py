@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import requests
 from google.api_core.exceptions import (
     BadRequest,
     Forbidden,
@@ -162,3 +165,13 @@ class Refusing:
 
             return fail
         return getattr(self._client, name)
+
+
+def http_response(method: str, url: str, status: int, body: object) -> requests.Response:
+    """Return what Google's clients receive for a request."""
+    response = requests.Response()
+    response.request = requests.Request(method, url).prepare()
+    response.status_code = status
+    response.raw = io.BytesIO(json.dumps(body).encode())
+    response.headers["content-type"] = "application/json"
+    return response

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from bigquery_checks import http_response
+from google.api_core.exceptions import ServiceUnavailable
+from google.auth.transport.requests import AuthorizedSession
 from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG
 from airflow_provider_engagement.simulator import Simulator, World
+from airflow_provider_engagement.sinks.bigquery.retries import Patience
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
 )
@@ -21,6 +25,8 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import requests
 
     from tools.clients import BigQuery, Gcs
 
@@ -195,6 +201,87 @@ def test_rows_staged_in_a_bucket_leave_nothing_in_it(
     run(transfer(ids, table, staging_bucket=bucket.name), at=SNAPSHOT)
     assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
     assert [blob.name for blob in bucket.list_blobs()] == []
+
+
+class Outage:
+    """Fails the first jobs that start after the first request to the Engagement API.
+
+    The requests of Google's clients are answered here; everything above them is real.
+    """
+
+    def __init__(self, simulator: Simulator, failures: int) -> None:
+        self._simulator = simulator
+        self.failures = failures
+        self._request = AuthorizedSession.request
+
+    def request(self, session: Any, method: str, url: str, **options: Any) -> requests.Response:
+        is_job = method == "POST" and url.partition("?")[0].endswith("/jobs")
+        if not (is_job and self._simulator.requests and self.failures):
+            return self._request(session, method, url, **options)
+        self.failures -= 1
+        error = {
+            "message": "The service is unavailable.",
+            "errors": [{"reason": "jobBackendError"}],
+        }
+        return http_response(method, url, 503, {"error": error})
+
+
+@pytest.fixture
+def outage(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Outage:
+    outage = Outage(simulator, failures=0)
+
+    def request(session: Any, *args: Any, **options: Any) -> requests.Response:
+        return outage.request(session, *args, **options)
+
+    monkeypatch.setattr(AuthorizedSession, "request", request)
+    return outage
+
+
+@pytest.mark.parametrize("through_bucket", [False, True])
+def test_a_write_that_fails_after_all_requests_is_repeated_without_them(
+    world: World,
+    ids: list[str],
+    simulator: Simulator,
+    *,
+    bigquery: BigQuery,
+    dataset: str,
+    gcs: Gcs,
+    outage: Outage,
+    through_bucket: bool,
+) -> None:
+    table = f"{dataset}.totals"
+    outage.failures = 3
+    bucket = gcs.make_bucket().name if through_bucket else None
+    ran = run(transfer(ids, table, staging_bucket=bucket), at=SNAPSHOT)
+    assert outage.failures == 0
+    assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
+    assert {*coverage_of(bigquery, table)} == {*ids}
+    assert len(simulator.requests) == ran.summary["requests"] == 1
+    assert tables_in(bigquery, dataset) == {"totals", "totals_coverage", LOCK}
+
+
+def test_the_next_try_repeats_only_the_write_where_there_is_a_staging_bucket(
+    world: World,
+    ids: list[str],
+    simulator: Simulator,
+    *,
+    bigquery: BigQuery,
+    dataset: str,
+    gcs: Gcs,
+    outage: Outage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Patience, "seconds", lambda *_: 0.0)
+    table = f"{dataset}.totals"
+    operator = transfer(ids, table, staging_bucket=gcs.make_bucket().name)
+    outage.failures = 1
+    with pytest.raises(ServiceUnavailable):
+        run(operator, at=SNAPSHOT)
+    assert rows_of(bigquery, table) == []
+    asked = len(simulator.requests)
+    run(operator, at=SNAPSHOT, try_number=2)
+    assert len(simulator.requests) == asked
+    assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
 
 
 @pytest.mark.parametrize(
