@@ -227,7 +227,7 @@ def test_dags_run_and_queries_read_what_they_wrote(
             tmp_path,
             AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path / "dags"),
             AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY="1",
-            AIRFLOW_VAR_ENGAGEMENT_OUTPUT=str(tmp_path / "counts.jsonl"),
+            AIRFLOW_VAR_ENGAGEMENT_OUTPUT=f"file://{tmp_path}/counts.jsonl",
             AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS="gs://my-bucket/tweet_ids.txt",
         )
     for name in dags:
