@@ -76,7 +76,7 @@ def wait_for(ready: Callable[[], Any]) -> Any:
     return found
 
 
-def test_a_year_equals_the_truth_and_still_does_when_it_is_filled_in_again(
+def test_year_has_the_expected_counts_also_after_a_second_backfill(
     year: Site, airflow: Standalone
 ) -> None:
     expected = truth(YEAR)

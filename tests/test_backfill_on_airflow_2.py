@@ -88,7 +88,7 @@ def airflow(filled: Site, tmp_path: Path) -> Airflow:
     return found
 
 
-def test_the_command_fills_a_stretch_in_and_again(filled: Site, airflow: Airflow) -> None:
+def test_backfill_command_can_be_repeated(filled: Site, airflow: Airflow) -> None:
     backfill = ("dags", "backfill", DAG_ID, "--start-date", f"{STRETCH.start:%Y-%m-%d}")
     expected = truth(STRETCH)
     airflow.run(*backfill, "--end-date", NOW.isoformat())

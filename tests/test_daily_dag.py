@@ -39,7 +39,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 DATE = NOW + timedelta(minutes=10)
 SNAPSHOT = DATE.replace(hour=0, minute=0, second=0)
 SEED = 21
-FAULTS = "429,500,502,503,torn,malformed,html"
+FAULTS = "429,500,502,503,truncated,malformed,html"
 
 TYPES = ENDPOINTS["totals"].engagement_types
 OLD_TYPES = tuple(name for name in TYPES if name not in {"impressions", "engagements"})
@@ -219,7 +219,7 @@ def _apart(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[
     return to_date, [row for row in rows if row["snapshot_at"] is None]
 
 
-def test_every_count_is_in_the_table_and_equals_the_truth(runs: Runs) -> None:
+def test_table_has_the_expected_lifetime_counts(runs: Runs) -> None:
     rows, _ = runs.rows[0]
     assert counts(rows) == expected()
     assert {row["snapshot_at"] for row in rows} == {SNAPSHOT}
@@ -227,7 +227,7 @@ def test_every_count_is_in_the_table_and_equals_the_truth(runs: Runs) -> None:
     assert {row["tweet_id"] for row in rows if row["access"] == "public"} == WORLD.foreign
 
 
-def test_every_count_of_a_day_is_in_the_table_and_equals_the_truth(runs: Runs) -> None:
+def test_table_has_the_expected_counts_of_a_day(runs: Runs) -> None:
     _, rows = runs.rows[0]
     found = {(row["tweet_id"], row["engagement_type"], row["date"]): row["value"] for row in rows}
     assert len(found) == len(rows)
@@ -235,7 +235,7 @@ def test_every_count_of_a_day_is_in_the_table_and_equals_the_truth(runs: Runs) -
     assert found == expected_by_day()
 
 
-def test_the_rest_is_in_the_coverage(runs: Runs) -> None:
+def test_other_tweets_are_in_the_coverage(runs: Runs) -> None:
     rows, of_days = runs.coverage[0]
     coverage = {row["tweet_id"]: row for row in rows}
     assert set(coverage) == set(IDS)
@@ -249,23 +249,23 @@ def test_the_rest_is_in_the_coverage(runs: Runs) -> None:
     assert gone == WORLD.deleted | WORLD.foreign
 
 
-def test_a_fifth_of_the_answers_was_faulty(runs: Runs) -> None:
+def test_a_fifth_of_the_responses_was_faulty(runs: Runs) -> None:
     assert runs.faults[0] >= 2
 
 
-def test_the_objects_hold_the_same_counts(runs: Runs) -> None:
+def test_objects_have_the_same_counts(runs: Runs) -> None:
     parts = [data for name, data in runs.objects[0].items() if "/part-" in name]
     rows = [row for data in parts for row in pq.read_table(io.BytesIO(data)).to_pylist()]
     assert counts(rows) == expected()
 
 
-def test_a_second_run_leaves_the_same_table_and_the_same_objects(runs: Runs) -> None:
+def test_second_run_leaves_the_same_table_and_objects(runs: Runs) -> None:
     assert runs.rows[1] == runs.rows[0]
     assert runs.coverage[1] == runs.coverage[0]
     assert runs.objects[1] == runs.objects[0]
 
 
-def test_a_run_with_wrong_tokens_says_so_and_writes_no_row(site: Site, runs: Runs) -> None:
+def test_run_with_wrong_tokens_fails_and_writes_no_row(site: Site, runs: Runs) -> None:
     assert "The service did not accept the credentials" in runs.said[2]
     assert "Access token not found" in runs.said[2]
     table = site.settings["AIRFLOW_VAR_ENGAGEMENT_TABLE"]
@@ -274,7 +274,7 @@ def test_a_run_with_wrong_tokens_says_so_and_writes_no_row(site: Site, runs: Run
     assert site.objects() == runs.objects[1]
 
 
-def test_nothing_is_left_beside_the_tables(site: Site, runs: Runs) -> None:
+def test_no_staging_table_remains(site: Site, runs: Runs) -> None:
     table = site.settings["AIRFLOW_VAR_ENGAGEMENT_TABLE"]
     tables = {found.table_id for found in site.bigquery.client.list_tables(table.partition(".")[0])}
     names = {"totals", "totals_coverage", "totals_wrong", "totals_wrong_coverage"}
@@ -302,7 +302,7 @@ def found_in(text: str) -> list[str]:
     return [name for name, form in planted().items() if form in text]
 
 
-def test_the_canary_would_be_seen(site: Site) -> None:
+def test_search_finds_a_planted_credential(site: Site) -> None:
     keys = WORLD.credentials("acme")
     for text in (keys["consumer_secret"], keys["access_token_secret"]):
         assert {"+", "/", "="} <= set(text)
@@ -319,7 +319,7 @@ DEBUG = "[debug " if AIRFLOW_3 else " DEBUG - "
 MASKED = re.compile(r".*\[debug +\] Sending request .* msg=MaskSecret\(.*")
 
 
-def test_no_credential_is_in_what_airflow_says(runs: Runs) -> None:
+def test_no_credential_is_in_the_output_of_airflow(runs: Runs) -> None:
     at_debug, at_info, failed_at_debug = runs.said
     for said in (at_debug, failed_at_debug):
         lines = said.splitlines()
@@ -330,7 +330,7 @@ def test_no_credential_is_in_what_airflow_says(runs: Runs) -> None:
     assert found_in(at_info) == []
 
 
-def test_no_credential_is_in_airflows_logs_and_database(site: Site, runs: Runs) -> None:
+def test_no_credential_is_in_the_logs_and_database_of_airflow(site: Site, runs: Runs) -> None:
     assert runs.said
     for path in site.home.rglob("*"):
         if path.is_file() and path.suffix in {".log", ".db", ".json", ".cfg"}:
@@ -351,7 +351,7 @@ def _text(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def test_no_credential_is_in_what_was_written(runs: Runs) -> None:
+def test_no_credential_is_in_the_written_data(runs: Runs) -> None:
     for name, data in runs.objects[1].items():
         text = data.decode("latin-1")
         if name.endswith(".parquet"):

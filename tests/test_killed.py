@@ -172,7 +172,9 @@ MOMENTS: dict[int, dict[str, ReportingPeriod]] = {
 
 
 @needs_policies
-def test_killed_at_its_moments_a_pull_ends_as_any_other(airflow: Airflow, stage: Stage) -> None:
+def test_pull_killed_at_chosen_moments_writes_the_expected_counts(
+    airflow: Airflow, stage: Stage
+) -> None:
     victims = [
         Victim(stage, number, task, moment)
         for number, moments in MOMENTS.items()
@@ -190,7 +192,9 @@ def test_killed_at_its_moments_a_pull_ends_as_any_other(airflow: Airflow, stage:
 
 @needs_policies
 @pytest.mark.long
-def test_killed_at_any_moment_a_pull_ends_as_any_other(airflow: Airflow, stage: Stage) -> None:
+def test_pull_killed_at_random_moments_writes_the_expected_counts(
+    airflow: Airflow, stage: Stage
+) -> None:
     chance = random.Random(SEED)  # noqa: S311 - no secret
     told: Counter[str] = Counter({f"seed {SEED}": 1})
     for number in range(3, 3 + ROUNDS):
@@ -219,7 +223,7 @@ def test_killed_at_any_moment_a_pull_ends_as_any_other(airflow: Airflow, stage: 
     [(26, "to_gcs", after(120)), (27, "to_bigquery", while_landing)],
     ids=["while it asks", "while it lands"],
 )
-def test_what_a_killed_process_has_got_the_next_one_takes_up(
+def test_next_process_resumes_from_the_checkpoints_of_a_killed_one(
     stage: Stage, settings: dict[str, str], number: int, task: str, moment: ReportingPeriod
 ) -> None:
     other = next(name for name in OWNERS if name != task)
@@ -262,7 +266,7 @@ def ended(airflow: Airflow, dag: str, states: set[str]) -> list[dict[str, Any]]:
 
 
 @needs_policies
-def test_what_passes_is_tried_again_by_default(
+def test_passing_fault_is_retried_by_default(
     airflow: Airflow, services: dict[str, Simulator]
 ) -> None:
     for task in ended(airflow, "broken", {"success", "failed"}):
@@ -273,16 +277,14 @@ def test_what_passes_is_tried_again_by_default(
 
 
 @needs_policies
-def test_what_no_retry_can_mend_is_not_tried_again(
-    airflow: Airflow, services: dict[str, Simulator]
-) -> None:
+def test_permanent_fault_is_not_retried(airflow: Airflow, services: dict[str, Simulator]) -> None:
     for task in ended(airflow, "refused", {"success", "failed"}):
         assert (task["state"], task["try_number"], task["max_tries"]) == ("failed", 1, 3)
     assert [request.status for request in services["well"].requests].count(401) == 3
 
 
 @needs_policies
-def test_throttled_for_long_a_task_leaves_its_slot_until_the_service_lets_it_in(
+def test_rate_limited_task_frees_its_slot_until_the_limit_resets(
     airflow: Airflow, services: dict[str, Simulator]
 ) -> None:
     service = services["throttled"]

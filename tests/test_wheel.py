@@ -65,7 +65,7 @@ def distribution(wheel_site: Path) -> Distribution:
     return found
 
 
-def test_it_holds_each_file_of_the_package_and_no_other(wheel: Path) -> None:
+def test_wheel_holds_exactly_the_files_of_the_package(wheel: Path) -> None:
     tree = {
         str(path.relative_to(ROOT)): path.read_bytes()
         for path in (ROOT / PACKAGE).rglob("*")
@@ -79,7 +79,7 @@ def test_it_holds_each_file_of_the_package_and_no_other(wheel: Path) -> None:
     assert {name: data for name, data in held.items() if name not in beside} == tree
 
 
-def test_it_tells_what_it_is_and_what_it_needs(distribution: Distribution) -> None:
+def test_wheel_has_its_metadata_and_requirements(distribution: Distribution) -> None:
     told = distribution.metadata
     assert (told["Name"], told["License-Expression"]) == (
         "airflow-provider-engagement",
@@ -99,13 +99,13 @@ def test_it_tells_what_it_is_and_what_it_needs(distribution: Distribution) -> No
     }
 
 
-def test_its_command_runs(wheel_site: Path, tmp_path: Path) -> None:
+def test_command_of_the_wheel_runs(wheel_site: Path, tmp_path: Path) -> None:
     settings = {"PYTHONPATH": str(wheel_site), "PYTHONSAFEPATH": "1"}
     told = run(wheel_site / "bin" / "engagement-simulator", "--help", cwd=tmp_path, **settings)
     assert "A local stand-in for the X Enterprise Engagement API." in told
 
 
-def test_airflow_finds_it_and_pulls_with_it(
+def test_airflow_finds_the_wheel_and_pulls_with_it(
     wheel_site: Path, tmp_path: Path, airflow_home: Path
 ) -> None:
     dags = tmp_path / "dags"

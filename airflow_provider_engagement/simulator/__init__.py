@@ -1,9 +1,9 @@
 """A local stand-in for the Engagement API: for demos, tests, and users' own CI.
 
-Nobody can try the service without a contract. The simulator speaks its protocol: it verifies
-OAuth 1.0a signatures and bearer tokens, enforces every limit in ``api/spec.py``, says who may not
-see what in the service's own words where they are known, and can be slow, throttle and break.
-Behind it is a :class:`World`, which tells a test the true counts.
+The real service needs a contract. The simulator speaks its protocol: it verifies OAuth 1.0a
+signatures and bearer tokens, enforces every limit in ``api/spec.py``, and refuses requests with
+the service's own messages where they are known. It can be slow, limit the rate, and fail.
+A :class:`World` holds its Tweets; tests read the expected counts from it.
 """
 
 from __future__ import annotations

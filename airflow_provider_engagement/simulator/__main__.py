@@ -1,4 +1,4 @@
-"""``engagement-simulator``: run the stand-in by hand, in a demo or in CI."""
+"""``engagement-simulator``: run the simulator by hand, in a demo or in CI."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ __all__ = ["main"]
 
 _DEFAULT_ACCOUNT: Final = "acme"
 
-# Sample Tweets are made over so many days up to now: some are young, and some too old for
+# Sample Tweets are created over this many days up to now, so that some are too old for
 # impressions on /totals.
 _SAMPLE_DAYS: Final = 120
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the simulator until it is interrupted or told to end.
+    """Run the simulator until SIGINT or SIGTERM.
 
-    :param argv: the command line's arguments; None takes those of the process.
-    :returns: the exit code: 0 after a clean end, 1 if it could not begin.
+    :param argv: the arguments of the command line; None takes those of the process.
+    :returns: the exit code: 0 after a clean end, 1 if it could not start.
     """
     options = _parser().parse_args(argv)
     try:
-        # The signals first, so that whoever waits for us to be ready may end us at once.
-        with _told_to_end() as told_to_end, _simulator(options) as simulator:
+        # Signal handlers come first: who waits for the ready file may stop the process at once.
+        with _stop_signals() as stop, _simulator(options) as simulator:
             _announce(simulator, options)
-            told_to_end.wait()
+            stop.wait()
     except (OSError, ValueError) as error:
         print(f"engagement-simulator: {error}", file=sys.stderr)  # noqa: T201 - a command line
         return 1
@@ -56,13 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=arguments.port, default=0, help="port; 0 takes a free one")
-    parser.add_argument("--seed", type=int, default=7, help="all that is chance follows from it")
+    parser.add_argument("--seed", type=int, default=7, help="the seed of every random choice")
     parser.add_argument(
         "--account",
         type=arguments.handle,
         action="append",
         metavar="HANDLE",
-        help="an owner's handle; may be repeated",
+        help="an owner's handle; can be repeated",
     )
     parser.add_argument(
         "--now",
@@ -90,33 +90,35 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
         help='the contract: a number, or JSON such as \'{"totals": 300, "28hr": 60}\'',
     )
     group.add_argument(
-        "--app-not-enabled", action="store_true", help="refuse the app, as before X enables it"
+        "--app-not-enabled",
+        action="store_true",
+        help="refuse every request, as before X enables the app",
     )
     group.add_argument(
-        "--latency", type=arguments.seconds, default=0.0, metavar="SECONDS", help="of an answer"
+        "--latency", type=arguments.seconds, default=0.0, metavar="SECONDS", help="of a response"
     )
     group.add_argument(
         "--faults",
         type=arguments.share,
         default=0.0,
         metavar="SHARE",
-        help="share of faulty answers",
+        help="share of faulty responses",
     )
     group.add_argument(
         "--fault-kinds",
         type=arguments.kinds,
         default=FAULT_KINDS,
         metavar="KINDS",
-        help=f"which faults, joined with commas (default: {','.join(FAULT_KINDS)})",
+        help=f"kinds of faults, separated by commas (default: {','.join(FAULT_KINDS)})",
     )
 
 
 def _add_tweets(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tweets")
     for kind, meaning in (
-        ("deleted", "are gone"),
+        ("deleted", "are deleted"),
         ("protected", "are protected"),
-        ("foreign", "are by others"),
+        ("foreign", "have other authors"),
     ):
         group.add_argument(
             f"--{kind}-share",
@@ -130,21 +132,21 @@ def _add_tweets(parser: argparse.ArgumentParser) -> None:
             type=arguments.ids,
             default=[],
             metavar="IDS",
-            help=f"ids of Tweets that {meaning}: joined with commas, or a file of them",
+            help=f"ids of Tweets that {meaning}: separated by commas, or a file of ids",
         )
     group.add_argument(
         "--tweets",
         type=arguments.count,
         default=100,
         metavar="N",
-        help="how many sample ids to make up",
+        help="how many sample ids to make",
     )
     group.add_argument(
         "--ids-file",
         type=Path,
         metavar="PATH",
-        help="write the sample ids here, one a line: anyone's, or each account's own into a file "
-        "each, if the name holds '{account}'",
+        help="write the sample ids here, one a line; with '{account}' in the name, a file for "
+        "each account",
     )
 
 
@@ -172,8 +174,8 @@ def _simulator(options: argparse.Namespace) -> Simulator:
 
 
 @contextmanager
-def _told_to_end() -> Iterator[threading.Event]:
-    """Give an event that is set when a signal asks the process to end."""
+def _stop_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGINT and SIGTERM set."""
     event = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: event.set())
@@ -187,7 +189,7 @@ def _told_to_end() -> Iterator[threading.Event]:
 
 
 def _write_samples(world: World, file: Path, n: int) -> None:
-    """Write sample ids: each account's own where the file's name has a place for the account."""
+    """Write sample ids; a name with ``{account}`` gets one file for each account."""
     until = world.now()
     since = until - timedelta(days=_SAMPLE_DAYS)
     each = world.accounts if "{account}" in file.name else (None,)
@@ -198,7 +200,7 @@ def _write_samples(world: World, file: Path, n: int) -> None:
 
 
 def _announce(simulator: Simulator, options: argparse.Namespace) -> None:
-    """Say where it is and how to connect; write the files that scripts wait for."""
+    """Print the URL and the connections; write the files that scripts wait for."""
     if options.ids_file:
         _write_samples(simulator.world, options.ids_file, options.tweets)
     accounts = {handle: simulator.connection(handle) for handle in simulator.world.accounts}
@@ -210,7 +212,7 @@ def _announce(simulator: Simulator, options: argparse.Namespace) -> None:
     lines += ["", "Ctrl-C ends it."]
     print("\n".join(lines), flush=True)  # noqa: T201 - a command line
     if options.ready_file:
-        # Last, and in one step: who sees it, sees all of it.
+        # Written last and renamed, so that a reader never sees a part of it.
         ready = {"url": simulator.url, "accounts": accounts}
         unfinished = options.ready_file.with_name(options.ready_file.name + ".part")
         unfinished.write_text(json.dumps(ready))

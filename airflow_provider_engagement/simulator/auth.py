@@ -1,4 +1,4 @@
-"""Who is asking: OAuth 1.0a signatures, bearer tokens, and the exchange that yields one."""
+"""Authentication: OAuth 1.0a signatures, bearer tokens, and the exchange for a bearer token."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.simulator.credentials import App, UserToken
 
-__all__ = ["Asker", "Gatekeeper"]
+__all__ = ["Authenticator", "Caller"]
 
-# How far a signature's timestamp may be from our clock, either way, in seconds.
+# The seconds that a signature's timestamp may differ from our clock.
 _TOLERANCE: Final = 300
 
 _REQUIRED: Final = (
@@ -35,10 +35,10 @@ _REQUIRED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """Whom a request comes from.
+class Caller:
+    """The authenticated sender of a request.
 
-    :param access: with whose eyes it may see.
+    :param access: ``"owner"`` (OAuth 1.0a) or ``"public"`` (app-only).
     :param account: the owner's handle; None for app-only access.
     """
 
@@ -56,13 +56,13 @@ class _Signed:
     signature: str
 
 
-class Gatekeeper:
+class Authenticator:
     """Checks the credentials of every request.
 
     :param app: the app that has the contract.
-    :param tokens: what the accounts' owners have granted it.
-    :param clock: gives Unix seconds. Signatures are fresh or stale by this clock, whatever the
-        world's says: clients sign with the real time.
+    :param tokens: the tokens that the accounts' owners granted to it.
+    :param clock: returns Unix seconds. Timestamps are compared with this clock and not with the
+        world's, because clients sign with the real time.
     """
 
     def __init__(
@@ -74,62 +74,62 @@ class Gatekeeper:
         self._nonces: dict[tuple[str, str, str], float] = {}
         self._lock = threading.Lock()
 
-    def check(self, method: str, uri: str, authorization: str | None) -> Asker:
-        """Tell whom a request comes from.
+    def authenticate(self, method: str, uri: str, authorization: str | None) -> Caller:
+        """Return the sender of a request.
 
         :param method: the HTTP method.
         :param uri: the whole URI, as the client signed it.
         :param authorization: the header.
-        :raises Refused: if the credentials are missing, wrong, stale or used before.
+        :raises ErrorResponse: if the credentials are missing, wrong, stale or used before.
         """
         scheme, _, rest = (authorization or "").partition(" ")
         if scheme.lower() == "oauth":
             return self._signed(method, uri, authorization or "")
         if scheme.lower() == "bearer":
-            # Taken as it stands: the percent escapes are part of the token.
+            # Compared without decoding: the percent escapes are part of the token.
             if rest.strip() != self._app.bearer:
-                raise error_responses.UNKNOWN_TOKEN.refuse()
-            return Asker(Access.PUBLIC)
-        raise error_responses.UNKNOWN_AUTHORIZATION.refuse()
+                raise error_responses.UNKNOWN_TOKEN.error()
+            return Caller(Access.PUBLIC)
+        raise error_responses.UNKNOWN_AUTHORIZATION.error()
 
     def exchange(self, authorization: str | None, body: bytes) -> str:
-        """Give the app's bearer for its key and secret.
+        """Return the app's bearer token in exchange for its key and secret.
 
         :param authorization: the header, HTTP Basic with key and secret percent-encoded.
         :param body: the form.
-        :raises Refused: if they are not the app's, or the form asks for something else.
+        :raises ErrorResponse: if they are not the app's, or the form asks for something else.
         """
         scheme, _, rest = (authorization or "").partition(" ")
         try:
             pair = base64.b64decode(rest, validate=True).decode()
             form = parse_qs(body.decode())
         except ValueError:  # no Base64, or no text
-            raise error_responses.TOKEN_NOT_GRANTED.refuse() from None
+            raise error_responses.TOKEN_NOT_GRANTED.error() from None
         key, _, secret = pair.partition(":")
         given = (scheme.lower(), unquote(key), unquote(secret), form.get("grant_type"))
-        # A secret sent as it is, with + and / in it, is refused, lest it works only here.
+        # A secret that is not percent-encoded is refused, as by the real service.
         escaped = not set(pair) & set("+/=")
         wanted = ("basic", self._app.key, self._app.secret, ["client_credentials"])
         if given != wanted or not escaped:
-            raise error_responses.TOKEN_NOT_GRANTED.refuse()
+            raise error_responses.TOKEN_NOT_GRANTED.error()
         return self._app.bearer
 
-    def _signed(self, method: str, uri: str, authorization: str) -> Asker:
+    def _signed(self, method: str, uri: str, authorization: str) -> Caller:
         given = self._parameters(authorization)
         if given["oauth_consumer_key"] != self._app.key:
-            raise error_responses.UNKNOWN_CONSUMER.refuse()
+            raise error_responses.UNKNOWN_CONSUMER.error()
         token = None
         # An empty token pair means the app itself ("two-legged").
         if given.get("oauth_token"):
             token = self._tokens.get(given["oauth_token"])
             if token is None:
-                raise error_responses.UNKNOWN_TOKEN.refuse()
+                raise error_responses.UNKNOWN_TOKEN.error()
         secrets = (self._app.secret, token.secret if token else "")
         if not _is_signed_with(secrets, method, uri, authorization):
-            raise error_responses.BAD_SIGNATURE.refuse()
-        # Only a request that is signed well may use a nonce up.
+            raise error_responses.BAD_SIGNATURE.error()
+        # Only a valid signature uses up a nonce.
         self._check_fresh(given)
-        return Asker(Access.OWNER, token.account) if token else Asker(Access.PUBLIC)
+        return Caller(Access.OWNER, token.account) if token else Caller(Access.PUBLIC)
 
     @staticmethod
     def _parameters(authorization: str) -> dict[str, str]:
@@ -138,41 +138,41 @@ class Gatekeeper:
                 headers={"Authorization": authorization}, exclude_oauth_signature=False
             )
         except ValueError:
-            raise error_responses.BAD_OAUTH.refuse(names="the header cannot be read") from None
+            raise error_responses.BAD_OAUTH.error(names="the header cannot be read") from None
         given = dict(pairs)
         wrong = [name for name in _REQUIRED if not given.get(name)]
         names = Counter(name for name, _ in pairs)
         wrong += [name for name, times in names.items() if times > 1]
         if wrong:
-            raise error_responses.BAD_OAUTH.refuse(names=", ".join(wrong))
+            raise error_responses.BAD_OAUTH.error(names=", ".join(wrong))
         if given["oauth_signature_method"] != "HMAC-SHA1":
-            raise error_responses.BAD_METHOD.refuse()
+            raise error_responses.BAD_METHOD.error()
         return given
 
     def _check_fresh(self, given: dict[str, str]) -> None:
         now = self._clock()
         stamp = given["oauth_timestamp"]
         if not (stamp.isascii() and stamp.isdigit() and abs(now - int(stamp)) <= _TOLERANCE):
-            raise error_responses.STALE.refuse()
+            raise error_responses.STALE.error()
         key = (stamp, given["oauth_nonce"], given.get("oauth_token", ""))
         with self._lock:
             if key in self._nonces:
-                raise error_responses.NONCE_USED.refuse()
+                raise error_responses.NONCE_USED.error()
             self._nonces[key] = now + 2 * _TOLERANCE
-            # In the order that they came in, so the oldest are at the front.
+            # The dict is in the order of arrival, so the oldest nonces come first.
             while self._nonces[oldest := next(iter(self._nonces))] < now:
                 del self._nonces[oldest]
 
 
 def _is_signed_with(secrets: tuple[str, str], method: str, uri: str, authorization: str) -> bool:
-    """Tell whether a request is signed with the app's secret and the token's."""
+    """Return whether a request is signed with the secrets of the app and of the token."""
     headers = {"Authorization": authorization}
     try:
-        # The body is JSON, no form, and so no part of what is signed (RFC 5849, 3.4.1.3.1).
+        # The body is JSON, which is not part of the signature (RFC 5849, 3.4.1.3.1).
         query = urlsplit(uri).query
         params = signature.collect_parameters(uri_query=query, headers=headers)
         given = dict(signature.collect_parameters(headers=headers, exclude_oauth_signature=False))
         request = _Signed(method, uri, params, given["oauth_signature"])
         return bool(signature.verify_hmac_sha1(request, *secrets))
-    except ValueError:  # No URI that could be signed.
+    except ValueError:  # the URI cannot be parsed
         return False

@@ -1,13 +1,12 @@
-"""How the counts of a Tweet grow: one cumulative function, which every answer is read from.
+"""How the counts of a Tweet grow: one cumulative function, from which every response is made.
 
-A Tweet has an audience (heavy-tailed: most are seen by hundreds, a few by millions), is seen fast
-at first and ever slower, more by day than by night; every other type is a fraction of its
-impressions, at rates of its own. A few Tweets lose some counts again on one day, as when the
-service removes false accounts: so an hour's count can be negative, as the real one's can.
+The audience of a Tweet has a heavy tail: most Tweets are seen by hundreds, a few by millions.
+Impressions come fast at first and then slower, and more by day than by night. Every other type is
+a fraction of the impressions, at its own rate. A few Tweets lose counts on one day, as when the
+service removes false accounts, so an hour's count can be negative, like the real one's.
 
-Only ``+ - * /`` and ``floor`` are used. Those are exact to the last bit everywhere, whereas
-``exp`` and ``power`` differ between processors, and even between a long array and a short one;
-and a truth that is off by one is none.
+Only ``+ - * /`` and ``floor`` are used, which give the same bits on every machine. ``exp`` and
+``power`` differ between processors, and even between long and short arrays.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ Millis = npt.NDArray[np.int64]
 _HOUR: Final = 3_600_000
 _DAY: Final = 24 * _HOUR
 
-# Impressions are densest at this time of the day (UTC) and thinnest twelve hours from it.
+# The busiest time of the day (UTC); the quietest is twelve hours away.
 _PEAK: Final = 17 * _HOUR
-# At most 3 hours, or the warped clock would run backwards at night. 2.2 makes the peak 6 times
+# At most 3 hours, or the warped clock would run backwards at night. With 2.2 the peak is 6 times
 # as busy as the night.
 _SWING: Final = 2.2 * _HOUR
 
@@ -43,14 +42,13 @@ _CORRECTED_PART: Final = 0.03
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """How one type relates to the impressions.
+    """How the counts of one type relate to those of another.
 
-    :param low: the least share of the base that a Tweet may have.
-    :param high: the largest.
-    :param base: what it is a share of.
-    :param needs: the kind of Tweet that has this type at all.
-    :param lag: how much later than the impressions it comes; never below 1, so that no type runs
-        ahead of what it is a share of.
+    :param low: the smallest share of the base.
+    :param high: the largest share.
+    :param base: the type that it is a share of.
+    :param needs: the kind of Tweet that has this type.
+    :param lag: how much later than its base it grows; at least 1, so that no type exceeds its base.
     """
 
     low: float
@@ -81,7 +79,7 @@ _SHAPES: Final = {
     "user_profile_clicks": _Shape(0.05, 0.15, lag=1.1),
 }
 
-if set(_SHAPES) != set(ENGAGEMENT_TYPES):  # pragma: no cover - a slip while editing either table
+if set(_SHAPES) != set(ENGAGEMENT_TYPES):  # pragma: no cover - guards edits of either table
     msg = "simulator/counts.py and api/spec.py name different engagement types."
     raise AssertionError(msg)
 
@@ -91,11 +89,11 @@ _KINDS: Final = {"any": 1.0, "media": 0.6, "video": 0.35}
 def cumulative(
     seed: int, ids: Ids, created: Millis, types: tuple[str, ...], moments: Millis
 ) -> Counts:
-    """Count everything that happened to Tweets up to each of some moments.
+    """Return the counts of Tweets up to each of some moments.
 
     :param seed: the world's seed.
-    :param ids: the Tweets.
-    :param created: when each was made, in Unix milliseconds.
+    :param ids: the ids of the Tweets.
+    :param created: when each was created, in Unix milliseconds.
     :param types: the engagement types.
     :param moments: Unix milliseconds.
     :returns: counts by Tweet, type and moment. Zero up to a Tweet's creation.
@@ -111,9 +109,9 @@ def cumulative(
         base = audience if shape.base == "impressions" else engaged
         rate = shape.low + (shape.high - shape.low) * shares(ids, seed, "rate", name)
         total = (base * rate * (kind < _KINDS[shape.needs]))[:, np.newaxis]
-        happened = np.floor(total * _part_of_life(seed, ids, age, shape.lag))
+        happened = np.floor(total * _share_reached(seed, ids, age, shape.lag))
         if name in CORRECTED_TYPES:
-            before = total * _part_of_life(seed, ids, corrected_age, shape.lag)
+            before = total * _share_reached(seed, ids, corrected_age, shape.lag)
             removed = np.floor(before * _CORRECTED_PART) * corrected[:, np.newaxis]
             happened -= removed * (moments >= corrected_from[:, np.newaxis])
         counts[:, column, :] = happened
@@ -121,7 +119,7 @@ def cumulative(
 
 
 def _corrections(seed: int, ids: Ids, created: Millis) -> tuple[Floats, Millis, Floats]:
-    """Tell which Tweets lose counts, when, and how old they then are."""
+    """Return which Tweets lose counts (1 or 0), when, and their age then."""
     corrected = (shares(ids, seed, "corrected") < _CORRECTED_TWEETS).astype(np.float64)
     after = (_DAY * (1.0 + 9.0 * shares(ids, seed, "corrected after"))).astype(np.int64)
     moments = created + after
@@ -130,21 +128,21 @@ def _corrections(seed: int, ids: Ids, created: Millis) -> tuple[Floats, Millis, 
 
 
 def _ages(created: Millis, moments: Millis) -> Floats:
-    """Give every Tweet's age at every moment, in hours of a clock that runs faster by day."""
+    """Return each Tweet's age at each moment, in hours of a clock that runs faster by day."""
     age = _warped(moments)[np.newaxis, :] - _warped(created)[:, np.newaxis]
     return np.maximum(age, 0.0) / _HOUR
 
 
 def _warped(moments: Millis) -> Floats:
-    # A sine made of two parabolas, whose slope tells how busy the hour is.
+    # Two parabolas that resemble a sine; the slope says how busy the hour is.
     phase = ((moments - _PEAK) % _DAY) / _DAY
     first_half = 8.0 * phase * (1.0 - 2.0 * phase)
     second_half = 8.0 * (1.0 - phase) * (1.0 - 2.0 * phase)
     return moments + _SWING * np.where(phase < 0.5, first_half, second_half)  # noqa: PLR2004 - half of a day
 
 
-def _part_of_life(seed: int, ids: Ids, age: Floats, lag: float) -> Floats:
-    """Tell what part of all that will ever happen to a Tweet has happened by an age in hours."""
+def _share_reached(seed: int, ids: Ids, age: Floats, lag: float) -> Floats:
+    """Return the share of a Tweet's final counts that is reached at an age in hours."""
     fast = (lag * (2.0 + 6.0 * shares(ids, seed, "fast")))[:, np.newaxis]
     slow = (lag * (72.0 + 168.0 * shares(ids, seed, "slow")))[:, np.newaxis]
     return 0.85 * (age / (age + fast)) + 0.15 * (age / (age + slow))

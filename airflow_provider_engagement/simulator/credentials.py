@@ -1,4 +1,4 @@
-"""The keys and tokens of a world: planted, worthless, and awkward on purpose."""
+"""The keys and tokens of a world; they hold the characters that clients forget to escape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["App", "Credentials", "UserToken", "app", "author_id", "user_token"]
 
 
 class Credentials(TypedDict):
-    """All that a client needs to ask as one account."""
+    """The keys and tokens that a client needs to send requests for one account."""
 
     consumer_key: str
     consumer_secret: str
@@ -28,8 +28,8 @@ class App:
 
     :param key: its consumer key.
     :param secret: its consumer secret.
-    :param bearer: its app-only token. Holds percent escapes, as real ones do: a client that
-        decodes them is refused.
+    :param bearer: its app-only token. It holds percent escapes, as real ones do: a client
+        that decodes them is refused.
     """
 
     key: str
@@ -39,7 +39,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class UserToken:
-    """What an account's owner has granted to the app.
+    """The token that an account's owner granted to the app.
 
     :param account: the handle.
     :param token: the access token.
@@ -52,7 +52,7 @@ class UserToken:
 
 
 def app(seed: int) -> App:
-    """Make the app's credentials."""
+    """Return the app's credentials."""
     bearer = "A" * 22 + quote(_secret(seed, "bearer", length=60), safe="")
     return App(
         key=_plain(seed, "consumer key", length=25),
@@ -62,7 +62,7 @@ def app(seed: int) -> App:
 
 
 def user_token(seed: int, account: str) -> UserToken:
-    """Make an account's token for the app."""
+    """Return an account's token for the app."""
     return UserToken(
         account=account,
         token=f"{author_id(seed, account)}-{_plain(seed, 'token', account, length=40)}",
@@ -71,13 +71,13 @@ def user_token(seed: int, account: str) -> UserToken:
 
 
 def author_id(seed: int, handle: str) -> int:
-    """Give the number of a user."""
+    """Return the numeric id of a user."""
     return 1_000_000 + number(seed, "author", handle) % 2_000_000_000
 
 
 def _secret(*parts: object, length: int) -> str:
-    # + / and = must each be escaped in a signature, in Basic authentication and in a connection's
-    # URI: a client that forgets one of them fails here rather than in production.
+    # A signature, Basic authentication and a connection's URI must each escape + / and =. A client
+    # that forgets one of them fails here and not only in production.
     return _plain(*parts, length=length - 6) + "+/a/+="
 
 

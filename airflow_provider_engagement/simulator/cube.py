@@ -1,4 +1,4 @@
-"""The counts of one answer, and every grouping of them."""
+"""The counts of one response, and their groupings."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Cube:
     """Counts by Tweet, type, day and hour, in the order of ``GROUP_BY_ORDER``.
 
     :param labels: the keys of each axis.
-    :param values: the counts; zero where the window has no such hour.
-    :param present: which hours of which days the window has.
+    :param values: the counts; zero for hours outside the window.
+    :param present: whether the window has an hour, by day and hour.
     """
 
     labels: tuple[Sequence[str], ...]
@@ -37,13 +37,13 @@ class Cube:
     present: npt.NDArray[np.bool_]
 
     def grouped(self, levels: tuple[GroupBy, ...]) -> dict[str, Any]:
-        """Nest the counts by some levels, in the order given; the others are summed away.
+        """Return the counts nested by some levels, in the given order, summed over the others.
 
-        Hours without days thus become a profile of the day over the whole window.
+        Hours without days are sums over all days of the window.
         """
         axes = [GROUP_BY_ORDER.index(level) for level in levels]
         others = tuple(axis for axis in range(len(GROUP_BY_ORDER)) if axis not in axes)
-        # Which axes are left, in the cube's order, and from there to the order asked for.
+        # The remaining axes in the cube's order, then in the requested order.
         order = [sorted(axes).index(axis) for axis in axes]
         values: Counts = np.asarray(self.values.sum(axis=others)).transpose(order)
         everywhere = np.broadcast_to(self.present, self.values.shape)
@@ -62,7 +62,7 @@ def _nest(labels: list[Sequence[str]], values: list[Any], present: list[Any]) ->
 
 
 def of_lifetime(world: World, tweet_ids: Sequence[str], types: tuple[str, ...], now: int) -> Cube:
-    """Count Tweets over their lives.
+    """Return the lifetime counts of Tweets.
 
     :param now: the moment to count at, in Unix milliseconds.
     """
@@ -77,7 +77,7 @@ def of_lifetime(world: World, tweet_ids: Sequence[str], types: tuple[str, ...], 
 def of_window(
     world: World, tweet_ids: Sequence[str], types: tuple[str, ...], window: Window
 ) -> Cube:
-    """Count the events of Tweets in a window, hour by hour."""
+    """Return the counts of Tweets for each hour of a window."""
     edges = window.edges()
     events = world.series(
         tweet_ids, types, np.array([milliseconds(edge) for edge in edges], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Hashes that stay the same on every machine: all chance in the simulator comes from here."""
+"""Hashes in place of random numbers: the same on every machine."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ _UNIT: Final = 2.0**-53
 
 
 def digest(*parts: object) -> bytes:
-    """Hash a few values to 64 bytes.
+    """Hash some values to 64 bytes.
 
-    :param parts: what to hash; what they print as counts, and where one ends and the next begins.
+    :param parts: the values, which are hashed as text, with separators.
     """
     text = "\x1f".join(str(part) for part in parts)
     return hashlib.blake2b(text.encode()).digest()
 
 
 def number(*parts: object) -> int:
-    """Hash a few values to a whole number of 64 bits."""
+    """Hash some values to an integer of 64 bits."""
     return int.from_bytes(digest(*parts)[:8], "big")
 
 
 def share(*parts: object) -> float:
-    """Hash a few values to a number in [0, 1)."""
+    """Hash some values to a number in [0, 1)."""
     return (number(*parts) >> 11) * _UNIT
 
 
 def ids_array(tweet_ids: Sequence[str]) -> Ids:
-    """Put ids into an array: ids have up to 63 bits, which a float would not hold."""
+    """Return ids as an array of integers; a float cannot hold their 63 bits."""
     return np.array([int(tweet_id) for tweet_id in tweet_ids], dtype=np.uint64)
 
 
 def shares(ids: Ids, *purpose: object) -> Floats:
-    """Hash ids to numbers in [0, 1), all at once.
+    """Hash each id to a number in [0, 1).
 
     :param ids: the ids.
-    :param purpose: the seed, and what the numbers are for: each purpose has its own.
+    :param purpose: the seed and what the numbers are for; each purpose has other numbers.
     """
     mixed = ids ^ np.uint64(number(*purpose))
-    # Twice, since ids of one millisecond differ in a few low bits only.
+    # Twice, because ids of one millisecond differ only in a few low bits.
     for _ in range(2):
         mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
         mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND

@@ -1,8 +1,8 @@
-"""Everything that the simulator refuses with: the service's own words, and invented ones.
+"""The error responses of the simulator: the service's own, and invented ones.
 
-The service's words are known for some refusals only, from its documentation and from clients that
-met them. The rest had to be made up, text and status alike; such an answer carries the header
-``x-simulator-invented: true``, so that nobody builds on its words.
+Only some messages of the service are known, from its documentation and from clients that received
+them. The others are invented, text and status alike. An invented response has the header
+``x-simulator-invented: true``, so that no client relies on its text.
 """
 
 from __future__ import annotations
@@ -10,86 +10,88 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["INVENTED_HEADER", "Refused", "Words", "all_words"]
+__all__ = ["INVENTED_HEADER", "ErrorResponse", "ErrorTemplate", "all_templates"]
 
 INVENTED_HEADER: Final = "x-simulator-invented"
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer of the service, not an error of ours
-    """A request is refused.
+class ErrorResponse(Exception):  # noqa: N818 - a response of the service, not an error of ours
+    """A request is refused with this response.
 
     :param status: the HTTP status.
-    :param errors: entries of the answer's ``errors``: text, or objects at the front door.
-    :param beside: what stands beside ``errors`` in the answer.
-    :param invented: whether the words are our own.
+    :param errors: the entries of ``errors`` in the body: texts, or objects with a code.
+    :param other_fields: the other fields of the body.
+    :param invented: whether the message is invented.
     """
 
     def __init__(
         self,
         status: int,
         errors: list[str | dict[str, object]],
-        beside: dict[str, object] | None = None,
+        other_fields: dict[str, object] | None = None,
         *,
         invented: bool,
     ) -> None:
         super().__init__(status, errors)
         self.status = status
         self.errors = errors
-        self.beside = beside or {}
+        self.other_fields = other_fields or {}
         self.invented = invented
 
     @property
     def body(self) -> dict[str, object]:
-        """The answer's body."""
-        return {"errors": self.errors, **self.beside}
+        """The body of the response."""
+        return {"errors": self.errors, **self.other_fields}
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """One way to refuse.
+class ErrorTemplate:
+    """The template of an error response.
 
     :param status: the HTTP status.
-    :param text: the message, with ``{places}`` for what it is about.
-    :param known: whether the service was seen, or is documented, to say this.
-    :param more: what else the error holds, where it is an object instead of plain text.
+    :param text: the message, with ``{names}`` of its placeholders.
+    :param known: whether this message of the service was seen or is documented.
+    :param details: the other fields of the error, where it is an object and not a text.
     """
 
     status: int
     text: str
     known: bool
-    more: dict[str, object] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
 
-    def say(self, **about: object) -> str:
-        """Fill in what the message is about."""
+    def message(self, **about: object) -> str:
+        """Return the message with its placeholders filled in."""
         return self.text.format(**about)
 
-    def refuse(self, beside: dict[str, object] | None = None, **about: object) -> Refused:
-        """Make the refusal.
+    def error(
+        self, other_fields: dict[str, object] | None = None, **about: object
+    ) -> ErrorResponse:
+        """Return the error, to be raised.
 
-        :param beside: what stands beside ``errors`` in the answer.
-        :param about: what fills the message's places.
+        :param other_fields: the other fields of the body.
+        :param about: the values of the message's placeholders.
         """
-        text = self.say(**about)
-        entry: str | dict[str, object] = {"message": text, **self.more} if self.more else text
-        return Refused(self.status, [entry], beside, invented=not self.known)
+        text = self.message(**about)
+        entry: str | dict[str, object] = {"message": text, **self.details} if self.details else text
+        return ErrorResponse(self.status, [entry], other_fields, invented=not self.known)
 
 
-def _known(status: int, text: str, **more: object) -> Words:
-    return Words(status, text, known=True, more=more)
+def _known(status: int, text: str, **details: object) -> ErrorTemplate:
+    return ErrorTemplate(status, text, known=True, details=details)
 
 
-def _invented(status: int, text: str, **more: object) -> Words:
-    return Words(status, text, known=False, more=more)
+def _invented(status: int, text: str, **details: object) -> ErrorTemplate:
+    return ErrorTemplate(status, text, known=False, details=details)
 
 
-def all_words() -> dict[str, Words]:
-    """Give every way to refuse, by its name in this module."""
-    return {name: value for name, value in globals().items() if isinstance(value, Words)}
+def all_templates() -> dict[str, ErrorTemplate]:
+    """Return every template by its name in this module."""
+    return {name: value for name, value in globals().items() if isinstance(value, ErrorTemplate)}
 
 
 # ---- Known ----------------------------------------------------------------------------------
 
-# Front door: path, credentials, compression.
+# Path, credentials and compression.
 NO_SUCH_PAGE: Final = _known(404, "Sorry, that page does not exist", code=34)
 NO_GZIP: Final = _known(
     406,
@@ -106,7 +108,7 @@ TOKEN_NOT_GRANTED: Final = _known(
     403, "Unable to verify your credentials", code=99, label="authenticity_token_error"
 )
 
-# Who may see what. The statuses of these are documented or follow from the guide's table.
+# Permissions. Their statuses are documented, or follow from the table in the guide.
 FORBIDDEN_TWEETS: Final = _known(403, "Forbidden to access tweets for author id {author}: {ids}")
 FORBIDDEN_METRICS: Final = _known(403, "Forbidden to access metrics: {types}")
 UNAVAILABLE: Final = _known(400, "{count} Tweet ID(s) are unavailable")
@@ -122,9 +124,9 @@ GROUP_BY_NOT_SUPPORTED: Final = _known(
 
 # ---- Invented -------------------------------------------------------------------------------
 
-# Of the message only `rate limit` is known: a client of old looks for it.
+# Only the words `rate limit` are known, because an old client looks for them.
 RATE_LIMITED: Final = _invented(429, "The request is over the rate limit.")
-# Of these words, too, only the part after the colon is known; the status is not.
+# Only the part after the colon is known; the status is not.
 APP_NOT_ENABLED: Final = _invented(403, "Forbidden: your application id is not authorized.")
 _REASON: Final = "Your account could not be authenticated. Reason: "
 UNKNOWN_CONSUMER: Final = _invented(401, _REASON + "Consumer key not found")
@@ -175,7 +177,7 @@ END_NOT_AFTER_START: Final = _invented(400, "end must be after start.")
 START_TOO_EARLY: Final = _invented(400, "start must not be before {floor}.")
 WINDOW_TOO_LONG: Final = _invented(400, "The time between start and end is over {days} days.")
 
-# Faults, which are planted: see faults.py. `internal server error` is known, its status is not.
+# Simulated faults, see faults.py. `internal server error` is known, its status is not.
 INTERNAL_ERROR: Final = _known(500, "internal server error")
 BAD_GATEWAY: Final = _invented(502, "Proxy Error")
 SERVICE_UNAVAILABLE: Final = _invented(503, "Service Unavailable")

@@ -1,4 +1,4 @@
-"""What the simulator was asked: for tests to look at, and for its page of figures."""
+"""A log of the requests that the simulator received, for tests and for its statistics page."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Received", "Records"]
+__all__ = ["Received", "RequestLog"]
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request that came in, and what became of it.
+    """One request, and how it was answered.
 
-    :param endpoint: ``totals``, ``28hr``, ``historical``; ``token`` for the exchange of a bearer;
-        else the path.
-    :param status: the status that was sent; 0 where the connection was left hanging.
-    :param access: ``owner`` or ``public``; None where the credentials did not do, or none count.
-    :param account: the owner who asked; None where it was not one.
-    :param fault: the fault that was planted, if any.
+    :param endpoint: ``totals``, ``28hr`` or ``historical``; ``token`` for the exchange for a bearer
+        token; else the path.
+    :param status: the status that was sent; 0 if the connection was left hanging.
+    :param access: ``owner`` or ``public``; None if the credentials were refused or not needed.
+    :param account: the owner's handle; None for app-only access.
+    :param fault: the simulated fault; None without one.
     :param headers: the request's headers, names in lower case.
-    :param raw: the request's body, as it came.
-    :param at: when it came, in Unix seconds.
+    :param raw: the request's body as received.
+    :param at: when it was received, in Unix seconds.
     """
 
     endpoint: str
@@ -37,8 +37,8 @@ class Received:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The body as JSON; empty where it is no JSON object."""
-        # Read anew each time: as text, 10,000 bodies of 250 ids take a tenth of the memory.
+        """The body as JSON; empty if it is not a JSON object."""
+        # Parsed at each access: unparsed, 10,000 bodies of 250 ids take a tenth of the memory.
         try:
             body = json.loads(self.raw)
         except (ValueError, RecursionError):
@@ -47,12 +47,12 @@ class Received:
 
     @property
     def tweet_ids(self) -> list[str]:
-        """The ids asked for."""
+        """The requested ids."""
         return self._texts("tweet_ids")
 
     @property
     def engagement_types(self) -> list[str]:
-        """The engagement types asked for."""
+        """The requested engagement types."""
         return self._texts("engagement_types")
 
     def _texts(self, name: str) -> list[str]:
@@ -60,10 +60,10 @@ class Received:
         return [str(one) for one in value] if isinstance(value, list) else []
 
 
-class Records:
-    """Keeps the latest requests, and counts them all.
+class RequestLog:
+    """Holds the latest requests, and counts all of them.
 
-    :param keep: how many requests to keep.
+    :param keep: how many requests to hold.
     """
 
     def __init__(self, keep: int) -> None:
@@ -74,10 +74,10 @@ class Records:
         self._lock = threading.Lock()
 
     def add(self, received: Received, ids: int = 0) -> None:
-        """Note a request.
+        """Add a request.
 
         :param received: the request.
-        :param ids: how many ids it asked for, where it got as far as that being read.
+        :param ids: the number of ids in it; 0 if it was refused before they were read.
         """
         with self._lock:
             self.requests.append(received)
@@ -87,7 +87,7 @@ class Records:
                 self._faults[received.fault] += 1
 
     def stats(self) -> dict[str, Any]:
-        """Give the figures since the start, which do not forget what is no longer kept."""
+        """Return the counts of all requests since the start."""
         with self._lock:
             requests: dict[str, dict[str, int]] = {}
             for (endpoint, status), times in sorted(self._counts.items()):
@@ -95,5 +95,5 @@ class Records:
             return {
                 "requests": requests,
                 "faults": dict(sorted(self._faults.items())),
-                "ids_asked": self._ids,
+                "ids_requested": self._ids,
             }

@@ -1,4 +1,4 @@
-"""The service on a socket: HTTP/1.1, kept alive, a thread for each connection."""
+"""The HTTP server: HTTP/1.1 with keep-alive, one thread for each connection."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Simulator:
         with Simulator(world) as simulator:
             connection = simulator.connection("acme")
 
-    :param world: what it knows.
+    :param world: the Tweets and their counts.
     :param host: the address to listen on.
     :param port: the port; 0 takes a free one.
-    :param requests_per_minute: the contract: a number for each endpoint, or numbers by endpoint;
-        None is without limit, and without the headers that tell of one.
-    :param latency: seconds that each answer to a POST takes, whatever it is; may be set anew.
-    :param faults: what goes wrong; ``simulator.faults`` may be set anew at any time.
-    :param app_enabled: whether X has enabled the app; if not, every request is refused for that.
+    :param requests_per_minute: the contract's limit: one number for every endpoint, or a number
+        per endpoint. None means no limit, and no headers about one.
+    :param latency: the seconds that a response to a POST takes; can be changed at any time.
+    :param faults: the faults; ``simulator.faults`` can be changed at any time.
+    :param app_enabled: whether X has enabled the app; if not, every request is refused.
     :param require_gzip: refuse a request that does not accept gzip, as the service does.
     :param sends_reset: send ``x-per-minute-reset``.
-    :param minute: the seconds of a minute of the contract, for tests that cannot wait.
+    :param minute: the seconds of the contract's minute, for tests that cannot wait.
     :param keep: how many of the latest requests ``simulator.requests`` holds.
     """
 
@@ -88,12 +88,12 @@ class Simulator:
         self.stop()
 
     def start(self) -> None:
-        """Listen, and answer from threads of its own.
+        """Listen, and answer in threads.
 
-        :raises OSError: if the address cannot be listened on.
+        :raises OSError: if the address cannot be used.
         """
         if self._server is not None:
-            msg = "The simulator runs already."
+            msg = "The simulator is already running."
             raise RuntimeError(msg)
         try:
             self._server = _Server(self, self._service, (self._host, self._port))
@@ -106,27 +106,27 @@ class Simulator:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening, cut every connection and wait for the threads to end."""
+        """Stop listening, close all connections and wait for the threads."""
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-        self._server.cut_all()
+        self._server.close_all()
         self._server = self._thread = None
 
     @property
     def url(self) -> str:
-        """The base URL, once it runs."""
+        """The base URL while it runs."""
         if self._server is None:
-            msg = "The simulator does not run: use it in a with statement, or call start()."
+            msg = "The simulator is not running: use it in a with statement, or call start()."
             raise RuntimeError(msg)
         host = _WILDCARDS.get(self._host, self._host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.server_port}"
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong."""
+        """The simulated faults."""
         return self._service.faults
 
     @faults.setter
@@ -135,22 +135,22 @@ class Simulator:
 
     @property
     def requests(self) -> list[Received]:
-        """The latest requests, in the order in which they were answered."""
-        return list(self._service.records.requests)
+        """The latest requests, in the order of their responses."""
+        return list(self._service.request_log.requests)
 
     def stats(self) -> dict[str, Any]:
-        """Count all requests: by endpoint and status, by fault, and the ids asked for."""
-        return self._service.records.stats()
+        """Return the counts of requests by endpoint and status, of faults, and of requested ids."""
+        return self._service.request_log.stats()
 
     def connection(
         self, account: str, *, user_tokens: bool = True, bearer: bool = True
     ) -> dict[str, Any]:
-        """Give the Airflow connection to ask with as an account.
+        """Return the Airflow connection of an account.
 
         :param account: one of the world's accounts.
-        :param user_tokens: whether to include the owner's tokens; without them it is app-only.
-        :param bearer: whether to include the bearer; without it a client must exchange one.
-        :returns: what ``AIRFLOW_CONN_…`` holds as JSON.
+        :param user_tokens: include the owner's tokens; without them access is app-only.
+        :param bearer: include the bearer token; without it a client must exchange key and secret.
+        :returns: the object that ``AIRFLOW_CONN_…`` holds as JSON.
         """
         keys = self.world.credentials(account)
         extra = {"account": account, "oauth2_endpoint": f"{self.url}/oauth2/token"}
@@ -169,10 +169,9 @@ class Simulator:
 
 
 class _Server(HTTPServer):
-    """Hands each connection to a thread, and can cut them all.
+    """Serves each connection in a thread, and can close all of them.
 
-    The stock ThreadingHTTPServer can either wait for connections that are kept alive, for ever, or
-    leave their sockets open.
+    ThreadingHTTPServer waits for open keep-alive connections forever, or leaves them open.
     """
 
     request_queue_size = 1024
@@ -188,7 +187,7 @@ class _Server(HTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # Not HTTPServer's, which asks the network for this machine's name: that may take seconds.
+        # HTTPServer's method looks up the name of this machine, which can take seconds.
         super(HTTPServer, self).server_bind()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment] # typeshed allows bytes
 
@@ -202,23 +201,23 @@ class _Server(HTTPServer):
 
     def _serve(self, request: socket.socket, client_address: Any) -> None:
         try:
-            # The client may leave in the middle, or the simulator stop.
+            # The client may close the connection, or the simulator stop.
             with contextlib.suppress(OSError):
                 self.finish_request(request, client_address)
-        except Exception:  # noqa: BLE001 - a slip of ours must not end the server unseen
+        except Exception:  # noqa: BLE001 - a bug here must be printed and not end the server
             self.handle_error(request, client_address)
         finally:
             self.shutdown_request(request)
             with self._lock:
                 self._live.pop(threading.current_thread(), None)
 
-    def cut_all(self) -> None:
-        """Cut all connections and wait for their threads."""
+    def close_all(self) -> None:
+        """Close all connections and wait for their threads."""
         self.stopping.set()
         with self._lock:
             live = dict(self._live)
         for connection in live.values():
-            with contextlib.suppress(OSError):  # It may have just been closed.
+            with contextlib.suppress(OSError):  # already closed
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in live:
             thread.join(timeout=10)
@@ -235,17 +234,17 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing: what was asked is in the records."""
+        """Print nothing, because the request log has all requests."""
 
     def _serve(self) -> None:
         server = cast("_Server", self.server)
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             body = self._read(headers)
-        except error_responses.Refused as refused:
+        except error_responses.ErrorResponse as error:
             self.close_connection = True
             unread = Request(self.command, self.path, headers, b"")
-            reply = server.service.refuse(refused, unread)
+            reply = server.service.error_reply(error, unread)
         else:
             reply = server.service.handle(Request(self.command, self.path, headers, body))
         if server.simulator.latency and self.command == "POST":
@@ -255,9 +254,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self, headers: dict[str, str]) -> bytes:
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
-            raise error_responses.NO_LENGTH.refuse()
+            raise error_responses.NO_LENGTH.error()
         if int(length) > _MAX_BODY:
-            raise error_responses.TOO_LARGE.refuse(limit=_MAX_BODY)
+            raise error_responses.TOO_LARGE.error(limit=_MAX_BODY)
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise ConnectionError
@@ -267,11 +266,11 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.fault == "hang":
             self.close_connection = True
             self.connection.settimeout(server.service.faults.hang_seconds)
-            # Ends early when the client leaves, and when the simulator stops.
+            # Ends early if the client closes the connection or the simulator stops.
             with contextlib.suppress(OSError):
                 self.connection.recv(1)
             return
-        if reply.fault == "torn":
+        if reply.fault == "truncated":
             self.close_connection = True
         headers = {
             "date": formatdate(usegmt=True),
@@ -283,8 +282,8 @@ class _Handler(BaseHTTPRequestHandler):
             headers.setdefault("connection", "close")
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         phrase = HTTPStatus(reply.status).phrase
-        sent = len(reply.body) // 2 if reply.fault == "torn" else len(reply.body)
-        # In one piece, lest the client wait for the second.
+        sent = len(reply.body) // 2 if reply.fault == "truncated" else len(reply.body)
+        # In one write, so that the client does not wait for a second packet.
         self.wfile.write(
             f"HTTP/1.1 {reply.status} {phrase}\r\n{head}\r\n".encode() + reply.body[:sent]
         )

@@ -1,4 +1,4 @@
-"""The service without its sockets: one request in, one reply out."""
+"""The service without its sockets: a function from a request to a reply."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.spec import ENDPOINTS, Endpoint
 from airflow_provider_engagement.simulator import error_responses, request_validation
-from airflow_provider_engagement.simulator.auth import Asker, Gatekeeper
-from airflow_provider_engagement.simulator.error_responses import INVENTED_HEADER, Refused
-from airflow_provider_engagement.simulator.request_log import Received, Records
-from airflow_provider_engagement.simulator.responses import answer
+from airflow_provider_engagement.simulator.auth import Authenticator, Caller
+from airflow_provider_engagement.simulator.error_responses import INVENTED_HEADER, ErrorResponse
+from airflow_provider_engagement.simulator.request_log import Received, RequestLog
+from airflow_provider_engagement.simulator.responses import respond
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ _STATS_PATH: Final = "/_simulator/stats"
 _PAGE: Final = """\
 engagement-simulator: a local stand-in for the X Enterprise Engagement API.
 
-It is not the service: its Tweets and counts are made up, its credentials are worthless.
+It is not the service: its Tweets, counts and credentials are invented.
 It checks signatures and tokens, and enforces the documented limits.
 
 POST /insights/engagement/totals
@@ -47,7 +47,7 @@ _WEB_PAGE: Final = (
     b"<body><h1>We are having a moment</h1><p>Please try again.</p></body></html>"
 )
 
-_FAILURES: Final = {
+_FAULT_RESPONSES: Final = {
     "429": error_responses.RATE_LIMITED,
     "500": error_responses.INTERNAL_ERROR,
     "502": error_responses.BAD_GATEWAY,
@@ -57,10 +57,10 @@ _FAILURES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, read whole.
+    """A complete HTTP request.
 
     :param method: its HTTP method.
-    :param target: path and query, as sent.
+    :param target: the path and query as sent.
     :param headers: its headers, names in lower case.
     :param body: its body.
     """
@@ -72,17 +72,17 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path, without a query."""
+        """The path without the query."""
         return self.target.partition("?")[0]
 
     @property
     def uri(self) -> str:
-        """The whole URI, as the client signed it."""
+        """The URI as the client signed it."""
         return f"http://{self.headers.get('host', '')}{self.target}"
 
     @property
     def takes_gzip(self) -> bool:
-        """Whether the answer may be compressed."""
+        """Whether the client accepts gzip."""
         for coding in self.headers.get("accept-encoding", "").lower().split(","):
             name, _, weight = coding.partition(";")
             if name.strip() == "gzip":
@@ -92,12 +92,12 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """What to send back.
+    """The response to send.
 
     :param status: the HTTP status; 0 to send nothing.
-    :param body: the body, compressed where it is to be.
-    :param headers: the headers, but for length and date.
-    :param fault: the fault to act out while sending, if any.
+    :param body: the body, compressed if the client accepts that.
+    :param headers: the headers except length and date.
+    :param fault: the fault to simulate while sending, or None.
     """
 
     status: int
@@ -107,11 +107,11 @@ class Reply:
 
 
 @dataclass(slots=True)
-class _Progress:
-    """What is known of a request so far, for the record of it."""
+class _RequestState:
+    """What is known of a request so far, for the request log."""
 
     endpoint: str
-    asker: Asker | None = None
+    caller: Caller | None = None
     fault: FaultKind | None = None
     ids: int = 0
     allowance: Allowance | None = None
@@ -120,15 +120,15 @@ class _Progress:
 class Service:
     """Answers requests.
 
-    :param world: what there is to know.
+    :param world: the Tweets and their counts.
     :param throttle: the contract's limits.
-    :param faults: what goes wrong; may be replaced at any time.
-    :param app_enabled: whether X has enabled the app for this API. If not, good keys and tokens
-        are of no use.
-    :param require_gzip: whether a request that takes no gzip is refused, as the service does.
-    :param sends_reset: whether ``x-per-minute-reset`` is sent. One client has seen it, X's own
-        documentation does not name it: a client must do without.
-    :param keep: how many requests to keep for a look.
+    :param faults: the simulated faults; can be replaced at any time.
+    :param app_enabled: whether X has enabled the app for this API. If not, every request is
+        refused, even with valid keys and tokens.
+    :param require_gzip: whether to refuse requests that do not accept gzip, as the service does.
+    :param sends_reset: whether to send ``x-per-minute-reset``. One client has seen it, but X does
+        not document it, so clients cannot rely on it.
+    :param keep: how many requests the log holds.
     """
 
     def __init__(
@@ -144,79 +144,80 @@ class Service:
     ) -> None:
         self.world = world
         self.faults = faults
-        self.records = Records(keep)
+        self.request_log = RequestLog(keep)
         self._throttle = throttle
         self._app_enabled = app_enabled
         self._require_gzip = require_gzip
         self._sends_reset = sends_reset
         tokens = [world.user_token(account) for account in world.accounts]
-        self._gate = Gatekeeper(world.app, tokens)
+        self._authenticator = Authenticator(world.app, tokens)
         self._numbers = itertools.count()
 
     def handle(self, request: Request) -> Reply:
-        """Answer one request, and note it."""
+        """Answer one request, and add it to the log."""
         if request.method == "GET" and request.path == "/":
             return Reply(200, _PAGE.encode(), {"content-type": "text/plain; charset=utf-8"})
         if request.method == "GET" and request.path == _STATS_PATH:
-            return self._json(200, self.records.stats(), request)
-        came = time.time()
+            return self._json(200, self.request_log.stats(), request)
+        received_at = time.time()
         endpoint = _BY_PATH.get(request.path)
-        progress = _Progress(endpoint.name.value if endpoint else request.path)
+        state = _RequestState(endpoint.name.value if endpoint else request.path)
         try:
-            reply = self._json(200, self._answer(request, endpoint, progress), request)
-        except Refused as refused:
-            reply = self.refuse(refused, request)
-        reply.headers.update(self._allowance_headers(progress.allowance))
-        _break(reply, progress.fault)
-        asker = progress.asker
-        self.records.add(
+            reply = self._json(200, self._answer(request, endpoint, state), request)
+        except ErrorResponse as error:
+            reply = self.error_reply(error, request)
+        reply.headers.update(self._allowance_headers(state.allowance))
+        _apply_fault(reply, state.fault)
+        caller = state.caller
+        self.request_log.add(
             Received(
-                endpoint=progress.endpoint,
+                endpoint=state.endpoint,
                 status=reply.status,
-                access=asker.access.value if asker else None,
-                account=asker.account if asker else None,
-                fault=progress.fault,
+                access=caller.access.value if caller else None,
+                account=caller.account if caller else None,
+                fault=state.fault,
                 headers=dict(request.headers),
                 raw=request.body,
-                at=came,
+                at=received_at,
             ),
-            progress.ids,
+            state.ids,
         )
         return reply
 
-    def refuse(self, refused: Refused, request: Request) -> Reply:
-        """Put a refusal into a reply."""
-        reply = self._json(refused.status, refused.body, request)
-        if refused.invented:
+    def error_reply(self, error: ErrorResponse, request: Request) -> Reply:
+        """Return an error response as a reply."""
+        reply = self._json(error.status, error.body, request)
+        if error.invented:
             reply.headers[INVENTED_HEADER] = "true"
         return reply
 
     def _answer(
-        self, request: Request, endpoint: Endpoint | None, progress: _Progress
+        self, request: Request, endpoint: Endpoint | None, state: _RequestState
     ) -> dict[str, Any]:
         if request.method == "POST" and request.path == _TOKEN_PATH:
-            progress.endpoint = "token"
-            bearer = self._gate.exchange(request.headers.get("authorization"), request.body)
+            state.endpoint = "token"
+            authorization = request.headers.get("authorization")
+            bearer = self._authenticator.exchange(authorization, request.body)
             return {"token_type": "bearer", "access_token": bearer}
         if request.method != "POST" or endpoint is None:
-            raise error_responses.NO_SUCH_PAGE.refuse()
+            raise error_responses.NO_SUCH_PAGE.error()
         if self._require_gzip and not request.takes_gzip:
-            raise error_responses.NO_GZIP.refuse()
-        progress.asker = self._gate.check(
+            raise error_responses.NO_GZIP.error()
+        state.caller = self._authenticator.authenticate(
             request.method, request.uri, request.headers.get("authorization")
         )
         if not self._app_enabled:
-            raise error_responses.APP_NOT_ENABLED.refuse()
-        progress.allowance = self._throttle.ask(endpoint.name)
-        if progress.allowance and not progress.allowance.granted:
-            raise error_responses.RATE_LIMITED.refuse()
-        progress.fault = self.faults.pick(next(self._numbers))
-        if progress.fault in _FAILURES:
-            raise _FAILURES[progress.fault].refuse()
+            raise error_responses.APP_NOT_ENABLED.error()
+        state.allowance = self._throttle.count(endpoint.name)
+        if state.allowance and not state.allowance.granted:
+            raise error_responses.RATE_LIMITED.error()
+        state.fault = self.faults.pick(next(self._numbers))
+        if state.fault in _FAULT_RESPONSES:
+            raise _FAULT_RESPONSES[state.fault].error()
         _check_content_type(request)
-        what = request_validation.read(endpoint, request.body, self.world.now())
-        progress.ids = len(what.tweet_ids)
-        return answer(self.world, progress.asker, what)
+        valid = request_validation.parse_request(endpoint, request.body, self.world.now())
+        state.ids = len(valid.tweet_ids)
+        return respond(self.world, state.caller, valid)
 
     def _allowance_headers(self, allowance: Allowance | None) -> dict[str, str]:
         if allowance is None:
@@ -235,20 +236,20 @@ class Service:
         headers = {"content-type": "application/json; charset=utf-8"}
         if request.takes_gzip:
             headers["content-encoding"] = "gzip"
-            # Fast rather than small: the way is short. No time in it: equal answers are equal.
+            # No mtime, so that equal responses have equal bytes.
             raw = gzip.compress(raw, compresslevel=1, mtime=0)
         return Reply(status, raw, headers)
 
 
 def _check_content_type(request: Request) -> None:
-    # Two documented samples have none, so only a wrong one is refused.
+    # Two documented samples have no Content-Type, so only a wrong one is refused.
     given = request.headers.get("content-type")
     if given is not None and given.partition(";")[0].strip().lower() != "application/json":
-        raise error_responses.NOT_JSON_TYPE.refuse(given=given)
+        raise error_responses.NOT_JSON_TYPE.error(given=given)
 
 
-def _break(reply: Reply, fault: FaultKind | None) -> None:
-    """Make a reply faulty, as far as that is not a matter of sending it."""
+def _apply_fault(reply: Reply, fault: FaultKind | None) -> None:
+    """Apply a fault to the status and body; the server applies those of the connection."""
     reply.fault = fault
     if fault == "hang":
         reply.status = 0
@@ -260,7 +261,7 @@ def _break(reply: Reply, fault: FaultKind | None) -> None:
     elif fault == "malformed":
         zipped = "content-encoding" in reply.headers
         whole = gzip.decompress(reply.body) if zipped else reply.body
-        # The compression is sound, so that it is the JSON which fails to be read.
+        # The compression stays valid, so that parsing the JSON fails.
         part = whole[: len(whole) * 2 // 3]
         reply.status = 200
         reply.body = gzip.compress(part, compresslevel=1, mtime=0) if zipped else part

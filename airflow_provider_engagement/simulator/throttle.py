@@ -18,12 +18,12 @@ __all__ = ["Allowance", "Throttle"]
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Where a minute's allowance stands after one request.
+    """The state of a minute's allowance after one request.
 
-    :param limit: requests in the minute, at most.
-    :param remaining: how many more there are in this one.
-    :param resets_at: Unix seconds at which the next begins.
-    :param granted: whether the request itself was within it.
+    :param limit: the maximum number of requests in the minute.
+    :param remaining: how many are left.
+    :param resets_at: when the next minute begins, in Unix seconds.
+    :param granted: whether the request was within the limit.
     """
 
     limit: int
@@ -33,14 +33,14 @@ class Allowance:
 
 
 class Throttle:
-    """Counts requests in fixed windows, one count for each endpoint: there is but one app.
+    """Counts the requests of each endpoint in fixed windows.
 
-    A window begins with the first request after the last one ended, on the whole second.
+    A window begins with the first request after the previous one ended, on the whole second.
 
-    :param per_minute: the limit; one number for each endpoint's own count, or numbers by endpoint;
-        None, or an endpoint that is not named, means no limit.
-    :param window: a window's seconds.
-    :param clock: gives Unix seconds.
+    :param per_minute: the limit: one number for every endpoint, or a number per endpoint. None, or
+        an endpoint that is not named, means no limit.
+    :param window: the seconds of a window.
+    :param clock: returns Unix seconds.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Throttle:
         self._used: dict[EndpointName, tuple[int, int]] = {}
         self._lock = threading.Lock()
 
-    def ask(self, endpoint: EndpointName) -> Allowance | None:
+    def count(self, endpoint: EndpointName) -> Allowance | None:
         """Count one request.
 
-        :returns: where the allowance stands; None without a limit.
+        :returns: the state of the allowance; None without a limit.
         """
         limit = self._limits.get(endpoint)
         if limit is None:

@@ -1,4 +1,4 @@
-"""The window of a time series: read, checked, snapped to the hour, defaulted."""
+"""Parses and checks the window of a time series, and aligns it to hours."""
 
 from __future__ import annotations
 
@@ -18,43 +18,42 @@ _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}Z)?", re.ASCII
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time, half-open.
+    """A half-open window.
 
     :param start: its start.
-    :param end: its end, exclusive; on no whole hour where the service took it from its clock.
+    :param end: its end, exclusive; not a whole hour if the service took it from its clock.
     """
 
     start: datetime
     end: datetime
 
     def echo(self) -> dict[str, object]:
-        """Say it as an answer does."""
+        """Return the fields of a response that name the window."""
         return {"start": _text(self.start), "end": _text(self.end)}
 
     def edges(self) -> list[datetime]:
-        """Give where its hours begin, and last its end."""
+        """Return the start of each of its hours, then its end."""
         hours = -((self.start - self.end) // _HOUR)
         return [*(self.start + n * _HOUR for n in range(hours)), self.end]
 
 
 def window_of(endpoint: Endpoint, body: dict[str, object], now: datetime) -> Window | None:
-    """Tell the window that a request asks for.
+    """Return the window of a request.
 
-    :param endpoint: where it came in.
-    :param body: what it says.
-    :param now: the service's clock.
-    :returns: the window; None on ``/totals``, which has none.
-    :raises Refused: if it asks for a window where none may be asked for, or for one that is not
-        allowed.
+    :param endpoint: the endpoint that received it.
+    :param body: its body.
+    :param now: the service's current time.
+    :returns: the window; None on ``/totals``, which has no window.
+    :raises ErrorResponse: if the endpoint takes no window, or the window is not allowed.
     """
     given = [name for name in ("start", "end") if body.get(name) is not None]
     if endpoint.max_window is None:
         if given:
             names = " and ".join(given)
-            raise error_responses.NO_WINDOW_HERE.refuse(endpoint=endpoint.name, names=names)
+            raise error_responses.NO_WINDOW_HERE.error(endpoint=endpoint.name, names=names)
         return _last_28_hours(now) if endpoint.name is EndpointName.LAST_28_HOURS else None
     if len(given) == 1:
-        raise error_responses.HALF_A_WINDOW.refuse()
+        raise error_responses.HALF_A_WINDOW.error()
     if not given:
         return _default(endpoint.max_window, now)
     start, end = (_moment(name, body[name]) for name in given)
@@ -62,30 +61,30 @@ def window_of(endpoint: Endpoint, body: dict[str, object], now: datetime) -> Win
 
 
 def _checked(start: datetime, end: datetime, longest: timedelta, now: datetime) -> Window:
-    # The service's order of these checks is unknown. That of length and snapping, too: snapped
-    # first, so that a client which passes here is within the limit either way.
+    # The service's order of these checks is unknown, and whether it aligns the window before it
+    # checks its length. Aligned first, a client that passes here is within the limit either way.
     if end > now:
-        raise error_responses.END_IN_FUTURE.refuse()
+        raise error_responses.END_IN_FUTURE.error()
     if end <= start:
-        raise error_responses.END_NOT_AFTER_START.refuse()
+        raise error_responses.END_NOT_AFTER_START.error()
     window = Window(_floor(start), _ceil(end))
     if window.start < HISTORICAL_FLOOR:
-        raise error_responses.START_TOO_EARLY.refuse(floor=_text(HISTORICAL_FLOOR))
+        raise error_responses.START_TOO_EARLY.error(floor=_text(HISTORICAL_FLOOR))
     if window.end - window.start > longest:
-        raise error_responses.WINDOW_TOO_LONG.refuse(days=longest.days)
+        raise error_responses.WINDOW_TOO_LONG.error(days=longest.days)
     return window
 
 
 def _default(longest: timedelta, now: datetime) -> Window:
-    # As in the one real answer known: `end` is the present minute, `start` 28 days before it and
-    # rounded up, so that the span stays within the limit.
+    # As in the only real response known: `end` is the current minute, and `start` is 28 days
+    # earlier, rounded up, so that the window stays within the limit.
     end = now.replace(second=0, microsecond=0)
     return Window(_ceil(end - longest), end)
 
 
 def _last_28_hours(now: datetime) -> Window:
-    # The documented samples disagree: 28 hours, 28 hours and 27 minutes, 29 hours. Snapping both
-    # ends outward gives the one that is complete (29 hours at 22:00, from 17:00 the day before).
+    # The documented samples disagree: 28 hours, 28 hours and 27 minutes, 29 hours. Aligning both
+    # ends outward gives the complete one (29 hours at 22:00, from 17:00 the day before).
     return Window(_floor(now - timedelta(hours=28)), _ceil(now))
 
 
@@ -94,9 +93,9 @@ def _moment(name: str, value: object) -> datetime:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            raise error_responses.BAD_MOMENT.refuse(name=name) from None
+            raise error_responses.BAD_MOMENT.error(name=name) from None
         return moment.replace(tzinfo=UTC)
-    raise error_responses.BAD_MOMENT.refuse(name=name)
+    raise error_responses.BAD_MOMENT.error(name=name)
 
 
 def _floor(moment: datetime) -> datetime:

@@ -1,8 +1,7 @@
-"""The world behind the service: which Tweets there are, whose they are, and how they fare.
+"""The simulated Tweets: their authors, their state and their counts.
 
-Nothing is stored. Whose a Tweet is, what became of it and how often it was seen all follow from
-its id and the seed, so any id that could be a Tweet's is one, and every process that makes a world
-from one seed sees the same.
+Nothing is stored. The author, the state and the counts of a Tweet all follow from its id and the
+seed. Every valid id is a Tweet, and every process with the same seed sees the same world.
 """
 
 from __future__ import annotations
@@ -32,25 +31,24 @@ TweetOutcome = Literal["served", "deleted", "protected"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
-# Ids up to LAST_SEQUENTIAL_ID carry no time: theirs are spread evenly over the years before.
+# Ids up to LAST_SEQUENTIAL_ID hold no time; their times are spread evenly over the years before.
 _FIRST_TWEET_MS: Final = 1_142_974_200_000
 
-# Foreign Tweets belong to a few handles, so that a refusal names several ids for one author.
-_STRANGERS: Final = 7
+# Foreign Tweets have few authors, so that an error names several ids of one author.
+_FOREIGN_ACCOUNTS: Final = 7
 
-# Ids drawn for one Tweet until it is the right account's: plenty for a hundred accounts.
+# How many ids to try for one Tweet of an account; enough for a hundred accounts.
 _ATTEMPTS: Final = 10_000
 
-# The service has these types from this day on: what happened before counts as nothing in a time
-# series, though not in /totals (documented: a condition on the event's date).
+# Time series count events of these types from this day on; /totals counts all (documented).
 _RECORDED_SINCE_MS: Final = 1_442_275_200_000
 _RECORDED_LATER: Final = ("favorites", "retweets", "replies")
 
 
 def milliseconds(moment: datetime) -> int:
-    """Turn a moment into Unix milliseconds.
+    """Return a moment in Unix milliseconds.
 
-    :raises ValueError: if it has no time zone: that of this machine would be a guess.
+    :raises ValueError: if it has no time zone.
     """
     if moment.tzinfo is None:
         msg = f"{moment.isoformat()} has no time zone; give one, such as datetime.UTC."
@@ -59,19 +57,18 @@ def milliseconds(moment: datetime) -> int:
 
 
 class World:
-    """What the simulated service knows.
+    """The Tweets and accounts of the simulated service.
 
-    :param seed: all that is left to chance follows from this.
-    :param accounts: the handles whose owners have granted the app access. They own all ids but
-        the foreign ones, and share them out by the id's hash.
-    :param now: None for the real clock, under which Tweets grow while they are watched; a moment
-        freezes every count and age at it.
-    :param deleted: ids of Tweets that are gone. This set and the next two may be changed later.
-    :param protected: ids of Tweets that only their author's followers may see.
-    :param foreign: ids of Tweets by others, who have granted nothing.
-    :param deleted_share: share of all other ids that is gone too, chosen by the id's hash.
-    :param protected_share: the same, protected.
-    :param foreign_share: the same, by others.
+    :param seed: the seed of every random choice.
+    :param accounts: the handles whose owners granted access to the app. They own all ids except
+        the foreign ones; the owner follows from the id's hash.
+    :param now: None for the real clock, so that counts grow; a moment freezes counts and ages.
+    :param deleted: the ids of deleted Tweets. This set and the next two can be changed later.
+    :param protected: the ids of Tweets that only followers of their author may see.
+    :param foreign: the ids of Tweets by authors who granted no access.
+    :param deleted_share: the share of the other ids that is deleted, chosen by the id's hash.
+    :param protected_share: the share that is protected.
+    :param foreign_share: the share that is foreign.
     """
 
     def __init__(
@@ -102,20 +99,20 @@ class World:
         self.freeze(now)
 
     def now(self) -> datetime:
-        """Tell the moment that the service's counts and ages are taken at."""
+        """Return the current time of the service."""
         return datetime.now(UTC) if self._now is None else self._now
 
     def freeze(self, moment: datetime | None) -> None:
-        """Set the clock to a moment and stop it there, or let it run with the real one (None)."""
+        """Stop the clock at a moment; None makes it follow the real clock again."""
         if moment is not None:
             milliseconds(moment)
         self._now = moment
 
     def credentials(self, account: str) -> made.Credentials:
-        """Give the keys and tokens to ask with as an account.
+        """Return the keys and tokens of an account.
 
-        :param account: one of the world's accounts. The consumer pair and the bearer are the
-            app's, and so the same for all of them.
+        :param account: one of the world's accounts. The consumer key, its secret and the bearer
+            token belong to the app and are the same for all accounts.
         """
         token = self.user_token(account)
         return {
@@ -127,33 +124,33 @@ class World:
         }
 
     def user_token(self, account: str) -> made.UserToken:
-        """Give what an account's owner has granted to the app."""
+        """Return the token that an account's owner granted to the app."""
         if account not in self.accounts:
-            msg = f"This world has no account {account!r}: it has {', '.join(self.accounts)}."
+            msg = f"This world has no account {account!r}; it has {', '.join(self.accounts)}."
             raise ValueError(msg)
         return made.user_token(self.seed, account)
 
     def author_id(self, handle: str) -> int:
-        """Give the number of a handle, which the service calls its author id."""
+        """Return the numeric id of a handle, which the service calls author id."""
         return made.author_id(self.seed, handle)
 
     def owner_of(self, tweet_id: str) -> str:
-        """Tell whose a Tweet is: one of the accounts, or the handle of a stranger."""
-        if tweet_id in self.foreign or self._falls(tweet_id, "foreign", self.foreign_share):
-            return f"stranger_{number(self.seed, 'stranger', tweet_id) % _STRANGERS}"
+        """Return the handle of a Tweet's author: one of the accounts, or a foreign one."""
+        if tweet_id in self.foreign or self._is_chosen(tweet_id, "foreign", self.foreign_share):
+            return f"foreign_{number(self.seed, 'foreign account', tweet_id) % _FOREIGN_ACCOUNTS}"
         if len(self.accounts) == 1:
             return self.accounts[0]
         return self.accounts[number(self.seed, "owner", tweet_id) % len(self.accounts)]
 
-    def fate(self, tweet_id: str) -> TweetOutcome:
-        """Tell what became of a Tweet. One that is not made yet counts as deleted."""
+    def outcome(self, tweet_id: str) -> TweetOutcome:
+        """Return whether a Tweet is served; one from the future counts as deleted."""
         if tweet_id in self.deleted:
             return "deleted"
         if tweet_id in self.protected:
             return "protected"
-        if self._falls(tweet_id, "deleted", self.deleted_share):
+        if self._is_chosen(tweet_id, "deleted", self.deleted_share):
             return "deleted"
-        if self._falls(tweet_id, "protected", self.protected_share):
+        if self._is_chosen(tweet_id, "protected", self.protected_share):
             return "protected"
         number_ = int(tweet_id)
         if number_ > LAST_SEQUENTIAL_ID:
@@ -163,21 +160,20 @@ class World:
         return "served"
 
     def tweets(self, account: str | None, n: int, *, since: datetime, until: datetime) -> list[str]:
-        """Make up ids of Tweets, spread evenly over a range of time.
+        """Return sample ids of Tweets, created evenly over a period.
 
-        :param account: whose they shall be; None for anyone's, strangers' included if the world
-            has a share of those.
+        :param account: their author; None for any, foreign ones included.
         :param n: how many.
-        :param since: the earliest that one may have been made.
-        :param until: the end of the range, exclusive.
-        :returns: distinct ids, oldest first: the same ones at every call with the same values.
-            The world's shares say how many of them are deleted or protected.
+        :param since: the start of the period.
+        :param until: its end, exclusive.
+        :returns: distinct ids, oldest first; the same for the same arguments. The world's shares
+            of them are deleted, protected or foreign.
         """
         if account is not None:
             self.user_token(account)
         first, last = milliseconds(since), milliseconds(until)
         if n and last <= first:
-            msg = f"No Tweet can be made between {since.isoformat()} and {until.isoformat()}."
+            msg = f"until must be after since; got {since.isoformat()} and {until.isoformat()}."
             raise ValueError(msg)
         found: set[int] = set()
         for place in range(n):
@@ -187,12 +183,12 @@ class World:
                     found.add(tweet_id)
                     break
             else:
-                msg = f"Found no {n} Tweets of {account}: strangers have too large a share."
+                msg = f"Found fewer than {n} Tweets of {account}; lower foreign_share."
                 raise ValueError(msg)
         return [str(tweet_id) for tweet_id in sorted(found)]
 
     def _make(self, draw: tuple[str | None, int, int, int, int, int]) -> int:
-        """Make an id in one of n slices of a span of time."""
+        """Return an id whose time is in one of n equal parts of a period."""
         _, first, last, n, place, _ = draw
         chance = number(self.seed, "tweet", *draw)
         low = first + (last - first) * place // n
@@ -202,11 +198,11 @@ class World:
         return (max(made_at - FIRST_SNOWFLAKE_MS, 1) << TIMESTAMP_SHIFT) | bits
 
     def count(self, tweet_id: str, engagement_type: str, at: datetime | None = None) -> int:
-        """Tell a lifetime count, as ``/totals`` serves it.
+        """Return a lifetime count, as ``/totals`` does.
 
         :param tweet_id: the Tweet.
         :param engagement_type: any of the 18 types.
-        :param at: the moment; None is now. Nothing has happened after now.
+        :param at: the moment; None is now. Later moments count as now.
         """
         self._check_type(engagement_type)
         moments = np.array([milliseconds(at or self.now())], dtype=np.int64)
@@ -215,24 +211,24 @@ class World:
     def count_between(
         self, tweet_id: str, engagement_type: str, start: datetime, end: datetime
     ) -> int:
-        """Tell how many events fell into [start, end), as a time series serves it.
+        """Return the count of [start, end), as a time series does.
 
-        May be negative: the service takes counts back when it removes false accounts.
+        It can be negative, because the service removes the counts of false accounts.
         """
         self._check_type(engagement_type)
         edges = np.array([milliseconds(start), milliseconds(end)], dtype=np.int64)
         return int(self.series([tweet_id], (engagement_type,), edges)[0, 0, 0])
 
     def counts(self, tweet_ids: Sequence[str], types: tuple[str, ...], moments: Millis) -> Counts:
-        """Give lifetime counts by Tweet, type and moment (Unix milliseconds), all at once."""
+        """Return lifetime counts by Tweet, type and moment (Unix milliseconds)."""
         ids = ids_array(tweet_ids)
         moments = np.minimum(moments, milliseconds(self.now()))
         return cumulative(self.seed, ids, created(ids), types, moments)
 
     def series(self, tweet_ids: Sequence[str], types: tuple[str, ...], edges: Millis) -> Counts:
-        """Give the events by Tweet, type and period, all at once.
+        """Return the counts of periods, by Tweet, type and period.
 
-        :param edges: Unix milliseconds; each period runs from one edge to the next.
+        :param edges: Unix milliseconds; each period is from one edge to the next.
         """
         events = np.diff(self.counts(tweet_ids, types, edges), axis=2)
         if edges[0] < _RECORDED_SINCE_MS:
@@ -242,19 +238,19 @@ class World:
                     events[:, column, :] = np.diff(recorded[:, column, :], axis=1)
         return events
 
-    def _falls(self, tweet_id: str, purpose: str, part: float) -> bool:
-        # Most worlds have no such shares, and a hash for each of 250 ids adds up.
+    def _is_chosen(self, tweet_id: str, purpose: str, part: float) -> bool:
+        # Skip the hash where the share is 0, because a request has up to 250 ids.
         return part > 0 and share(self.seed, purpose, tweet_id) < part
 
     @staticmethod
     def _check_type(engagement_type: str) -> None:
         if engagement_type not in ENGAGEMENT_TYPES:
-            msg = f"{engagement_type!r} is no engagement type: see api/spec.py."
+            msg = f"{engagement_type!r} is not an engagement type; see api/spec.py."
             raise ValueError(msg)
 
 
 def created(ids: Ids) -> Millis:
-    """Tell when Tweets were made, in Unix milliseconds, from their ids."""
+    """Return when Tweets were created, in Unix milliseconds, from their ids."""
     snowflakes = (ids >> np.uint64(TIMESTAMP_SHIFT)).astype(np.int64) + FIRST_SNOWFLAKE_MS
     years_before = FIRST_SNOWFLAKE_MS - _FIRST_TWEET_MS
     place = np.minimum(ids, np.uint64(LAST_SEQUENTIAL_ID)) / LAST_SEQUENTIAL_ID

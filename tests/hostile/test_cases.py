@@ -132,7 +132,7 @@ FOREVER = float("inf")
 
 
 @pytest.mark.parametrize(("case", "way"), EVERY)
-def test_what_comes_of_it_once(
+def test_outcome_of_one_malformed_response(
     case: Case, way: int, tmp_path: Path, truth: dict[str, Cells]
 ) -> None:
     if case.gives in {Gives.FAILS, Gives.ENDS}:
@@ -159,7 +159,7 @@ def test_what_comes_of_it_once(
 @pytest.mark.parametrize(
     ("case", "way"), [one for one in EVERY if one.values[0].gives is Gives.AGAIN]
 )
-def test_what_comes_of_it_if_it_goes_on(case: Case, way: int, tmp_path: Path) -> None:
+def test_outcome_of_repeated_malformed_responses(case: Case, way: int, tmp_path: Path) -> None:
     with sent(case, way, FOREVER) as (wire, settings):
         check_error(case, settings, tmp_path)
         assert len(wire.requests) > 1

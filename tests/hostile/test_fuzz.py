@@ -266,7 +266,7 @@ def fuzz(stage: Stage, examples: int) -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_whatever_is_sent_gives_its_counts_or_an_error(
+def test_any_response_gives_its_counts_or_an_error(
     scene: str, stage: Callable[[str], Stage], record_response: Listener
 ) -> None:
     one = stage(scene)
@@ -276,7 +276,7 @@ def test_whatever_is_sent_gives_its_counts_or_an_error(
 
 @pytest.mark.long
 @pytest.mark.parametrize("scene", SCENES)
-def test_100_000_answers_give_their_counts_or_an_error(
+def test_100_000_responses_give_their_counts_or_an_error(
     scene: str, stage: Callable[[str], Stage], record_response: Listener
 ) -> None:
     one = stage(scene)

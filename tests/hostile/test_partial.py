@@ -111,7 +111,7 @@ def values(sink: MemorySink) -> dict[tuple[str | None, str], int]:
     return found
 
 
-def test_an_answer_of_half_of_the_tweets_does_not_speak_for_the_others(tmp_path: Path) -> None:
+def test_tweets_missing_from_a_response_are_listed_as_missing(tmp_path: Path) -> None:
     ids = some(4)
     whole: dict[str, Any] = {}
 
@@ -142,7 +142,7 @@ def forget_once(tweet_id: str) -> Change:
     return change
 
 
-def test_a_sum_over_windows_is_absent_where_one_of_them_lacks_its_part(tmp_path: Path) -> None:
+def test_sum_over_windows_is_absent_if_one_window_is_incomplete(tmp_path: Path) -> None:
     ids, period = some(3, days=90), Window(TODAY - 80 * DAY, TODAY)
     service = Service(forget_once(ids[0]))
     with service.wire:
@@ -161,7 +161,7 @@ def test_a_sum_over_windows_is_absent_where_one_of_them_lacks_its_part(tmp_path:
     assert sink.missing == {ids[0]: lacking}
 
 
-def test_a_sum_over_tweets_is_absent_where_a_request_lacks_its_part(tmp_path: Path) -> None:
+def test_sum_over_tweets_is_absent_if_one_request_is_incomplete(tmp_path: Path) -> None:
     ids = some(300)
     answers: list[int] = []
 
@@ -181,7 +181,7 @@ def test_a_sum_over_tweets_is_absent_where_a_request_lacks_its_part(tmp_path: Pa
     assert outcome.summary["sums_left_out"] == 1
 
 
-def test_what_an_answer_lacked_is_still_known_to_the_next_try(tmp_path: Path, gcs: Gcs) -> None:
+def test_next_try_knows_what_a_response_lacked(tmp_path: Path, gcs: Gcs) -> None:
     ids = some(300)
     forget = forget_once(ids[0])
     broken = [True]
@@ -227,7 +227,7 @@ NO_PIECES = {
 
 
 @pytest.mark.parametrize("left", NO_PIECES.values(), ids=NO_PIECES)
-def test_a_piece_that_is_none_is_asked_for_again(tmp_path: Path, gcs: Gcs, left: bytes) -> None:
+def test_unreadable_checkpoint_is_requested_again(tmp_path: Path, gcs: Gcs, left: bytes) -> None:
     ids = some(300)
     broken = [True]
 
@@ -249,7 +249,7 @@ def test_a_piece_that_is_none_is_asked_for_again(tmp_path: Path, gcs: Gcs, left:
     assert store.names("staging/") == []
 
 
-def test_a_count_that_one_poll_lacks_may_be_in_the_next(tmp_path: Path) -> None:
+def test_count_missing_in_one_poll_can_be_in_the_next(tmp_path: Path) -> None:
     ids = some(2)
     service = Service(forget_once(ids[0]))
     query = build_query("totals", has_owner=True, engagement_types=TYPES)
@@ -273,7 +273,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
-def test_no_answer_takes_more_memory_than_its_bound(tmp_path: Path, answer: made.Made) -> None:
+def test_no_response_uses_more_memory_than_its_bound(tmp_path: Path, answer: made.Made) -> None:
     service = Service(lambda *_: None)
     with service.wire:
         service.pull(some(3), tmp_path)  # what is loaded but once is there by now

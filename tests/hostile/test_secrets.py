@@ -86,7 +86,7 @@ def shown(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def test_the_planted_secrets_would_be_found() -> None:
+def test_search_finds_planted_secrets() -> None:
     for name in ("consumer_secret", "access_token_secret"):
         assert {"+", "/", "="} <= set(KEYS[name])
         assert len(forms_of(KEYS[name])) >= 5
@@ -251,7 +251,7 @@ def states(scene: Scene) -> dict[str, str]:
         return dict(database.execute(query).fetchall())
 
 
-def test_the_dag_did_what_it_was_to_do(scene: Scene) -> None:
+def test_dag_has_run_as_expected(scene: Scene) -> None:
     failing = {"refused", "refused_on_the_way", "wait_refused"}
     good = {"to_gcs", "to_bigquery", "to_file", "rows", "exchanged", "wait"}
     expected = dict.fromkeys(good, "success") | dict.fromkeys(failing, "failed")
@@ -263,14 +263,14 @@ def test_the_dag_did_what_it_was_to_do(scene: Scene) -> None:
     assert len(rows) == len(IDS) * 2 * 3
 
 
-def test_no_secret_is_in_what_airflow_says(scene: Scene) -> None:
+def test_no_secret_is_in_the_output_of_airflow(scene: Scene) -> None:
     lines = scene.said.splitlines()
     masked = [line for line in lines if MASKED.fullmatch(line)]
     assert bool(masked) is IS_3
     assert found_in("\n".join(line for line in lines if not MASKED.fullmatch(line))) == []
 
 
-def test_no_secret_is_in_what_airflow_keeps(scene: Scene) -> None:
+def test_no_secret_is_in_the_logs_and_database_of_airflow(scene: Scene) -> None:
     """Look at logs, XComs, rendered fields, trigger arguments and all else in its database."""
     for path in scene.home.rglob("*"):
         if path.is_file() and path.suffix in {".log", ".db", ".json", ".cfg"}:
@@ -287,7 +287,7 @@ def test_no_secret_is_in_what_airflow_keeps(scene: Scene) -> None:
     assert rows["xcom"] or not IS_3, "`dags test` of 2.11 keeps none"
 
 
-def test_no_secret_is_in_objects_and_pieces(scene: Scene) -> None:
+def test_no_secret_is_in_objects_and_checkpoints(scene: Scene) -> None:
     objects = {
         blob.name: scene.bucket.blob(blob.name).download_as_bytes()
         for blob in scene.bucket.list_blobs()
@@ -377,7 +377,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS)
-def test_no_secret_is_in_the_locals_of_the_frames_that_led_to_an_error(
+def test_no_secret_is_in_the_locals_of_a_traceback(
     answer: list[bytes], gossip: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gossip.say = lambda _: answer

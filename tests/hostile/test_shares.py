@@ -199,20 +199,20 @@ EVERYDAY = [
 
 
 @pytest.mark.parametrize(("kind", "share"), EVERYDAY)
-def test_a_share_of_faulty_answers(
+def test_share_of_faulty_responses_gives_the_expected_counts(
     kind: str, share: float, serve: Callable[..., Simulator], to_bucket: Destination
 ) -> None:
     check(serve(faults_of(kind, share), 8), to_bucket, "historical", kind)
 
 
 @pytest.mark.parametrize(("share", "endpoint"), [(0.2, "totals"), (0.5, "historical")])
-def test_a_share_of_faulty_answers_on_the_way_to_a_table(
+def test_share_of_faulty_responses_gives_the_expected_table(
     share: float, endpoint: str, serve: Callable[..., Simulator], to_table: Destination
 ) -> None:
     check(serve(faults_of(ALL, share), 8), to_table, endpoint, ALL)
 
 
-def test_a_try_that_gives_up_tells_why_and_the_next_ones_send_the_rest(
+def test_failed_try_says_why_and_the_next_tries_send_the_remaining_requests(
     serve: Callable[..., Simulator], to_bucket: Destination
 ) -> None:
     # For two tries at least, each of which tries each of its requests twice.
@@ -226,7 +226,7 @@ def test_a_try_that_gives_up_tells_why_and_the_next_ones_send_the_rest(
 @pytest.mark.parametrize("destination", ["to_bucket", "to_table"])
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_share_of_every_kind_to_every_destination(  # noqa: PLR0917 - parameters
+def test_every_share_of_every_fault_gives_the_expected_counts_everywhere(  # noqa: PLR0917 - parameters
     kind: str,
     share: float,
     destination: str,
@@ -239,7 +239,7 @@ def test_every_share_of_every_kind_to_every_destination(  # noqa: PLR0917 - para
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind)
-def test_a_fault_that_goes_on_ends_the_try_and_says_what_it_is(
+def test_persistent_fault_ends_the_try_and_names_itself(
     fault: Fault, serve: Callable[..., Simulator], to_bucket: Destination
 ) -> None:
     kinds: tuple[Any, ...] = (fault.kind,)
@@ -253,5 +253,5 @@ def test_a_fault_that_goes_on_ends_the_try_and_says_what_it_is(
     assert to_bucket.cells() == {}
 
 
-def test_every_kind_of_the_simulator_is_tried() -> None:
+def test_every_fault_of_the_simulator_is_tested() -> None:
     assert tuple(BY_KIND) == FAULT_KINDS

@@ -135,7 +135,7 @@ def watched(
     bigquery = BigQuery(request.getfixturevalue("_bigquery_emulator").url)
     bucket, table = gcs.make_bucket(), f"{bigquery.make_dataset()}.counts"
     shutil.copy(airflow_home / "unused.db", folder / "airflow.db")
-    faults = Faults(script=("500", "torn", "429"))
+    faults = Faults(script=("500", "truncated", "429"))
     with Simulator(world, faults=faults) as service, collector() as (port, sent):
         connections = {name: json.dumps(service.connection(name)) for name in tweets}
         ran = subprocess.run(  # noqa: S603 - our own code

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TYPES = ENDPOINTS["totals"].engagement_types
-KINDS = ("429", "500", "502", "503", "torn", "malformed", "html")
+KINDS = ("429", "500", "502", "503", "truncated", "malformed", "html")
 
 
 def values(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
@@ -192,7 +192,7 @@ def test_a_service_that_stays_broken_is_given_up_and_nothing_is_written(tmp_path
 def test_what_was_sent_in_vain_is_counted_too(tmp_path: Path) -> None:
     world, ids = young_world()
     retry, tally = RetryPolicy(budget=1.5, first_wait=0.001, max_wait=0.1), PullStats()
-    faults = Faults(share=1.0, kinds=("503", "torn"), script=("503", "429", "torn"))
+    faults = Faults(share=1.0, kinds=("503", "truncated"), script=("503", "429", "truncated"))
     with (
         Simulator(world, faults=faults) as simulator,
         pytest.raises(ServiceError),

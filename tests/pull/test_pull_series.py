@@ -209,7 +209,7 @@ def test_a_foreign_tweet_is_asked_for_in_one_window_only(tmp_path: Path) -> None
     ids = world.tweets("acme", 50, since=TODAY - timedelta(days=300), until=TODAY - DAY)
     world = World(seed=11, accounts=("acme",), now=NOW, foreign=ids[3:5], deleted=ids[7:8])
     range_ = Window(TODAY - timedelta(days=280), TODAY)
-    faults = Faults(share=0.2, kinds=("500", "torn", "html"), seed=2)
+    faults = Faults(share=0.2, kinds=("500", "truncated", "html"), seed=2)
     with Simulator(world, faults=faults, requests_per_minute=1_000_000) as simulator:
         outcome, rows = pull_series(simulator, ids, tmp_path, range_=range_)
         asked = [r for r in simulator.requests if set(ids[3:5]) & set(r.tweet_ids)]

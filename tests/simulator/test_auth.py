@@ -12,8 +12,8 @@ import requests
 from oauthlib.oauth1 import SIGNATURE_HMAC_SHA256
 from requests_oauthlib import OAuth1
 
-from airflow_provider_engagement.simulator.auth import Gatekeeper
-from airflow_provider_engagement.simulator.error_responses import Refused
+from airflow_provider_engagement.simulator.auth import Authenticator
+from airflow_provider_engagement.simulator.error_responses import ErrorResponse
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.simulator import World
@@ -28,14 +28,14 @@ def words(answer: Any) -> Any:
     return answer.json()["errors"][0]
 
 
-def test_good_signature_is_let_in(client: Client, own: list[str]) -> None:
+def test_valid_signature_is_accepted(client: Client, own: list[str]) -> None:
     answer = client.ask("totals", client.body(own, ["impressions"]))
     assert answer.status_code == 200
     assert client.simulator.requests[-1].access == "owner"
     assert client.simulator.requests[-1].account == "acme"
 
 
-def test_signature_over_a_query_is_let_in(client: Client, own: list[str]) -> None:
+def test_signature_that_includes_a_query_is_accepted(client: Client, own: list[str]) -> None:
     answer = client.post(
         TOTALS + "?a=b%20c", json=client.body(own, ["impressions"]), auth=client.auth()
     )
@@ -61,7 +61,7 @@ def test_each_wrong_key_is_refused(
     assert client.simulator.requests[-1].access is None
 
 
-def test_tokens_of_one_account_do_not_do_for_another(client: Client, own: list[str]) -> None:
+def test_tokens_of_one_account_are_refused_for_another(client: Client, own: list[str]) -> None:
     mixed = client.simulator.world.credentials("bolt")["access_token"]
     answer = client.ask(
         "totals", client.body(own, ["impressions"]), auth=client.auth(access_token=mixed)
@@ -77,7 +77,7 @@ def test_signature_of_another_path_is_refused(client: Client, own: list[str]) ->
     assert words(answer).endswith("Signature does not match")
 
 
-def test_nonce_serves_once(client: Client, own: list[str]) -> None:
+def test_nonce_is_accepted_once(client: Client, own: list[str]) -> None:
     signed = requests.Request("POST", client.simulator.url + TOTALS, auth=client.auth()).prepare()
     headers = {"Authorization": signed.headers["Authorization"]}
     body = client.body(own, ["impressions"])
@@ -89,22 +89,22 @@ def test_nonce_serves_once(client: Client, own: list[str]) -> None:
 
 def test_nonces_are_forgotten_once_they_are_stale(world: World) -> None:
     clock = [time.time()]
-    gate = Gatekeeper(world.app, [world.user_token("acme")], lambda: clock[0])
+    gate = Authenticator(world.app, [world.user_token("acme")], lambda: clock[0])
     url = "http://localhost/x"
     auth = OAuth1(*list(world.credentials("acme").values())[:4])
     for _ in range(3):
         signed = requests.Request("POST", url, auth=auth).prepare().headers["Authorization"]
-        gate.check("POST", url, signed.decode() if isinstance(signed, bytes) else signed)
+        gate.authenticate("POST", url, signed.decode() if isinstance(signed, bytes) else signed)
     assert len(gate._nonces) == 3  # noqa: SLF001 - it is the memory that must not grow
     clock[0] += 290
     late = requests.Request("POST", url, auth=auth).prepare().headers["Authorization"]
     late = late.decode() if isinstance(late, bytes) else late
     clock[0] += 9
-    gate.check("POST", url, late)
+    gate.authenticate("POST", url, late)
     assert len(gate._nonces) == 4  # noqa: SLF001 - as above
     clock[0] += 10
-    with pytest.raises(Refused, match="out of bounds"):
-        gate.check("POST", url, late)
+    with pytest.raises(ErrorResponse, match="out of bounds"):
+        gate.authenticate("POST", url, late)
 
 
 @pytest.mark.parametrize("offset", [-301, 301])
@@ -134,7 +134,9 @@ def test_incomplete_oauth_header_is_refused(client: Client, own: list[str], head
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic abc"}, {"Authorization": ""}])
-def test_unknown_authorization(client: Client, own: list[str], headers: Any) -> None:
+def test_unknown_authorization_scheme_is_refused(
+    client: Client, own: list[str], headers: Any
+) -> None:
     answer = client.post(TOTALS, json=client.body(own, ["favorites"]), headers=headers)
     assert answer.status_code == 401
     assert words(answer) == UNKNOWN
@@ -142,7 +144,7 @@ def test_unknown_authorization(client: Client, own: list[str], headers: Any) -> 
 
 
 @pytest.mark.parametrize("token", [None, ""])
-def test_signature_without_token_pair_is_the_app(
+def test_signature_without_token_is_app_only_access(
     client: Client, own: list[str], token: str | None
 ) -> None:
     keys = client.simulator.world.credentials("acme")
@@ -152,7 +154,7 @@ def test_signature_without_token_pair_is_the_app(
     assert client.ask("totals", client.body(own, ["impressions"]), auth=auth).status_code == 403
 
 
-def test_bearer_is_taken_verbatim(client: Client, own: list[str]) -> None:
+def test_bearer_token_is_compared_without_decoding(client: Client, own: list[str]) -> None:
     bearer = client.simulator.world.app.bearer
     assert "%2F" in bearer
     body = client.body(own, ["favorites"])
@@ -188,7 +190,7 @@ def basic(key: str, secret: str) -> Any:
     return {"Authorization": "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode()}
 
 
-def test_exchange_gives_the_bearer(client: Client, world: World) -> None:
+def test_exchange_returns_the_bearer_token(client: Client, world: World) -> None:
     headers = basic(quote(world.app.key, safe=""), quote(world.app.secret, safe=""))
     form = {"grant_type": "client_credentials"}
     answer = client.post("/oauth2/token", data=form, headers=headers)
@@ -208,7 +210,9 @@ def test_exchange_gives_the_bearer(client: Client, world: World) -> None:
         ("plain", {"grant_type": "client_credentials"}),
     ],
 )
-def test_exchange_refuses(client: Client, world: World, headers: Any, form: dict[str, str]) -> None:
+def test_exchange_refuses_anything_but_the_documented_request(
+    client: Client, world: World, headers: Any, form: dict[str, str]
+) -> None:
     # `plain` forgets to percent-encode the secret, which holds + / and =.
     if headers == "good":
         headers = basic(quote(world.app.key, safe=""), quote(world.app.secret, safe=""))
@@ -227,7 +231,7 @@ def test_exchange_refuses(client: Client, world: World, headers: Any, form: dict
     }
 
 
-def test_credentials_are_awkward_and_stable(world: World) -> None:
+def test_credentials_need_escaping_and_follow_from_the_seed(world: World) -> None:
     keys = world.credentials("acme")
     again = type(world)(seed=11, accounts=("acme", "bolt")).credentials("acme")
     assert keys == again

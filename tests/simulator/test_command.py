@@ -50,7 +50,7 @@ def running(tmp_path: Path, *arguments: str) -> Any:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_told_to_end(tmp_path: Path, number: int) -> None:
+def test_it_serves_until_a_signal_stops_it(tmp_path: Path, number: int) -> None:
     ids_file = tmp_path / "ids.txt"
     arguments = ["--account", "acme", "--account", "big.corp", "--ids-file", str(ids_file)]
     arguments += ["--tweets", "40", "--now", "2026-03-10T12:00", "--foreign-share", "0.5"]
@@ -94,7 +94,7 @@ def ask(connection: dict[str, Any], ids: list[str]) -> Any:
     return answer.json()
 
 
-def test_app_can_be_refused(tmp_path: Path) -> None:
+def test_option_refuses_the_app(tmp_path: Path) -> None:
     with running(tmp_path, "--app-not-enabled") as (_, ready):
         bearer = ready["accounts"]["acme"]["extra"]["bearer_token"]
         headers = {"Authorization": f"Bearer {bearer}"}
@@ -104,7 +104,7 @@ def test_app_can_be_refused(tmp_path: Path) -> None:
         assert "application id is not authorized" in answer.text
 
 
-def test_options_reach_the_service(tmp_path: Path) -> None:
+def test_options_configure_the_service(tmp_path: Path) -> None:
     gone = tmp_path / "gone.txt"
     gone.write_text("21\n22\n")
     arguments = ["--requests-per-minute", '{"totals": 2}', "--deleted", str(gone)]
@@ -132,40 +132,40 @@ def test_options_reach_the_service(tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "--port 99999": "'99999' is no port: give a number from 1 to 65535, or 0 for a free one",
-    "--port -1": "'-1' is no port: give a number from 1 to 65535",
-    "--port http": "'http' is no port: give a number from 1 to 65535",
+    "--port 99999": "'99999' is not a port: give a number from 1 to 65535, or 0 for a free one",
+    "--port -1": "'-1' is not a port: give a number from 1 to 65535",
+    "--port http": "'http' is not a port: give a number from 1 to 65535",
     "--seed x": "'x'",
-    "--account ''": "'' is no handle: give one without spaces",
-    "--account 'a b'": "'a b' is no handle: give one without spaces",
-    "--now soon": "'soon' is no time: give one as ISO 8601 has it, such as 2026-03-10T12:00",
-    "--requests-per-minute {}}": "'{}}' is no limit: give a whole number from 1, or JSON",
-    "--requests-per-minute x": "'x' is no limit: give a whole number from 1, or JSON",
-    "--requests-per-minute 0": "'0' is no limit: give a whole number from 1, or JSON",
-    "--requests-per-minute 1.5": "'1.5' is no limit: give a whole number from 1, or JSON",
-    "--requests-per-minute true": "'true' is no limit: give a whole number from 1, or JSON",
-    "--requests-per-minute {}": "'{}' is no limit: give a whole number from 1, or JSON",
+    "--account ''": "'' is not a handle: give one without spaces",
+    "--account 'a b'": "'a b' is not a handle: give one without spaces",
+    "--now soon": "'soon' is not a time: give one in ISO 8601, such as 2026-03-10T12:00",
+    "--requests-per-minute {}}": "'{}}' is not a limit: give a whole number, 1 or more, or JSON",
+    "--requests-per-minute x": "'x' is not a limit: give a whole number, 1 or more, or JSON",
+    "--requests-per-minute 0": "'0' is not a limit: give a whole number, 1 or more, or JSON",
+    "--requests-per-minute 1.5": "'1.5' is not a limit: give a whole number, 1 or more, or JSON",
+    "--requests-per-minute true": "'true' is not a limit: give a whole number, 1 or more, or JSON",
+    "--requests-per-minute {}": "'{}' is not a limit: give a whole number, 1 or more, or JSON",
     """--requests-per-minute '{"28hour": 1}'""": (
-        """'{"28hour": 1}' is no limit: give a whole number from 1, or JSON with one for some of """
+        """'{"28hour": 1}' is not a limit: give a whole number, 1 or more, or JSON with one for some of """
         """totals, 28hr, historical, such as {"totals": 300, "28hr": 60}"""
     ),
-    """--requests-per-minute '{"totals": "1"}'""": "is no limit: give a whole number from 1",
-    "--latency -1": "'-1' is no time: give seconds, 0 or more",
-    "--latency nan": "'nan' is no time: give seconds, 0 or more",
-    "--latency inf": "'inf' is no time: give seconds, 0 or more",
-    "--faults 2": "'2' is no share: give a number from 0 to 1",
-    "--faults x": "'x' is no share: give a number from 0 to 1",
-    "--foreign-share nan": "'nan' is no share: give a number from 0 to 1",
-    "--fault-kinds 500,none": "there are no faults 'none': give some of 429,500,502,503,hang",
+    """--requests-per-minute '{"totals": "1"}'""": "is not a limit: give a whole number, 1 or more",
+    "--latency -1": "'-1' is not a duration: give seconds, 0 or more",
+    "--latency nan": "'nan' is not a duration: give seconds, 0 or more",
+    "--latency inf": "'inf' is not a duration: give seconds, 0 or more",
+    "--faults 2": "'2' is not a share: give a number from 0 to 1",
+    "--faults x": "'x' is not a share: give a number from 0 to 1",
+    "--foreign-share nan": "'nan' is not a share: give a number from 0 to 1",
+    "--fault-kinds 500,none": "unknown faults 'none': give some of 429,500,502,503,hang",
     "--deleted no/such/file": "No such file or directory: 'no/such/file'",
-    f"--foreign {__file__}": "give ids joined with commas, or a file that holds nothing but ids",
-    "--tweets -3": "'-3' is no count: give a whole number from 0",
-    "--tweets many": "'many' is no count: give a whole number from 0",
+    f"--foreign {__file__}": "give ids separated by commas, or a file that holds only ids",
+    "--tweets -3": "'-3' is not a count: give a whole number, 0 or more",
+    "--tweets many": "'many' is not a count: give a whole number, 0 or more",
 }
 
 
 @pytest.mark.parametrize(("line", "told"), MISTAKES.items(), ids=MISTAKES)
-def test_a_mistake_is_told_with_what_is_allowed(
+def test_invalid_option_is_refused_with_what_is_allowed(
     line: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     option, value = shlex.split(line)
@@ -187,7 +187,7 @@ def test_port_in_use_is_named(client: Client, capsys: pytest.CaptureFixture[str]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_an_address_that_is_not_ours_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_address_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     # TEST-NET-1 is nobody's.
     assert main(["--host", "192.0.2.1"]) == 1
     assert "cannot listen on 192.0.2.1:0: " in capsys.readouterr().err

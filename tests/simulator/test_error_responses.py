@@ -119,11 +119,11 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
-def test_broken_rule_is_named(
+def test_violated_rule_is_named(
     client: Client, own: list[str], case: tuple[str, str, dict[str, Any], str]
 ) -> None:
     name, endpoint, changes, part = case
-    words = error_responses.all_words()[name]
+    words = error_responses.all_templates()[name]
     answer = client.ask(endpoint, {**client.body(own, ["favorites"]), **changes})
     assert answer.status_code == words.status == 400
     (message,) = answer.json()["errors"]
@@ -145,11 +145,11 @@ ELSEWHERE = {
 }
 
 
-def test_every_refusal_has_a_test() -> None:
-    assert {case[0] for case in CASES} | ELSEWHERE == set(error_responses.all_words())
+def test_every_error_response_has_a_test() -> None:
+    assert {case[0] for case in CASES} | ELSEWHERE == set(error_responses.all_templates())
 
 
-def test_every_limit_is_reached_before_it_is_refused(client: Client, own: list[str]) -> None:
+def test_request_at_each_limit_is_accepted(client: Client, own: list[str]) -> None:
     for name, endpoint in ENDPOINTS.items():
         full = [*own, *client.simulator.world.tweets("acme", 300, **period(client))]
         body = client.body(full[: endpoint.max_tweet_ids], list(endpoint.engagement_types))
@@ -197,7 +197,7 @@ def test_gzip_must_be_accepted(client: Client, own: list[str], accepted: str) ->
     assert "content-encoding" not in answer.headers
 
 
-def test_gzip_need_not_be_required(world: World, start: Start, own: list[str]) -> None:
+def test_gzip_requirement_can_be_turned_off(world: World, start: Start, own: list[str]) -> None:
     client = start(world, require_gzip=False)
     headers = {"Accept-Encoding": "identity"}
     answer = client.ask("totals", client.body(own, ["favorites"]), headers=headers)
@@ -216,25 +216,25 @@ def test_gzip_need_not_be_required(world: World, start: Start, own: list[str]) -
         ("GET", "/nothing"),
     ],
 )
-def test_other_pages_do_not_exist(client: Client, method: str, path: str) -> None:
+def test_other_paths_do_not_exist(client: Client, method: str, path: str) -> None:
     answer = client.session.request(method, client.simulator.url + path, timeout=10)
     assert answer.status_code == 404
     assert answer.json() == {"errors": [{"message": "Sorry, that page does not exist", "code": 34}]}
 
 
-def test_body_must_say_its_length(client: Client) -> None:
+def test_body_without_content_length_is_refused(client: Client) -> None:
     answer = client.post("/insights/engagement/totals", data=iter([b"{}"]))
     assert answer.status_code == 411
     assert answer.headers["connection"] == "close"
 
 
-def test_body_must_not_be_huge(client: Client) -> None:
+def test_body_above_the_limit_is_refused(client: Client) -> None:
     headers = {"Content-Length": "1000001"}
     answer = client.post("/insights/engagement/totals", data=b"", headers=headers)
     assert answer.status_code == 413
 
 
-def test_numbers_and_repeats_are_read(client: Client, own: list[str]) -> None:
+def test_ids_can_be_numbers_and_repeated(client: Client, own: list[str]) -> None:
     body = client.body([int(own[0]), own[0], own[1]], ["favorites", "favorites"])
     answer = client.counts("totals", body)
     assert set(answer["asked"]) == set(own[:2])

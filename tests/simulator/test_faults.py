@@ -40,7 +40,7 @@ def faulty(world: World, start: Start, own: list[str]) -> Faulty:
         ("503", "Service Unavailable", True),
     ],
 )
-def test_failures_have_a_status(
+def test_failure_has_its_status(
     faulty: Faulty, kind: FaultKind, message: str, invented: bool
 ) -> None:
     client, ask = faulty(kind)
@@ -71,14 +71,14 @@ def test_html_is_a_page_with_status_200(faulty: Faulty) -> None:
     assert "content-encoding" not in answer.headers
 
 
-def test_torn_ends_in_the_middle_of_the_body(faulty: Faulty) -> None:
-    _, ask = faulty("torn")
+def test_truncated_response_ends_in_the_middle_of_the_body(faulty: Faulty) -> None:
+    _, ask = faulty("truncated")
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         ask()
     assert ask().status_code == 200
 
 
-def test_hang_says_nothing_and_closes(faulty: Faulty) -> None:
+def test_hang_sends_nothing_and_closes_the_connection(faulty: Faulty) -> None:
     client, ask = faulty("hang", hang_seconds=0.05)
     with pytest.raises(requests.ConnectionError):
         ask()
@@ -86,7 +86,7 @@ def test_hang_says_nothing_and_closes(faulty: Faulty) -> None:
     assert ask().status_code == 200
 
 
-def test_hang_ends_with_the_simulator(world: World, start: Start, own: list[str]) -> None:
+def test_hang_ends_when_the_simulator_stops(world: World, start: Start, own: list[str]) -> None:
     client = start(world, faults=Faults(script=("hang",), hang_seconds=600))
     with pytest.raises(requests.Timeout):
         client.session.post(
@@ -100,7 +100,7 @@ def test_hang_ends_with_the_simulator(world: World, start: Start, own: list[str]
     assert time.monotonic() - began < 5
 
 
-def test_share_is_kept_and_follows_from_the_seed() -> None:
+def test_share_of_faults_follows_from_the_seed() -> None:
     faults = Faults(share=0.2, seed=4)
     met = [faults.pick(n) for n in range(5000)]
     assert met == [Faults(share=0.2, seed=4).pick(n) for n in range(5000)]
@@ -135,6 +135,6 @@ def test_faults_can_be_set_while_it_runs(client: Client, own: list[str]) -> None
         {"script": ("none",)},
     ],
 )
-def test_mistakes_are_named(options: dict[str, Any]) -> None:
+def test_invalid_arguments_are_named(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"share|faults"):
         Faults(**options)

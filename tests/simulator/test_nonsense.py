@@ -69,7 +69,7 @@ def test_any_header_is_answered(scheme: str, rest: str, host: str) -> None:
 
 
 @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=9))
-def test_any_host_and_query_can_be_signed_for(odd: str) -> None:
+def test_any_host_and_query_can_be_signed(odd: str) -> None:
     # The signature is never right, but everything before it is.
     names = ("consumer_key", "nonce", "signature", "signature_method", "timestamp")
     values = (WORLD.app.key, "n", "s", "HMAC-SHA1", "1")

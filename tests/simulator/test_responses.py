@@ -18,8 +18,8 @@ from airflow_provider_engagement.api.spec import (
     Access,
 )
 from airflow_provider_engagement.simulator import World, request_validation
-from airflow_provider_engagement.simulator.auth import Asker
-from airflow_provider_engagement.simulator.responses import answer as answer_to
+from airflow_provider_engagement.simulator.auth import Caller
+from airflow_provider_engagement.simulator.responses import respond
 
 if TYPE_CHECKING:
     from tests.simulator.conftest import Client, Start
@@ -69,7 +69,7 @@ def expected(
 
 
 @pytest.mark.parametrize("order", SERIES_ORDERS, ids="/".join)
-def test_every_grouping_of_a_window(
+def test_every_grouping_of_a_window_has_the_expected_counts(
     client: Client, world: World, own: list[str], order: tuple[str, ...]
 ) -> None:
     ids = own[-2:]
@@ -82,7 +82,7 @@ def test_every_grouping_of_a_window(
     [("tweet.id",), ("engagement.type",), ("engagement.type", "tweet.id"), tuple(LEVELS[:2])],
 )
 @pytest.mark.parametrize("account", ["acme", None])
-def test_every_grouping_of_totals(
+def test_every_grouping_of_totals_has_the_expected_counts(
     client: Client, world: World, own: list[str], order: tuple[str, ...], account: str | None
 ) -> None:
     types = ["favorites", "retweets", "quote_tweets"]
@@ -122,7 +122,7 @@ def test_three_groupings_agree(client: Client, own: list[str]) -> None:
         (None, None, ("2026-02-10T13:00:00Z", "2026-03-10T12:34:00Z")),
     ],
 )
-def test_window_is_echoed_and_served(
+def test_window_of_the_request_is_in_the_response(
     client: Client,
     own: list[str],
     since: str | None,
@@ -168,7 +168,7 @@ def test_counts_are_strings_and_hours_zero_filled(client: Client) -> None:
     assert set(leaves(days).values()) == {"0"}
 
 
-def test_order_is_not_the_request_s_but_stable(
+def test_order_differs_from_the_request_and_is_stable(
     client: Client, world: World, own: list[str], start: Start
 ) -> None:
     types = list(ENDPOINTS["totals"].engagement_types)
@@ -183,7 +183,7 @@ def test_order_is_not_the_request_s_but_stable(
     assert list(client.counts("totals", turned)["asked"]) == list(answer)
 
 
-def test_largest_answers_are_quick(world: World) -> None:
+def test_largest_responses_take_less_than_their_limit(world: World) -> None:
     # Generous: what it guards against is a loop over 285,600 counts one by one.
     endpoint = ENDPOINTS["historical"]
     now = world.now()
@@ -195,8 +195,8 @@ def test_largest_answers_are_quick(world: World) -> None:
         "start": "2026-02-10",
         "end": "2026-03-10",
     }
-    what = request_validation.read(endpoint, json.dumps(body).encode(), now)
+    what = request_validation.parse_request(endpoint, json.dumps(body).encode(), now)
     began = time.process_time()
-    found = answer_to(world, Asker(Access.OWNER, "acme"), what)
+    found = respond(world, Caller(Access.OWNER, "acme"), what)
     assert time.process_time() - began < 2
     assert len(leaves(found["g"])) == 25 * 17 * 672

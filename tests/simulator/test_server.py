@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.simulator.conftest import Client, Start
 
 
-def test_connection_is_kept(client: Client, own: list[str]) -> None:
+def test_connection_is_reused(client: Client, own: list[str]) -> None:
     body = client.body(own, ["favorites"])
     client.ask("totals", body)
     first = [c.sock for c in pools(client)]
@@ -36,7 +36,7 @@ def pools(client: Client) -> Any:
     return [one for one in pool.pool.queue if one is not None]
 
 
-def test_many_at_once(world: World, start: Start, own: list[str]) -> None:
+def test_many_requests_are_answered_at_once(world: World, start: Start, own: list[str]) -> None:
     client = start(world, latency=0.2)
     body = client.body(own, ["favorites"])
 
@@ -49,10 +49,10 @@ def test_many_at_once(world: World, start: Start, own: list[str]) -> None:
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(ask, range(20))) == {200}
     assert 0.2 <= time.monotonic() - began < 3
-    assert client.simulator.stats()["ids_asked"] == 20 * len(own)
+    assert client.simulator.stats()["ids_requested"] == 20 * len(own)
 
 
-def test_records_hold_what_was_asked(client: Client, own: list[str]) -> None:
+def test_request_log_holds_the_requests(client: Client, own: list[str]) -> None:
     body = client.body(own, ["favorites", "retweets"])
     client.ask("totals", body, account=None, headers={"X-Mine": "1"})
     (received,) = client.simulator.requests
@@ -66,7 +66,7 @@ def test_records_hold_what_was_asked(client: Client, own: list[str]) -> None:
     assert abs(received.at - time.time()) < 10
 
 
-def test_records_are_bounded_and_figures_are_not(world: World, start: Start) -> None:
+def test_request_log_is_bounded_but_statistics_count_all(world: World, start: Start) -> None:
     client = start(world, keep=3)
     for _ in range(5):
         client.post("/nothing")
@@ -77,7 +77,7 @@ def test_records_are_bounded_and_figures_are_not(world: World, start: Start) -> 
     assert figures["requests"] == {"/nothing": {"404": 5}, "28hr": {"401": 1}}
 
 
-def test_front_page_says_what_this_is(client: Client) -> None:
+def test_front_page_describes_the_simulator(client: Client) -> None:
     page = client.session.get(client.simulator.url, timeout=10)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/plain")
@@ -85,7 +85,7 @@ def test_front_page_says_what_this_is(client: Client) -> None:
     assert client.simulator.requests == []
 
 
-def test_connection_as_airflow_holds_it(client: Client, world: World) -> None:
+def test_connection_has_the_fields_of_airflow(client: Client, world: World) -> None:
     simulator = client.simulator
     connection = simulator.connection("bolt")
     keys = world.credentials("bolt")
@@ -120,7 +120,7 @@ def connect(client: Client) -> socket.socket:
 
 
 @pytest.mark.parametrize("part", [0, 10, -5, None])
-def test_client_that_leaves_disturbs_nobody(
+def test_closed_client_does_not_affect_others(
     world: World, start: Start, own: list[str], part: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     client = start(world, latency=0.05)
@@ -134,7 +134,9 @@ def test_client_that_leaves_disturbs_nobody(
     assert capfd.readouterr().err == ""
 
 
-def test_nonsense_is_answered_and_cut(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
+def test_malformed_request_is_answered_and_closed(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
     with connect(client) as connection:
         connection.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         assert b"400" in connection.recv(1000)
@@ -142,7 +144,7 @@ def test_nonsense_is_answered_and_cut(client: Client, capfd: pytest.CaptureFixtu
 
 
 # Two pieces would cost a client 40 ms: it acknowledges the first late, and the second waits.
-def test_answer_is_one_piece_of_gzip(client: Client, own: list[str]) -> None:
+def test_response_is_one_gzip_stream(client: Client, own: list[str]) -> None:
     with connect(client) as connection:
         connection.sendall(raw_request(client, client.body(own, ["favorites"])))
         head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
@@ -150,7 +152,7 @@ def test_answer_is_one_piece_of_gzip(client: Client, own: list[str]) -> None:
     assert set(json.loads(gzip.decompress(body))["asked"]) == set(own)
 
 
-def test_stop_leaves_nothing_behind(world: World) -> None:
+def test_stop_ends_all_threads_and_connections(world: World) -> None:
     before = threading.active_count()
     simulator = Simulator(world)
     with simulator, socket.create_connection(("127.0.0.1", int(simulator.url.rsplit(":")[-1]))):
@@ -161,12 +163,12 @@ def test_stop_leaves_nothing_behind(world: World) -> None:
     assert threading.active_count() == before
     with pytest.raises(requests.ConnectionError):
         requests.get(address, timeout=5)
-    with pytest.raises(RuntimeError, match="does not run"):
+    with pytest.raises(RuntimeError, match="not running"):
         _ = simulator.url
     simulator.stop()
 
 
-def test_stop_cuts_what_is_slow(world: World, start: Start, own: list[str]) -> None:
+def test_stop_ends_slow_responses(world: World, start: Start, own: list[str]) -> None:
     client = start(world, latency=60)
     with connect(client) as connection:
         connection.sendall(raw_request(client, client.body(own, ["favorites"])))

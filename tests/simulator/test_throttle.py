@@ -18,29 +18,31 @@ if TYPE_CHECKING:
 def test_windows_are_fixed_and_by_endpoint() -> None:
     clock = [1000.9]
     throttle = Throttle(2, clock=lambda: clock[0])
-    seen = [throttle.ask(EndpointName.TOTALS) for _ in range(3)]
+    seen = [throttle.count(EndpointName.TOTALS) for _ in range(3)]
     assert [(a.remaining, a.granted) for a in seen] == [(1, True), (0, True), (0, False)]
     assert {a.resets_at for a in seen} == {1060}
-    assert throttle.ask(EndpointName.HISTORICAL).granted
+    assert throttle.count(EndpointName.HISTORICAL).granted
     clock[0] = 1059.99
-    assert not throttle.ask(EndpointName.TOTALS).granted
+    assert not throttle.count(EndpointName.TOTALS).granted
     clock[0] = 1060.0
-    again = throttle.ask(EndpointName.TOTALS)
+    again = throttle.count(EndpointName.TOTALS)
     assert (again.granted, again.remaining, again.resets_at) == (True, 1, 1120)
 
 
-def test_limits_by_endpoint_leave_the_others_free() -> None:
+def test_endpoint_without_a_limit_is_not_limited() -> None:
     throttle = Throttle({"28hr": 1})
-    assert throttle.ask(EndpointName.TOTALS) is None
-    assert throttle.ask(EndpointName.LAST_28_HOURS).limit == 1
+    assert throttle.count(EndpointName.TOTALS) is None
+    assert throttle.count(EndpointName.LAST_28_HOURS).limit == 1
 
 
-def test_limit_of_an_unknown_endpoint_is_a_mistake() -> None:
+def test_limit_of_an_unknown_endpoint_is_refused() -> None:
     with pytest.raises(ValueError, match="28hour"):
         Throttle({"28hour": 1})
 
 
-def test_headers_and_refusal(world: World, start: Start, own: list[str]) -> None:
+def test_headers_show_the_allowance_until_requests_are_refused(
+    world: World, start: Start, own: list[str]
+) -> None:
     client = start(world, requests_per_minute=2)
     body = client.body(own, ["favorites"])
     answers = [client.ask("totals", body) for _ in range(3)]
@@ -61,7 +63,7 @@ def test_headers_and_refusal(world: World, start: Start, own: list[str]) -> None
     assert wrong.headers["x-per-minute-remaining"] == "1"
 
 
-def test_reset_can_be_left_out_and_the_minute_be_short(
+def test_reset_header_and_length_of_the_minute_are_options(
     world: World, start: Start, own: list[str]
 ) -> None:
     client = start(world, requests_per_minute={"totals": 1}, sends_reset=False, minute=1)

@@ -97,7 +97,7 @@ def test_foreign_post_public_metrics(mixed: Client, foreign: list[str]) -> None:
 
 @pytest.mark.parametrize("endpoint", ALL)
 @pytest.mark.parametrize("n", [3, 6])
-def test_foreign_posts_sink_a_request_with_user_tokens(
+def test_foreign_post_fails_a_request_with_user_tokens(
     mixed: Client, own: list[str], endpoint: str, n: int
 ) -> None:
     world = mixed.simulator.world
@@ -125,13 +125,13 @@ def test_posts_of_another_account_are_foreign_too(
     ]
 
 
-def test_mix_is_served_app_only(mixed: Client, own: list[str]) -> None:
+def test_posts_of_several_authors_are_served_app_only(mixed: Client, own: list[str]) -> None:
     answer = mixed.counts("totals", mixed.body(own, ["favorites"]), account=None)
     assert set(answer["asked"]) == set(own)
 
 
 @pytest.mark.parametrize("endpoint", ALL)
-def test_protected_post_sinks_a_request_with_user_tokens(
+def test_protected_post_fails_a_request_with_user_tokens(
     client: Client, world: World, own: list[str], endpoint: str
 ) -> None:
     world.protected.update(own[1:3])
@@ -167,7 +167,7 @@ def test_deleted_post_is_left_out(
 @pytest.mark.parametrize(
     ("endpoint", "account"), [(name, "acme") for name in ALL] + [("totals", None)]
 )
-def test_nothing_but_unavailable_posts(
+def test_request_of_only_unavailable_posts_is_refused(
     client: Client, world: World, own: list[str], endpoint: str, account: str | None
 ) -> None:
     world.deleted.update(own)
@@ -189,6 +189,6 @@ def test_post_of_the_future_is_unavailable(
     client: Client, own: list[str], world: World, now: datetime
 ) -> None:
     (unmade,) = world.tweets("acme", 1, since=now + timedelta(1), until=now + timedelta(2))
-    assert world.fate(unmade) == "deleted"
+    assert world.outcome(unmade) == "deleted"
     answer = client.counts("totals", client.body([unmade, own[0]], ["favorites"]))
     assert answer["unavailable_tweet_ids"] == [unmade]

@@ -44,14 +44,16 @@ def test_events_of_adjoining_periods_add_up(
 
 
 @given(snowflakes, types, moments)
-def test_all_events_are_the_lifetime_count(tweet_id: str, name: str, moment: datetime) -> None:
+def test_sum_of_all_events_is_the_lifetime_count(
+    tweet_id: str, name: str, moment: datetime
+) -> None:
     since = datetime(2015, 9, 15, tzinfo=UTC)
     events = WORLD.count_between(tweet_id, name, since, max(moment, since))
     assert events == WORLD.count(tweet_id, name, max(moment, since))
 
 
 @given(ids, st.sampled_from(STEADY), moments, moments)
-def test_counts_grow(tweet_id: str, name: str, one: datetime, other: datetime) -> None:
+def test_counts_grow_over_time(tweet_id: str, name: str, one: datetime, other: datetime) -> None:
     first, last = sorted([one, other])
     assert 0 <= WORLD.count(tweet_id, name, first) <= WORLD.count(tweet_id, name, last)
 
@@ -62,7 +64,7 @@ def test_corrected_counts_stay_above_zero(tweet_id: str, name: str, moment: date
 
 
 @given(snowflakes, types)
-def test_nothing_happens_before_a_tweet_or_after_now(tweet_id: str, name: str) -> None:
+def test_counts_do_not_change_before_creation_or_after_now(tweet_id: str, name: str) -> None:
     made = created_at(tweet_id)
     assert WORLD.count(tweet_id, name, made) == 0
     assert WORLD.count_between(tweet_id, name, made - timedelta(days=9), made) == 0
@@ -72,7 +74,7 @@ def test_nothing_happens_before_a_tweet_or_after_now(tweet_id: str, name: str) -
 
 @settings(max_examples=20)
 @given(st.lists(ids, min_size=1, max_size=30), st.lists(moments, min_size=2, max_size=40))
-def test_many_counts_at_once_are_those_one_by_one(
+def test_counts_of_many_tweets_equal_those_one_by_one(
     tweet_ids: list[str], edges: list[datetime]
 ) -> None:
     edges.sort()
@@ -87,7 +89,7 @@ def test_many_counts_at_once_are_those_one_by_one(
     assert at_once[row, :, place].tolist() == alone
 
 
-def test_time_series_leave_out_what_was_not_yet_recorded() -> None:
+def test_time_series_omit_events_before_their_recording_began() -> None:
     made = datetime(2015, 9, 14, tzinfo=UTC)
     busy = max(
         WORLD.tweets("acme", 50, since=made, until=made + timedelta(hours=1)),
@@ -101,7 +103,7 @@ def test_time_series_leave_out_what_was_not_yet_recorded() -> None:
     assert 0 < after < WORLD.count(busy, "favorites")
 
 
-def test_ratios_make_sense() -> None:
+def test_ratios_of_types_are_plausible() -> None:
     tweets = WORLD.tweets("acme", 400, since=NOW - timedelta(days=60), until=NOW - timedelta(30))
     edges = np.array([milliseconds(NOW)])
     counts = dict(
@@ -127,7 +129,7 @@ def test_day_is_busier_than_night() -> None:
     assert hours[17] > 3 * hours[5] > 0
 
 
-def test_some_hours_take_counts_back() -> None:
+def test_some_hours_have_negative_counts() -> None:
     tweets = WORLD.tweets("acme", 400, since=NOW - timedelta(days=28), until=NOW - timedelta(14))
     edges = np.array([milliseconds(NOW - timedelta(hours=n)) for n in range(672, -1, -1)])
     hours = WORLD.series(tweets, ("engagements", "impressions"), edges)
@@ -156,7 +158,7 @@ def test_clock_can_be_moved() -> None:
     assert abs(world.now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
-def test_tweets_are_as_ordered() -> None:
+def test_sample_tweets_have_the_requested_account_and_period() -> None:
     since, until = NOW - timedelta(days=365), NOW
     world = World(seed=5, accounts=("acme", "bolt", "corp"), now=NOW, deleted_share=0.2)
     tweets = world.tweets("bolt", 1000, since=since, until=until)
@@ -169,16 +171,16 @@ def test_tweets_are_as_ordered() -> None:
     assert made[-1] < until
     longest = max(later - earlier for earlier, later in pairwise(made))
     assert longest < timedelta(days=1)
-    gone = sum(world.fate(tweet_id) == "deleted" for tweet_id in tweets)
+    gone = sum(world.outcome(tweet_id) == "deleted" for tweet_id in tweets)
     assert 150 < gone < 250
 
 
-def test_many_tweets_fit_into_a_millisecond() -> None:
+def test_many_sample_tweets_of_one_millisecond_are_distinct() -> None:
     tweets = WORLD.tweets("acme", 500, since=NOW, until=NOW + timedelta(milliseconds=1))
     assert len(set(tweets)) == 500
 
 
-def test_shares_hold_for_any_ids() -> None:
+def test_shares_hold_for_arbitrary_ids() -> None:
     world = World(
         accounts=("acme", "bolt"),
         now=NOW,
@@ -192,16 +194,16 @@ def test_shares_hold_for_any_ids() -> None:
     assert 0.25 < len(strangers) / 2000 < 0.35
     assert len(set(strangers)) == 7
     assert 0.3 < owners.count("acme") / 2000 < 0.4
-    outcomes = [world.fate(tweet_id) for tweet_id in tweets]
+    outcomes = [world.outcome(tweet_id) for tweet_id in tweets]
     assert 0.07 < outcomes.count("protected") / 2000 < 0.12
     assert 0.07 < outcomes.count("deleted") / 2000 < 0.13
 
 
-def test_one_account_owns_all_but_the_foreign() -> None:
+def test_one_account_owns_all_tweets_that_are_not_foreign() -> None:
     world = World(now=NOW, foreign=[21], protected=[22], deleted=["23"])
     assert [world.owner_of(tweet_id) for tweet_id in ("20", "22", "23")] == ["acme"] * 3
     assert world.owner_of("21") not in world.accounts
-    assert [world.fate(str(tweet_id)) for tweet_id in range(20, 24)] == [
+    assert [world.outcome(str(tweet_id)) for tweet_id in range(20, 24)] == [
         "served",
         "served",
         "protected",
@@ -224,7 +226,7 @@ def test_one_account_owns_all_but_the_foreign() -> None:
         lambda: WORLD.count_between("20", "likes", NOW, NOW),
     ],
 )
-def test_mistakes_are_named(mistake: Callable[[], object]) -> None:
+def test_invalid_arguments_are_named(mistake: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match=r"\w{3}"):
         mistake()
 
@@ -249,7 +251,7 @@ def test_another_process_sees_the_same_world() -> None:
     assert printed == f"{counts}\n{WORLD.credentials('acme')}\n"
 
 
-def test_counts_are_pinned() -> None:
+def test_counts_are_the_same_on_every_machine() -> None:
     # A change here changes every count that anyone has written into a test of their own.
     tweet_id = "2030000000000000000"
     pinned = {name: WORLD.count(tweet_id, name) for name in ENGAGEMENT_TYPES[:6]}

@@ -37,7 +37,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return ran
 
 
-def test_it_is_made_once(workshop: Workshop, commands: list[list[str]]) -> None:
+def test_environment_is_made_once(workshop: Workshop, commands: list[list[str]]) -> None:
     assert workshop.make(BARE)
     assert [command[1] for command in commands] == ["-m", "-m", "-c"]
     assert not workshop.make(BARE)
@@ -45,7 +45,7 @@ def test_it_is_made_once(workshop: Workshop, commands: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize("lock", ["six==1.17.0\n", "# no packages\nsix==1.17.0\n"])
-def test_it_is_made_anew_when_its_lock_changes(
+def test_environment_is_remade_when_its_lock_changes(
     workshop: Workshop, commands: list[list[str]], lock: str
 ) -> None:
     workshop.make(BARE)
@@ -55,7 +55,9 @@ def test_it_is_made_anew_when_its_lock_changes(
     assert commands
 
 
-def test_a_comment_in_the_lock_is_no_change(workshop: Workshop, commands: list[list[str]]) -> None:
+def test_comment_in_a_lock_does_not_remake_the_environment(
+    workshop: Workshop, commands: list[list[str]]
+) -> None:
     workshop.make(BARE)
     commands.clear()
     (workshop.root / "requirements" / "bare.txt").write_text("# nothing at all\n")
@@ -63,7 +65,7 @@ def test_a_comment_in_the_lock_is_no_change(workshop: Workshop, commands: list[l
     assert not commands
 
 
-def test_it_is_made_anew_when_its_interpreter_changes(
+def test_environment_is_remade_when_its_interpreter_changes(
     workshop: Workshop, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop.make(BARE)
@@ -73,7 +75,7 @@ def test_it_is_made_anew_when_its_interpreter_changes(
     assert commands[0][0] == "/another/python"
 
 
-def test_what_was_interrupted_is_made_again(
+def test_interrupted_environment_is_remade(
     workshop: Workshop, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -88,7 +90,7 @@ def test_what_was_interrupted_is_made_again(
     assert commands
 
 
-def test_the_project_is_installed_anew_when_its_packaging_changes(
+def test_project_is_reinstalled_when_its_packaging_changes(
     workshop: Workshop, commands: list[list[str]]
 ) -> None:
     settings = workshop.root / "pyproject.toml"
@@ -106,7 +108,7 @@ def test_the_project_is_installed_anew_when_its_packaging_changes(
     assert [command[-2] for command in commands] == ["--editable"]
 
 
-def test_it_runs_what_finishes_it(workshop: Workshop, tmp_path: Path) -> None:
+def test_environment_runs_its_finishing_code(workshop: Workshop, tmp_path: Path) -> None:
     proof = tmp_path / "finished"
     finish = f"import os, pathlib; pathlib.Path({str(proof)!r}).write_text(os.environ['HOME'])"
     finished = Environment("bare", project=False, finish=finish)
@@ -115,7 +117,7 @@ def test_it_runs_what_finishes_it(workshop: Workshop, tmp_path: Path) -> None:
     assert workshop.python(finished).exists()
 
 
-def test_it_sees_what_it_is_laid_over_and_its_own_first(workshop: Workshop) -> None:
+def test_overlay_sees_its_own_packages_before_those_of_its_base(workshop: Workshop) -> None:
     finish = """
 import pathlib, sysconfig
 own = pathlib.Path(sysconfig.get_path("purelib"))
@@ -142,7 +144,7 @@ own = pathlib.Path(sysconfig.get_path("purelib"))
     assert ran.stdout.split() == ["base", "over", "project"]
 
 
-def test_a_failure_shows_what_was_said(
+def test_failed_command_shows_its_output(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "python"
@@ -153,13 +155,13 @@ def test_a_failure_shows_what_was_said(
         workshop.make(BARE)
 
 
-def test_no_python_in_range_is_said_plainly() -> None:
+def test_missing_python_is_reported_with_the_versions_needed() -> None:
     with pytest.raises(EnvironmentFailure, match=r"needs Python 3\.11 to 3\.0.*PYTHON="):
         env.find_interpreter(Environment("old", newest_python=(3, 0)))
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_a_lock_names_packages_and_nothing_else(name: str) -> None:
+def test_lock_names_only_packages_and_versions(name: str) -> None:
     lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
     packages = [line for line in lines if not line.startswith("#")]
     pin = re.compile(r"[a-z0-9-]+==[0-9][0-9a-z.+]*( ; [^@/]+)?")
@@ -167,7 +169,7 @@ def test_a_lock_names_packages_and_nothing_else(name: str) -> None:
     assert [line for line in packages if not pin.fullmatch(line)] == []
 
 
-def test_a_lock_repeats_nothing_of_what_it_is_laid_over() -> None:
+def test_lock_of_an_overlay_repeats_no_pin_of_its_base() -> None:
     def locked(environment: Environment) -> dict[str, str]:
         lines = (ROOT / "requirements" / f"{environment.name}.txt").read_text().splitlines()
         return dict(line.split("==", 1) for line in lines if not line.startswith("#"))
@@ -181,7 +183,7 @@ def test_a_lock_repeats_nothing_of_what_it_is_laid_over() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENTS.keys() - {"pins"}))
-def test_what_is_wished_for_is_locked(name: str) -> None:
+def test_exact_requirements_are_in_the_lock(name: str) -> None:
     folder = ROOT / "requirements"
     wishes = folder / f"{name}.in"
     locked = (folder / f"{name}.txt").read_text()

@@ -21,7 +21,7 @@ def answer(url: str) -> dict[str, object]:
         return found
 
 
-def test_two_of_each_run_side_by_side(tmp_path: Path) -> None:
+def test_two_emulators_of_each_kind_run_at_once(tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
@@ -39,7 +39,7 @@ def test_two_of_each_run_side_by_side(tmp_path: Path) -> None:
             assert found["kind"] == "bigquery#datasetList"
 
 
-def test_the_simulator_tells_its_connections(tmp_path: Path) -> None:
+def test_simulator_returns_its_connections(tmp_path: Path) -> None:
     ids = tmp_path / "ids.txt"
     with simulator(tmp_path, "--account", "acme", "--tweets", "3", "--ids-file", ids) as api:
         assert api.connections["acme"]["host"] == api.url
@@ -47,13 +47,13 @@ def test_the_simulator_tells_its_connections(tmp_path: Path) -> None:
         assert len(ids.read_text().split()) == 3
 
 
-def test_only_what_is_emulated_is_pointed_at() -> None:
+def test_environment_names_only_the_given_emulators() -> None:
     environment = google_environment(gcs="http://127.0.0.1:1")
     assert environment["STORAGE_EMULATOR_HOST"] == "http://127.0.0.1:1"
     assert "BIGQUERY_EMULATOR_HOST" not in environment
 
 
-def test_what_listens_beside_airflow_gets_ports_of_its_own() -> None:
+def test_each_airflow_server_has_its_own_port() -> None:
     settings = airflow_environment(Path("home"), Path("dags"), port=9000)
     ports = {value for name, value in settings.items() if name.endswith("PORT")}
     assert ports == {"9000", "9001", "9002"}

@@ -41,7 +41,7 @@ print(sorted(n for (n,) in other.execute("SELECT n FROM t")))
 
 
 @pytest.mark.parametrize("settings", ["with", "without"])
-def test_savepoint_that_is_to_write_waits_its_turn_first(tmp_path: Path, settings: str) -> None:
+def test_savepoint_takes_the_write_lock_before_it_writes(tmp_path: Path, settings: str) -> None:
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", WRITERS, tmp_path / "some.db", settings],
         cwd=ROOT,

@@ -46,7 +46,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("end", ["left", "killed"])
-def test_all_of_it_ends_with_its_user(tmp_path: Path, end: str) -> None:
+def test_standalone_ends_with_the_process_that_started_it(tmp_path: Path, end: str) -> None:
     fake = tmp_path / "airflow"
     fake.write_text(FAKE)
     fake.chmod(0o755)
@@ -65,12 +65,12 @@ def test_all_of_it_ends_with_its_user(tmp_path: Path, end: str) -> None:
         time.sleep(0.02)
 
 
-def test_ports_in_a_row_are_free() -> None:
+def test_consecutive_ports_are_free() -> None:
     first = standalone._free_ports(3)  # noqa: SLF001 - what is tested
     assert all(standalone._is_free(port) for port in range(first, first + 3))  # noqa: SLF001 - as above
 
 
-def test_missing_browser_is_told_with_the_command_to_run(
+def test_missing_browser_is_reported_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(browser.shutil, "which", lambda _: None)

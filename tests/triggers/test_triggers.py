@@ -247,7 +247,7 @@ def test_the_trigger_waits_until_a_tweet_crosses(world: World) -> None:
 
 
 def test_passing_faults_are_waited_out(world: World, api: Simulator) -> None:
-    api.faults = Faults(share=0.5, kinds=("500", "torn", "html"))
+    api.faults = Faults(share=0.5, kinds=("500", "truncated", "html"))
     event = asyncio.run(event_of(waiting(ids(world, 20), {"favorites": 0})))
     assert event["status"] == "met"
 

@@ -111,7 +111,7 @@ def test_form_counts_the_intervals_that_have_ended(started: Started) -> None:
     assert started.said == f"{STRETCH.intervals} runs will be triggered."
 
 
-def test_days_alone_mean_all_of_the_last_one(started: Started) -> None:
+def test_end_date_without_time_includes_the_whole_day(started: Started) -> None:
     first, last = started.backfill["from_date"], started.backfill["to_date"]
     assert (first[:19], last[:16]) == (
         f"{STRETCH.start:%Y-%m-%dT%H:%M:%S}",
@@ -120,14 +120,14 @@ def test_days_alone_mean_all_of_the_last_one(started: Started) -> None:
     assert started.backfill["max_active_runs"] == 4
 
 
-def test_intervals_begin_where_the_range_does(ended: list[dict[str, Any]]) -> None:
+def test_intervals_begin_at_the_start_of_the_backfill(ended: list[dict[str, Any]]) -> None:
     begin = [STRETCH.start + n * FOUR_WEEKS for n in range(STRETCH.intervals)]
     assert [(run["data_interval_start"][:10], run["state"]) for run in ended] == [
         (f"{start:%Y-%m-%d}", "success") for start in begin
     ]
 
 
-def test_table_equals_the_truth(filled: Site, ended: list[dict[str, Any]]) -> None:
+def test_table_has_the_expected_counts(filled: Site, ended: list[dict[str, Any]]) -> None:
     assert ended
     assert cells(filled, STRETCH) == truth(STRETCH)
     world, ids = STRETCH.world()
@@ -136,7 +136,7 @@ def test_table_equals_the_truth(filled: Site, ended: list[dict[str, Any]]) -> No
     assert found["answered"] == len(ids) - len(world.foreign) - len(world.deleted)
 
 
-def test_pictures_are_light(pictures: Path, ended: list[dict[str, Any]]) -> None:
+def test_pictures_are_small_files(pictures: Path, ended: list[dict[str, Any]]) -> None:
     assert ended
     for name in ("backfill-form.png", "backfill-grid.png"):
         assert 5_000 < (pictures / name).stat().st_size < 200_000, name

@@ -76,14 +76,14 @@ def test_every_field_is_labelled_and_explained(served: dict[str, Any]) -> None:
         assert field["description"] in page
 
 
-def test_secrets_are_not_shown_while_they_are_typed(served: dict[str, Any]) -> None:
+def test_secret_fields_hide_what_is_typed(served: dict[str, Any]) -> None:
     inputs = re.findall(rf'<input[^>]*name="{PREFIX}(\w+)"[^>]*type="(\w+)"', served["page"])
     hidden = {name for name, kind in inputs if kind == "password"}
     assert hidden == {"access_token", "access_token_secret", "bearer_token"}
     assert len(inputs) == len(FIELDS)
 
 
-def test_what_the_form_saves(served: dict[str, Any]) -> None:
+def test_form_saves_the_fields(served: dict[str, Any]) -> None:
     saved = {conn_id: answer["saved"] for conn_id, answer in served["answers"].items()}
     assert saved["untouched"] == {"max_concurrency": None, "strict_range": False}
     assert saved["filled"] == {**FILLED, "max_concurrency": 4, "strict_range": True}

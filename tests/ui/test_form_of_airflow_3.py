@@ -186,12 +186,12 @@ def test_every_field_is_labelled_and_explained(seen: PollResult) -> None:
     assert seen.placeholders == {name: hints[name] for name in seen.placeholders}
 
 
-def test_secrets_are_not_shown_while_they_are_typed(seen: PollResult) -> None:
+def test_secret_fields_hide_what_is_typed(seen: PollResult) -> None:
     hidden = {name for name, kind in seen.kinds.items() if kind == "password"}
     assert hidden == set(SECRETS)
 
 
-def test_rest_gives_back_what_was_typed_but_for_secrets(stage: Stage, seen: PollResult) -> None:
+def test_rest_api_returns_the_fields_without_secrets(stage: Stage, seen: PollResult) -> None:
     assert seen
     saved = stage.airflow.call("GET", f"connections/{CONN_ID}")
     assert saved["conn_type"] == "engagement"
@@ -209,7 +209,7 @@ def test_rest_gives_back_what_was_typed_but_for_secrets(stage: Stage, seen: Poll
     }
 
 
-def test_untouched_fields_are_saved_as_nothing(stage: Stage, bare: str) -> None:
+def test_untouched_fields_are_not_saved(stage: Stage, bare: str) -> None:
     saved = stage.airflow.call("GET", f"connections/{bare}")
     assert json.loads(saved["extra"]) == dict.fromkeys(FIELDS)
 
@@ -242,7 +242,7 @@ def test_hook_reads_what_the_form_saved(stage: Stage, seen: PollResult, bare: st
     }
 
 
-def test_button_tells_account_reach_and_limits(stage: Stage, pressed: tuple[bool, str]) -> None:
+def test_button_shows_account_access_and_limits(stage: Stage, pressed: tuple[bool, str]) -> None:
     well, message = pressed
     assert well, message
     assert message.startswith(f"Account {ACCOUNT}, at {stage.connection['host']}.")
@@ -250,7 +250,7 @@ def test_button_tells_account_reach_and_limits(stage: Stage, pressed: tuple[bool
     assert "totals 300, 28hr 60, historical 300" in message
 
 
-def test_each_fault_is_told_apart(faults: dict[str, str]) -> None:
+def test_each_fault_has_its_own_message(faults: dict[str, str]) -> None:
     begins = {
         "key": "The API key or the API secret is wrong.",
         "token": "The API key and secret are right, the owner's tokens are not.",
@@ -260,14 +260,16 @@ def test_each_fault_is_told_apart(faults: dict[str, str]) -> None:
     assert {name: text[: len(begins[name])] for name, text in faults.items()} == begins
 
 
-def test_run_looks_as_in_the_docs(ui: Ui, ran: str, pictures: Path) -> None:
+def test_run_looks_as_in_the_pictures_of_the_docs(ui: Ui, ran: str, pictures: Path) -> None:
     ui.open_graph(DAG_ID, ran)
     ui.picture(pictures / "dag-graph.png")
     ui.open_log(DAG_ID, ran, TASK_ID, last_line="Done:")
     ui.picture(pictures / "task-log.png")
 
 
-def test_pictures_are_light(pictures: Path, pressed: tuple[bool, str], ui: Ui, ran: str) -> None:
+def test_pictures_are_small_files(
+    pictures: Path, pressed: tuple[bool, str], ui: Ui, ran: str
+) -> None:
     assert pressed
     assert ran
     assert ui

@@ -75,7 +75,7 @@ FAULTS: Final = (
         "No complete response arrived: it took too long.",
     ),
     Fault(
-        "torn",
+        "truncated",
         "half an answer",
         "ServiceError",
         "No complete response arrived: the connection broke in the middle of it.",
