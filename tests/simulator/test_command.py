@@ -146,8 +146,8 @@ MISTAKES = {
     "--requests-per-minute true": "'true' is not a limit: give a whole number, 1 or more, or JSON",
     "--requests-per-minute {}": "'{}' is not a limit: give a whole number, 1 or more, or JSON",
     """--requests-per-minute '{"28hour": 1}'""": (
-        """'{"28hour": 1}' is not a limit: give a whole number, 1 or more, or JSON with one for some of """
-        """totals, 28hr, historical, such as {"totals": 300, "28hr": 60}"""
+        """'{"28hour": 1}' is not a limit: give a whole number, 1 or more, or JSON with one """
+        """for some of totals, 28hr, historical, such as {"totals": 300, "28hr": 60}"""
     ),
     """--requests-per-minute '{"totals": "1"}'""": "is not a limit: give a whole number, 1 or more",
     "--latency -1": "'-1' is not a duration: give seconds, 0 or more",
