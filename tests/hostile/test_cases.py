@@ -1,4 +1,4 @@
-"""What is sent in place of good answers, and what comes of it: docs/reference/faults.md."""
+"""Malformed responses have the outcome that docs/reference/faults.md lists."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Landing(MemorySink):
         return cells
 
     def missing(self) -> set[tuple[str, str]]:
-        """Give each Tweet and type that the coverage says to be missing, with a reason."""
+        """Return each Tweet and type that the coverage lists as missing, with a reason."""
         return {
             (row["tweet_id"], name)
             for row in self.coverage
@@ -77,9 +77,9 @@ def settings_for(url: str, asked: str, **changes: Any) -> Settings:
 
 
 def pulled(settings: Settings, asked: str, folder: Path) -> tuple[PullResult, Landing]:
-    """Pull counts, by the hour or day where the endpoint has those."""
+    """Pull counts, by hour or day if the endpoint has them."""
     endpoint = "totals" if asked == "token" else asked
-    # Without a private type the app-only token is what is asked with.
+    # Without a private type the request is sent with the app-only token.
     types = TYPES if asked == "token" else ["impressions", *TYPES]
     period = SPAN if endpoint == "historical" else None
     query = build_query(endpoint, has_owner=True, engagement_types=types)
@@ -91,7 +91,7 @@ def pulled(settings: Settings, asked: str, folder: Path) -> tuple[PullResult, La
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cells]:
-    """Give the counts that good answers bring, which equal what the simulator's world knows."""
+    """Return the counts of good responses, which equal those of the simulator's world."""
     found: dict[str, Cells] = {}
     with Simulator(WORLD) as service:
         for asked in ("totals", "token", "28hr", "historical"):
@@ -108,7 +108,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cells]:
 
 
 class Sender:
-    """Sends hostile answers, so many times, and good ones from then on."""
+    """Sends a malformed response a number of times, and good ones afterwards."""
 
     def __init__(self, case: Case, way: int, times: float) -> None:
         self._good = Good(WORLD)
@@ -138,17 +138,16 @@ def test_outcome_of_one_malformed_response(
     if case.gives in {Gives.FAILS, Gives.ENDS}:
         with sent(case, way, FOREVER) as (wire, settings):
             check_error(case, settings, tmp_path)
-            # Not tried in vain; but where a refusal names no Tweets, they are asked for in halves,
-            # and then app-only.
+            # If a refusal names no Tweets, the request is halved, and then sent app-only.
             assert len(wire.requests) <= (20 if case.error == "IncompleteDataError" else 3)
         return
     with sent(case, way, 1) as (_, settings):
         outcome, sink = pulled(settings, case.asked, tmp_path)
-    # The exchange of a token is repeated too, and is no request for counts.
+    # The exchange of a token is repeated too, but is not a request for counts.
     is_retried = case.gives is Gives.AGAIN and case.asked != "token"
     assert outcome.summary["requests_retried"] == is_retried
-    strangers = outcome.summary["unrequested_counts"]
-    assert bool(strangers) is (case.gives is Gives.ASIDE)
+    unrequested = outcome.summary["unrequested_counts"]
+    assert bool(unrequested) is (case.gives is Gives.ASIDE)
     cells, whole = sink.cells(), truth[case.asked]
     assert cells == {key: whole[key] for key in cells}
     missing = whole.keys() - cells.keys()
@@ -165,12 +164,12 @@ def test_outcome_of_repeated_malformed_responses(case: Case, way: int, tmp_path:
         assert len(wire.requests) > 1
 
 
-class sent:  # noqa: N801 - reads as what it does
-    """Let a case's answers be sent."""
+class sent:  # noqa: N801 - used like a function
+    """Run a server that sends the responses of a case."""
 
     def __init__(self, case: Case, way: int, times: float) -> None:
         self._asked = case.asked
-        # Each try of what never ends takes as long as it may; all others may take their time.
+        # A response without end takes the whole timeout of each attempt.
         self._timeout = 0.3 if "too long" in case.says or "could not be" in case.says else 60.0
         self._wire = Wire(Sender(case, way, times).say)
 

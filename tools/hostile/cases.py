@@ -1,4 +1,4 @@
-"""Every answer that is tried, beside those that the fuzz test makes up."""
+"""The malformed responses that are tested, beside those that the fuzz test generates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-# What comes of many of them.
+# The outcomes of several cases.
 _NO_JSON: Final = (Gives.AGAIN, "InvalidResponseError", "The response is not a JSON object")
 _NO_GROUPING: Final = (Gives.AGAIN, "InvalidResponseError", "none of the groupings of the request")
 _NO_OBJECT: Final = (Gives.AGAIN, "InvalidResponseError", "where an object of counts was expected")
@@ -97,15 +97,15 @@ def _no_answers() -> Iterator[Case]:
     digits = (fixed(b'{"a": ' + b"9" * 10_000 + b"}"),)
     success = tuple(fixed(b"", status=status) for status in (201, 202, 204, 206))
     failures = tuple(fixed(HTML, status=status) for status in (408, 504, 520, 599))
-    yield Case("nothing, with status 200", (fixed(b""),), *_NO_JSON)
-    yield Case("an array, a text, a number or `null`", other, *_NO_JSON)
-    yield Case("bytes that are no text", (fixed(b"\xff\xfe\x00\x80"),), *_NO_JSON)
-    yield Case("objects or arrays, 100,000 deep", deep, *_NO_JSON)
-    yield Case("a number of 10,000 digits", digits, *_NO_JSON)
+    yield Case("an empty body with status 200", (fixed(b""),), *_NO_JSON)
+    yield Case("an array, a string, a number or `null`", other, *_NO_JSON)
+    yield Case("bytes that are not UTF-8", (fixed(b"\xff\xfe\x00\x80"),), *_NO_JSON)
+    yield Case("objects or arrays nested 100,000 deep", deep, *_NO_JSON)
+    yield Case("a number with 10,000 digits", digits, *_NO_JSON)
     yield Case("an empty object", (fixed(b"{}", JSON),), *_NO_GROUPING)
-    yield Case("other groupings than those asked for", (fixed(b'{"a": {}}'),), *_NO_GROUPING)
-    yield Case("status 201, 202, 204 or 206, without a body", success, *_NO_GROUPING)
-    yield Case("status 408, 504, 520 or 599, with a page of HTML", failures, *_FAILED)
+    yield Case("other groupings than the requested ones", (fixed(b'{"a": {}}'),), *_NO_GROUPING)
+    yield Case("status 201, 202, 204 or 206 without a body", success, *_NO_GROUPING)
+    yield Case("status 408, 504, 520 or 599 with an HTML page", failures, *_FAILED)
 
 
 def _broken_transports() -> Iterator[Case]:
@@ -115,18 +115,18 @@ def _broken_transports() -> Iterator[Case]:
     codings = ("gzip, gzip", "deflate", "br", "zstd")
     otherwise = tuple(with_gzip(gzip.compress, f"Content-Encoding: {name}") for name in codings)
     yield Case("a connection that is closed at once", (lambda _: iter([]),), *_TORN)
-    yield Case("something else than HTTP", (lambda _: iter([b"220 ready\r\n\r\n"]),), *_TORN)
+    yield Case("bytes that are not HTTP", (lambda _: iter([b"220 ready\r\n\r\n"]),), *_TORN)
     yield Case("200 headers", (fixed(b"{}", *["X-More: 1"] * 200),), *_TORN)
-    yield Case("silence, with the connection left open", (trickle(b"", b""),), *_TOO_LONG)
-    yield Case("a header that trickles in for ever", (trickle(HEAD, b"X"),), *_TOO_LONG)
-    yield Case("informational answers (100) for ever", (informed,), *_TOO_LONG)
-    yield Case("a body that trickles in for ever", (body,), *_TOO_LONG)
-    yield Case("the length of a chunk, or trailers, for ever", chunk, *_TOO_LONG)
+    yield Case("no bytes, on an open connection", (trickle(b"", b""),), *_TOO_LONG)
+    yield Case("a header that arrives slowly and never ends", (trickle(HEAD, b"X"),), *_TOO_LONG)
+    yield Case("informational responses (100) without end", (informed,), *_TOO_LONG)
+    yield Case("a body that arrives slowly and never ends", (body,), *_TOO_LONG)
+    yield Case("a chunk length, or trailers, without end", chunk, *_TOO_LONG)
     yield Case("a body without end", (endless(HEAD + b"\r\n", b" " * 2**16),), *_TOO_LARGE)
-    yield Case("gzip that never ends", (bomb,), *_TOO_LARGE)
-    yield Case("gzip that inflates to nothing, for ever", (inflates_to_nothing,), *_TOO_LARGE)
-    yield Case("plain text that is said to be gzip", (fixed(b"plain", ZIPPED),), *_NOT_GZIP)
-    yield Case("gzip that breaks off", (with_gzip(lambda one: one[:-9], ZIPPED),), *_NOT_GZIP)
+    yield Case("a gzip bomb without end", (bomb,), *_TOO_LARGE)
+    yield Case("gzip without end that decompresses to nothing", (inflates_to_nothing,), *_TOO_LARGE)
+    yield Case("plain text with `Content-Encoding: gzip`", (fixed(b"plain", ZIPPED),), *_NOT_GZIP)
+    yield Case("gzip that is cut off", (with_gzip(lambda one: one[:-9], ZIPPED),), *_NOT_GZIP)
     yield Case("gzip within gzip, deflate, br or zstd", otherwise, *_NO_CODING)
 
 
@@ -137,13 +137,17 @@ def _other_shapes() -> Iterator[Case]:
     )
     year = with_names(start="2025-01-01T00:00:00Z", end="2026-01-01T00:00:00Z")
     never = tuple(with_names(start=text) for text in ("soon", "0001-01-01T00:00:00+23:00"))
-    yield Case("no object where counts were asked for", shapes, *_NO_OBJECT)
-    yield Case("one name twice in an object, with two counts", (twice,), *_TWICE)
-    yield Case("one hour under two names, `7` and `07`", (changed(_hour_twice),), *_SAME, "28hr")
-    yield Case("a day that no calendar has", no_days, *_NO_DAY, "historical")
+    yield Case("something else than an object of counts", shapes, *_NO_OBJECT)
+    yield Case("the same name twice in an object, with two counts", (twice,), *_TWICE)
+    yield Case(
+        "the same hour under two names, `7` and `07`", (changed(_hour_twice),), *_SAME, "28hr"
+    )
+    yield Case("a day that does not exist", no_days, *_NO_DAY, "historical")
     yield Case("28 hours that last a year", (year,), *_NO_28_HOURS, "28hr")
-    yield Case("28 hours that begin at no time", never, *_NO_START, "28hr")
-    yield Case("hours a week apart, of no range", (_other_hours,), *_MORE_HOURS, "28hr")
+    yield Case("28 hours whose start is not a time", never, *_NO_START, "28hr")
+    yield Case(
+        "hours that are a week apart, without start and end", (_other_hours,), *_MORE_HOURS, "28hr"
+    )
 
 
 def _counts() -> Iterator[Case]:
@@ -152,12 +156,12 @@ def _counts() -> Iterator[Case]:
     texts = counts('"1,000"', '"0x1f"', '" 7"', '"7\\n"', '""', '"-"', '"+7"', '"1_000"')
     scripts = counts('"\u0663"', '"\\u0663"', '"\\ud800"')
     beyond = counts('"9223372036854775808"', "9223372036854775808", '"-9223372036854775809"')
-    yield Case("`null`, `true`, an array or an object for a count", others, *_NO_NUMBER)
+    yield Case("`null`, `true`, an array or an object as a count", others, *_NO_NUMBER)
     yield Case("a fraction, an exponent, `NaN` or `Infinity`", fractions, *_NO_NUMBER)
-    yield Case("text such as `1,000`, `0x1f`, `+7` or nothing", texts, *_NO_NUMBER)
-    yield Case("digits of another script, half a character", scripts, *_NO_NUMBER)
+    yield Case("text such as `1,000`, `0x1f`, `+7`, or empty text", texts, *_NO_NUMBER)
+    yield Case("digits of another script, a lone surrogate", scripts, *_NO_NUMBER)
     yield Case("a number beyond 64 bits", beyond, *_NO_NUMBER)
-    yield Case("bare numbers for texts", (changed(_as_numbers),), Gives.NOTHING)
+    yield Case("numbers in place of text", (changed(_as_numbers),), Gives.NOTHING)
 
 
 def _beside_the_counts() -> Iterator[Case]:
@@ -169,25 +173,37 @@ def _beside_the_counts() -> Iterator[Case]:
     odd = ("x-per-minute-remaining: 0", "x-per-minute-reset: -5", "Set-Cookie: a=b; Domain=.")
     dates = tuple(as_it_is(*odd, f"Date: {date}") for date in _NO_DATES)
     yield Case("unknown names beside the groupings", (names,), Gives.NOTHING)
-    yield Case("names without counts, of no Tweets", (empty,), Gives.NOTHING, asked="historical")
-    yield Case("lists of ids that are none, or not asked for", (lists,), Gives.NOTHING)
-    yield Case("a start and end at no time", times, Gives.NOTHING, asked="historical")
-    yield Case("a limit of next to no requests a minute", few, Gives.NOTHING)
-    yield Case("headers that make no sense", dates, Gives.NOTHING)
+    yield Case(
+        "names that are not Tweets, without counts", (empty,), Gives.NOTHING, asked="historical"
+    )
+    yield Case("lists with ids that are invalid or were not requested", (lists,), Gives.NOTHING)
+    yield Case("a start and end that are not times", times, Gives.NOTHING, asked="historical")
+    yield Case("a rate limit near 0", few, Gives.NOTHING)
+    yield Case("invalid headers", dates, Gives.NOTHING)
 
 
 def _partial_answers() -> Iterator[Case]:
     days = changed(_each_series({"2015-01-01": "7", "9999-12-31": "7"}))
-    absent = changed(_forget_tweet), changed(_forget_type)
-    yield Case("Tweets that were not asked for", (changed(_strange_tweet),), Gives.ASIDE)
-    yield Case("types that were not asked for", (changed(_strange_types),), Gives.ASIDE)
-    yield Case("days that were not asked for", (days,), Gives.ASIDE, asked="historical")
-    yield Case("nothing of one Tweet, or of one of its types", absent, Gives.LISTED)
-    yield Case("a Tweet listed as gone, and counted", (changed(_gone),), Gives.LISTED)
-    yield Case("a Tweet refused, and counted", (changed(_refused),), Gives.LISTED)
-    yield Case("`0` for a type listed as unsupported", (changed(_unsupported),), Gives.LISTED)
+    absent = changed(_remove_tweet), changed(_remove_type)
+    yield Case("Tweets that were not requested", (changed(_add_tweet),), Gives.ASIDE)
+    yield Case("types that were not requested", (changed(_add_types),), Gives.ASIDE)
+    yield Case("days that were not requested", (days,), Gives.ASIDE, asked="historical")
+    yield Case("no counts of one Tweet, or of one of its types", absent, Gives.LISTED)
+    yield Case(
+        "a Tweet that is listed as unavailable, with counts",
+        (changed(_list_as_unavailable),),
+        Gives.LISTED,
+    )
+    yield Case(
+        "a Tweet that is listed as forbidden, with counts",
+        (changed(_list_as_forbidden),),
+        Gives.LISTED,
+    )
+    yield Case(
+        "`0` for a type that is listed as unsupported", (changed(_unsupported),), Gives.LISTED
+    )
     future = changed(_unsupported_in_future)
-    yield Case("a Tweet unsupported for a type of the future", (future,), Gives.LISTED)
+    yield Case("a Tweet that is unsupported for an unknown type", (future,), Gives.LISTED)
 
 
 def _refusals() -> Iterator[Case]:
@@ -200,38 +216,38 @@ def _refusals() -> Iterator[Case]:
     odd = said(400, "no\x1b[31m\n" + "x" * 100_000)
     pages = tuple(fixed(HTML, status=status) for status in (403, 404))
     day = fixed(b"", "Retry-After: 86400", status=429)
-    none = tuple(fixed(b"", f"Retry-After: {told}", status=429) for told in ("-1e999", "soon"))
-    yield Case("wrong keys or tokens: 401", (keys,), *_NO_KEYS)
-    yield Case("another refusal: 403", (said(403, "no"),), *_NO_ACCESS)
-    yield Case("another refusal: 400, 413, 418", others, *_REFUSED)
-    yield Case("no such endpoint: 404", (said(404, "no"),), *_NOWHERE)
-    yield Case("a page of another server: 403, 404", pages, *_NO_API)
-    yield Case("a redirect: 301, 302, 307", away, *_REDIRECTED)
+    none = tuple(fixed(b"", f"Retry-After: {wait}", status=429) for wait in ("-1e999", "soon"))
+    yield Case("status 401: wrong keys or tokens", (keys,), *_NO_KEYS)
+    yield Case("status 403 with another message", (said(403, "no"),), *_NO_ACCESS)
+    yield Case("status 400, 413 or 418 with another message", others, *_REFUSED)
+    yield Case("status 404", (said(404, "no"),), *_NOWHERE)
+    yield Case("status 403 or 404 with an HTML page", pages, *_NO_API)
+    yield Case("a redirect: 301, 302 or 307", away, *_REDIRECTED)
     yield Case("a redirect with a body without end", (endless(body, b" " * 2**16),), *_TOO_LARGE)
-    yield Case("a refusal for Tweets that it does not name", unnamed, *_NONE)
-    yield Case("a refusal for Tweets that were not asked for", (named,), *_NONE)
-    yield Case("words with escapes, line breaks, 100,000 letters", (odd,), *_IN_WORDS)
-    yield Case("429 with a wait of a day", (day,), *_TOO_LONG_A_WAIT)
-    yield Case("429 with a wait that is none", none, *_THROTTLED)
+    yield Case("a refusal for Tweets, without their ids", unnamed, *_NONE)
+    yield Case("a refusal for Tweets that were not requested", (named,), *_NONE)
+    yield Case("a message with escapes, line breaks and 100,000 letters", (odd,), *_IN_WORDS)
+    yield Case("status 429 with a wait of a day", (day,), *_TOO_LONG_A_WAIT)
+    yield Case("status 429 with an invalid wait", none, *_THROTTLED)
 
 
 def _tokens() -> Iterator[Case]:
-    """Answer the exchange of key and secret for an app-only token."""
+    """Yield responses to the exchange of key and secret for an app-only token."""
     texts = ('"a b"', '"a\\r\\nX-More: 1"', '"\\u20ac"', '""', "7", "null")
     bodies = (f'{{"token_type": "bearer", "access_token": {text}}}'.encode() for text in texts)
     odd = tuple(fixed(body, JSON) for body in bodies)
     none = fixed(HTML), fixed(b"[]"), fixed(_DEEP), bomb, endless(HEAD + b"\r\n", b" " * 2**16)
     no_end = trickle(HEAD, b"X"), trickle(HEAD + b"\r\n", b" "), fixed(b"plain", ZIPPED)
     refused = tuple(said(status, "no") for status in (400, 401, 403))
-    yield Case("a token that no header can hold", odd, *_NO_TOKEN, "token")
-    yield Case("HTML, other JSON or a body without end for a token", none, *_NO_TOKEN, "token")
+    yield Case("a token that is not valid in a header", odd, *_NO_TOKEN, "token")
+    yield Case("HTML, other JSON or an endless body in place of a token", none, *_NO_TOKEN, "token")
     yield Case(
-        "an answer without end, or of broken gzip, for a token", no_end, *_UNREACHABLE, "token"
+        "an endless response, or broken gzip, in place of a token", no_end, *_UNREACHABLE, "token"
     )
-    yield Case("no token for this key and secret", refused, *_NO_PAIR, "token")
+    yield Case("a refusal of the key and secret", refused, *_NO_PAIR, "token")
 
 
-# ---- Changes of the good answer --------------------------------------------------------------
+# ---- Changes to a good response --------------------------------------------------------------
 
 
 def _as_numbers(good: Good) -> None:
@@ -259,28 +275,28 @@ def _other_hours(good: Good) -> Iterator[bytes]:
     return as_it_is()(good)
 
 
-def _strange_tweet(good: Good) -> None:
+def _add_tweet(good: Good) -> None:
     grouping(good)[OTHER] = dict.fromkeys(first_object(good), "7")
 
 
-def _strange_types(good: Good) -> None:
+def _add_types(good: Good) -> None:
     for types in grouping(good).values():
         types |= {"bookmarks": "7", "url_clicks": "7"}
 
 
-def _forget_tweet(good: Good) -> None:
+def _remove_tweet(good: Good) -> None:
     del grouping(good)[ids(good)[0]]
 
 
-def _forget_type(good: Good) -> None:
+def _remove_type(good: Good) -> None:
     del grouping(good)[ids(good)[0]]["favorites"]
 
 
-def _gone(good: Good) -> None:
+def _list_as_unavailable(good: Good) -> None:
     good["unavailable_tweet_ids"] = ids(good)[:1]
 
 
-def _refused(good: Good) -> None:
+def _list_as_forbidden(good: Good) -> None:
     good["errors"] = [f"Forbidden to access tweets: {ids(good)[0]}"]
 
 
@@ -304,4 +320,4 @@ CASES: Final = (
     *_refusals(),
     *_tokens(),
 )
-"""Every answer that is tried."""
+"""Every malformed response that is tested."""

@@ -12,28 +12,28 @@ if TYPE_CHECKING:
 __all__ = ["FAULTS", "SHARES", "Case", "Fault", "Gives"]
 
 SHARES: Final = (0.05, 0.2, 0.5)
-"""The shares of faulty answers that are tried."""
+"""The shares of faulty responses that are tested."""
 
 
 class Gives(StrEnum):
-    """What comes of an answer."""
+    """The outcome of a response."""
 
-    AGAIN = "what is asked for again"
-    ENDS = "what ends the try, so that Airflow tries again"
-    FAILS = "what fails the task at once"
-    ASIDE = "what is set aside, and counted"
-    LISTED = "what is left out, and listed in the coverage"
-    NOTHING = "what costs nothing"
+    AGAIN = "retried within the pull"
+    ENDS = "ends the try, and Airflow retries the task"
+    FAILS = "fails the task at once"
+    ASIDE = "dropped, and counted in the summary"
+    LISTED = "left out, and listed in the coverage"
+    NOTHING = "no effect"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that the simulator can be told to make.
+    """A fault that the simulator can produce.
 
     :param kind: the simulator's name for it.
-    :param name: what it is, in words.
-    :param error: the class of the error, if it goes on.
-    :param says: what the error says.
+    :param name: a description.
+    :param error: the class of the error if the fault persists.
+    :param says: a part of the error's message.
     """
 
     kind: str
@@ -44,15 +44,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An answer that is sent in place of a good one.
+    """A malformed response that is sent in place of a good one.
 
-    :param name: what it is, in words.
-    :param made: ways to make it: each gives the bytes to send, one piece after the other, of the
-        good answer's object.
-    :param gives: what is to come of it, whichever way it is made.
-    :param error: the class of the error, if it goes on.
-    :param says: what the error says.
-    :param asked: the endpoint that is asked, by the hour or day where it has those; or ``token``.
+    :param name: a description.
+    :param made: functions that each make a variant: from the object of the good response to the
+        bytes to send, piece by piece.
+    :param gives: the outcome of every variant.
+    :param error: the class of the error if the response persists.
+    :param says: a part of the error's message.
+    :param asked: the endpoint of the request, or ``token``.
     """
 
     name: str
@@ -64,25 +64,28 @@ class Case:
 
 
 FAULTS: Final = (
-    Fault("429", "refused for its rate: 429", "RateLimitError", "for its rate. (HTTP 429)"),
-    Fault("500", "the service failed: 500", "ServiceError", "The service failed. (HTTP 500)"),
-    Fault("502", "a proxy failed: 502", "ServiceError", "The service failed. (HTTP 502)"),
-    Fault("503", "the service is down: 503", "ServiceError", "The service failed. (HTTP 503)"),
+    Fault("429", "status 429", "RateLimitError", "for its rate. (HTTP 429)"),
+    Fault("500", "status 500", "ServiceError", "The service failed. (HTTP 500)"),
+    Fault("502", "status 502", "ServiceError", "The service failed. (HTTP 502)"),
+    Fault("503", "status 503", "ServiceError", "The service failed. (HTTP 503)"),
     Fault(
         "hang",
-        "no answer at all",
+        "no response",
         "ServiceError",
         "No complete response arrived: it took too long.",
     ),
     Fault(
         "truncated",
-        "half an answer",
+        "a connection that breaks within the response",
         "ServiceError",
         "No complete response arrived: the connection broke in the middle of it.",
     ),
     Fault(
-        "malformed", "JSON that breaks off, status 200", "InvalidResponseError", "not a JSON object"
+        "malformed",
+        "JSON that is cut off, with status 200",
+        "InvalidResponseError",
+        "not a JSON object",
     ),
-    Fault("html", "a page of HTML, status 200", "InvalidResponseError", "an HTML page"),
+    Fault("html", "an HTML page with status 200", "InvalidResponseError", "an HTML page"),
 )
-"""The simulator's faults; each is asked for again, and this is the error if it goes on."""
+"""The simulator's faults. Each is retried; the error is raised if the fault persists."""

@@ -1,4 +1,4 @@
-"""Makes the bytes of answers: from nothing, or of the good answer that is asked for."""
+"""Make the bytes of malformed responses, from nothing or from a good response."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     Good = dict[str, Any]
-    """The object of a good answer."""
+    """The object of a good response."""
 
     Made = Callable[[Good], Iterator[bytes]]
-    """Makes the bytes to send of it, one piece after the other."""
+    """Makes the bytes to send from it, piece by piece."""
 
 __all__ = [
     "HEAD",
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 OTHER: Final = "20"
-"""The id of a Tweet that was never asked for."""
+"""The id of a Tweet that was not requested."""
 
 HEAD: Final = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 HTML: Final = b"<!DOCTYPE html><html><body>We are having a moment</body></html>"
@@ -51,29 +51,29 @@ ZIPPED: Final = "Content-Encoding: gzip"
 
 
 def http(body: bytes, *headers: str, status: int = 200) -> bytes:
-    """Make an HTTP answer.
+    """Return an HTTP response.
 
-    :param headers: beside the length.
+    :param headers: in addition to the length.
     """
-    told = (f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", "Connection: close")
-    return "\r\n".join([*told, *headers, "", ""]).encode("latin-1") + body
+    first = (f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", "Connection: close")
+    return "\r\n".join([*first, *headers, "", ""]).encode("latin-1") + body
 
 
-# ---- Of nothing ------------------------------------------------------------------------------
+# ---- From nothing ----------------------------------------------------------------------------
 
 
 def fixed(body: bytes, *headers: str, status: int = 200) -> Made:
-    """Say just this."""
+    """Send exactly this."""
     return lambda _: iter([http(body, *headers, status=status)])
 
 
 def said(status: int, *errors: object) -> Made:
-    """Refuse in these words."""
+    """Refuse with these messages."""
     return fixed(json.dumps({"errors": errors}).encode(), JSON, status=status)
 
 
 def endless(start: bytes, drop: bytes) -> Made:
-    """Begin with these bytes, and go on with those for ever."""
+    """Send the start, and then the drop without end."""
 
     def made(_: Good) -> Iterator[bytes]:
         yield start
@@ -84,19 +84,19 @@ def endless(start: bytes, drop: bytes) -> Made:
 
 
 def trickle(start: bytes, drop: bytes) -> Made:
-    """Begin with these bytes, and let those follow for ever, now and then one."""
+    """Send the start, and then the drop without end, with pauses."""
 
     def made(_: Good) -> Iterator[bytes]:
         yield start
         while True:
-            yield b""  # which has the server wait a moment
+            yield b""  # the server pauses here
             yield drop
 
     return made
 
 
 def bomb(_: Good) -> Iterator[bytes]:
-    """Inflate to a thousand times what is sent, for ever."""
+    """Send gzip without end that decompresses to a thousand times its size."""
     squeezed = zlib.compressobj(9, wbits=31)
     yield HEAD + f"{ZIPPED}\r\n\r\n".encode()
     while True:
@@ -104,28 +104,28 @@ def bomb(_: Good) -> Iterator[bytes]:
 
 
 def inflates_to_nothing(_: Good) -> Iterator[bytes]:
-    """Send blocks of gzip that hold nothing, for ever."""
+    """Send empty gzip blocks without end."""
     yield HEAD + f"{ZIPPED}\r\n\r\n".encode() + gzip.compress(b"", mtime=0)[:10]
     while True:
         yield b"\x00\x00\x00\xff\xff" * 2**12
 
 
-# ---- Of the good answer ----------------------------------------------------------------------
+# ---- From a good response --------------------------------------------------------------------
 
 
 def grouping(good: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the one grouping that the good answer has."""
+    """Return the only grouping of the response."""
     (found,) = (value for value in good.values() if isinstance(value, dict))
     return found
 
 
 def ids(good: Mapping[str, Any]) -> list[str]:
-    """Give the ids that it counts, the oldest first."""
+    """Return the ids with counts, the oldest first."""
     return sorted(grouping(good), key=int)
 
 
 def first_object(good: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the first object that holds counts."""
+    """Return the first object that holds counts."""
     within = grouping(good)
     while isinstance(inner := next(iter(within.values())), dict):
         within = inner
@@ -133,17 +133,17 @@ def first_object(good: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_it_is(*headers: str) -> Made:
-    """Send it with these headers."""
+    """Send the response with these headers."""
     return lambda good: iter([http(json.dumps(good).encode(), JSON, *headers)])
 
 
 def with_names(**beside: object) -> Made:
-    """Put these names beside its groupings."""
+    """Add these names beside the grouping."""
     return changed(lambda good: good.update(beside))
 
 
 def changed(change: Callable[[Good], object]) -> Made:
-    """Change its object."""
+    """Send the response with a change to its object."""
 
     def made(good: Good) -> Iterator[bytes]:
         change(good)
@@ -153,7 +153,7 @@ def changed(change: Callable[[Good], object]) -> Made:
 
 
 def replaced(what: object) -> Made:
-    """Put something in the place of its grouping."""
+    """Replace the grouping."""
 
     def change(good: Good) -> None:
         (name,) = (key for key, value in good.items() if isinstance(value, dict))
@@ -163,7 +163,7 @@ def replaced(what: object) -> Made:
 
 
 def counts(*texts: str) -> tuple[Made, ...]:
-    """Put each of these texts of JSON in the place of its first count."""
+    """Replace the first count with each of these JSON texts."""
     return tuple(map(_count, texts))
 
 
@@ -177,7 +177,7 @@ def _count(text: str) -> Made:
 
 
 def twice(good: Good) -> Iterator[bytes]:
-    """Say the first count twice, with two numbers."""
+    """Send the first name twice, with two counts."""
     within = first_object(good)
     name = next(iter(within))
     within[name] = "a count"
@@ -186,7 +186,7 @@ def twice(good: Good) -> Iterator[bytes]:
 
 
 def with_gzip(change: Callable[[bytes], bytes], *headers: str) -> Made:
-    """Compress it, and change the bytes that come of that."""
+    """Compress the response, and change the compressed bytes."""
 
     def made(good: Good) -> Iterator[bytes]:
         whole = gzip.compress(json.dumps(good).encode(), mtime=0)
