@@ -402,18 +402,18 @@ def google_provider(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("google_provider")
 def test_hooks_of_the_google_provider_make_the_clients() -> None:
     options = {"gcp_conn_id": "mine", "impersonation_chain": ["boss@p"]}
-    made: Any = bigquery_client("mine", ["boss@p"], "EU")
-    assert made == (
+    client: Any = bigquery_client("mine", ["boss@p"], "EU")
+    assert client == (
         "bigquery client",
         {**options, "location": "EU", "use_legacy_sql": False},
         {"project_id": "hooked", "location": "EU"},
     )
-    made = storage_client("mine", ["boss@p"])
-    assert made == ("storage client", options)
-    made = storage_client("mine", "deputy@p, boss@p")
-    assert made[1]["impersonation_chain"] == ["deputy@p", "boss@p"]
-    made = storage_client("mine", "")
-    assert made[1]["impersonation_chain"] is None
+    client = storage_client("mine", ["boss@p"])
+    assert client == ("storage client", options)
+    client = storage_client("mine", "deputy@p, boss@p")
+    assert client[1]["impersonation_chain"] == ["deputy@p", "boss@p"]
+    client = storage_client("mine", "")
+    assert client[1]["impersonation_chain"] is None
 
 
 @pytest.mark.usefixtures("google_provider")

@@ -278,9 +278,9 @@ def test_the_next_try_repeats_only_the_write_where_there_is_a_staging_bucket(
     with pytest.raises(ServiceUnavailable):
         run(operator, at=SNAPSHOT)
     assert rows_of(bigquery, table) == []
-    asked = len(simulator.requests)
+    sent = len(simulator.requests)
     run(operator, at=SNAPSHOT, try_number=2)
-    assert len(simulator.requests) == asked
+    assert len(simulator.requests) == sent
     assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
 
 

@@ -166,7 +166,7 @@ class JobRunner:
 
 
 class _Attempts(Generic[AnyJob]):
-    """The attempts at one piece of work: at most one job of them is not known to have failed."""
+    """Repeats a job. A new one is started only after the last one is known to have failed."""
 
     def __init__(self, runner: JobRunner, start: Callable[[str], AnyJob]) -> None:
         self._runner = runner

@@ -30,7 +30,7 @@ def dataset_location(client: bigquery.Client, table: TableName, location: str | 
 
     :param client: the BigQuery client.
     :param table: the destination.
-    :param location: the location that the user gives; None for none.
+    :param location: the parameter ``location``; None to read it from the dataset.
     :raises InvalidArgumentError: if the dataset does not exist or is in another location.
     :raises PermissionDeniedError: if the credentials may not read the dataset.
     """

@@ -122,7 +122,7 @@ def _reasons(error: GoogleAPICallError) -> set[str]:
 
 @dataclass(slots=True)
 class RetryClock:
-    """Counts the conflicts and the seconds since the first failure of one piece of work."""
+    """Counts the conflicts and the seconds since the first failure of a call that is repeated."""
 
     patience: Patience
     _first_failure: float | None = None

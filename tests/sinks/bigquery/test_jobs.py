@@ -130,7 +130,7 @@ def test_a_job_whose_request_was_lost_is_started_again() -> None:
 
 def test_a_job_that_arrives_late_is_not_started_twice() -> None:
     class Late(Service):
-        """A service that does not find the job yet when it is asked for the first time."""
+        """A service that does not find the job yet at the first request."""
 
         lookups = 0
 
@@ -152,10 +152,10 @@ def test_a_failed_job_is_started_again_under_another_id() -> None:
 
 
 def test_a_query_has_labels_a_location_and_a_byte_limit() -> None:
-    asked: dict[str, Any] = {}
+    call: dict[str, Any] = {}
 
     def query(sql: str, **options: Any) -> FakeJob:
-        asked.update(options, sql=sql)
+        call.update(options, sql=sql)
         return FakeJob()
 
     labelled = runner(
@@ -165,10 +165,10 @@ def test_a_query_has_labels_a_location_and_a_byte_limit() -> None:
         maximum_bytes_billed=10**9,
     )
     labelled.query("SELECT 1")
-    config = asked["job_config"].to_api_repr()
+    config = call["job_config"].to_api_repr()
     assert config["labels"] == {"team": "reach"}
     assert config["query"]["maximumBytesBilled"] == str(10**9)
-    assert (asked["location"], asked["sql"]) == ("EU", "SELECT 1")
+    assert (call["location"], call["sql"]) == ("EU", "SELECT 1")
 
 
 def test_a_query_over_the_byte_limit_is_refused_and_names_the_parameter() -> None:

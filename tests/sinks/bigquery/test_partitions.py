@@ -30,13 +30,13 @@ DAY_MS = 24 * 3600 * 1000
 
 def table(partitioning: Any, *, requires_filter: bool = False) -> Table:
     schema = [SchemaField("date", "DATE"), SchemaField("collected_at", "TIMESTAMP")]
-    made = Table(str(NAME), schema=schema)
+    result = Table(str(NAME), schema=schema)
     if isinstance(partitioning, RangePartitioning):
-        made.range_partitioning = partitioning
+        result.range_partitioning = partitioning
     else:
-        made.time_partitioning = partitioning
-    made.require_partition_filter = requires_filter
-    return made
+        result.time_partitioning = partitioning
+    result.require_partition_filter = requires_filter
+    return result
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import heapq
 import logging
+import random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from google.auth.exceptions import RefreshError, TransportError
 
 from airflow_provider_engagement.sinks.bigquery import retries
 from airflow_provider_engagement.sinks.bigquery.retries import (
+    DEFAULT_WAIT,
     Patience,
     RetryClock,
     is_conflict,
@@ -111,3 +114,48 @@ def test_each_conflict_extends_the_time(
     assert "at most 45 minutes after the first failure" in caplog.text
     at(3000)
     assert clock.has_ended(failed(ABORTED))
+
+
+def waiting_minutes(writers: int, seconds: float, at: Callable[[float], None]) -> list[float]:
+    """Run writers that all start at once, with the real pauses and the real patience.
+
+    One transaction runs at a time; a writer that meets another one is aborted at once.
+
+    :param writers: how many.
+    :param seconds: how long a transaction takes.
+    :returns: for each writer that finished, the minutes until its transaction began.
+    """
+    states = [
+        SimpleNamespace(
+            clock=RetryClock(Patience()),
+            attempt_number=0,
+            outcome=failed(ABORTED).outcome,
+        )
+        for _ in range(writers)
+    ]
+    attempts = [(0.0, number) for number in range(writers)]
+    busy_until, finished = 0.0, []
+    while attempts:
+        now, number = heapq.heappop(attempts)
+        at(now)
+        state = states[number]
+        state.attempt_number += 1
+        if now >= busy_until:
+            busy_until = now + seconds
+            finished.append(now / 60)
+        elif not state.clock.has_ended(state):
+            heapq.heappush(attempts, (now + DEFAULT_WAIT(state), number))
+    return finished
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_32_tasks_that_write_to_one_table_all_have_their_turn(
+    at: Callable[[float], None], seed: int
+) -> None:
+    random.seed(seed)
+    finished = waiting_minutes(32, 60, at)
+    assert len(finished) == 32
+    # Ten minutes were not enough for most of them.
+    assert sum(minutes < 10 for minutes in finished) < 16
+    # Little time is lost between one transaction and the next.
+    assert max(finished) < 1.3 * 31
