@@ -23,7 +23,13 @@ if TYPE_CHECKING:
         BaseEventTrigger as BaseEventTrigger,  # noqa: PLC0414 - mypy takes others for private
     )
 
-__all__ = ["HAS_RETRY_POLICIES", "DefaultsWhenMapped", "mask_secret", "retry_policy_kwargs"]
+__all__ = [
+    "HAS_RETRY_POLICIES",
+    "DefaultsWhenMapped",
+    "ask_secrets_backends",
+    "mask_secret",
+    "retry_policy_kwargs",
+]
 
 _AIRFLOW: Final = Version(__version__)
 
@@ -67,10 +73,10 @@ def _find_masker() -> Callable[[str], None]:
 
 
 def retry_policy_kwargs(retry_policy: Any) -> dict[str, Any]:
-    """Give what an operator hands to Airflow's own, which before 3.3 has no such parameter.
+    """Return the arguments for ``BaseOperator``, which has no retry policy before 3.3.
 
-    :param retry_policy: the operator's policy, None for none.
-    :raises InvalidArgumentError: if there is one, and this Airflow has no use for it.
+    :param retry_policy: the operator's policy; None for none.
+    :raises InvalidArgumentError: if there is one and this Airflow cannot use it.
     """
     if HAS_RETRY_POLICIES:
         return {"retry_policy": retry_policy}
@@ -81,10 +87,43 @@ def retry_policy_kwargs(retry_policy: Any) -> dict[str, Any]:
     return {}
 
 
-class DefaultsWhenMapped:
-    """Gives mapped tasks the ``retries`` that the operator's signature states.
+def ask_secrets_backends(conn_id: str) -> Any:
+    """Ask each secrets backend for a connection that Airflow could not find.
 
-    Airflow 3.3 does so by itself; 2.11 gives them its own default, which is none.
+    Airflow passes over a backend that fails, and then reports that the connection does not exist.
+
+    :param conn_id: the connection's id.
+    :returns: the connection, if a backend has it now; None if none has it.
+    :raises Exception: what a backend raises, if none has the connection and one fails.
+    """
+    failure: Exception | None = None
+    for backend in _secrets_backends():
+        try:
+            connection = backend.get_connection(conn_id=conn_id)
+        except Exception as error:  # noqa: BLE001 - raised below, if no other backend answers
+            failure = error
+        else:
+            if connection is not None:
+                return connection
+    if failure is not None:
+        raise failure
+    return None
+
+
+def _secrets_backends() -> list[Any]:
+    if _AIRFLOW.major == 2:  # noqa: PLR2004 - Airflow 2
+        from airflow.configuration import ensure_secrets_loaded
+
+        return list(ensure_secrets_loaded())
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+
+    return list(ensure_secrets_backend_loaded())
+
+
+class DefaultsWhenMapped:
+    """Give mapped tasks the default ``retries`` of the operator's signature.
+
+    Airflow 3.3 does this itself; 2.11 gives them its own default, which is 0.
     """
 
     default_retries: Final = 3
@@ -93,7 +132,7 @@ class DefaultsWhenMapped:
 
         @classmethod
         def partial(cls, **kwargs: Any) -> Any:
-            """Take the default where neither the task nor what surrounds it says otherwise."""
+            """Set the default, unless the task or the ``default_args`` around it set another."""
             from airflow.models.baseoperator import get_merged_defaults
             from airflow.models.dag import DagContext
             from airflow.utils.task_group import TaskGroupContext
@@ -102,7 +141,7 @@ class DefaultsWhenMapped:
             group = kwargs.get("task_group")
             if dag and not group:
                 group = TaskGroupContext.get_current_task_group(dag)
-            said, _ = get_merged_defaults(dag, group, None, kwargs.get("default_args"))
-            if "retries" not in said:
+            merged, _ = get_merged_defaults(dag, group, None, kwargs.get("default_args"))
+            if "retries" not in merged:
                 kwargs.setdefault("retries", cls.default_retries)
             return super().partial(**kwargs)

@@ -69,11 +69,14 @@ def run(
     map_index: int = -1,
     try_number: int = 1,
     max_tries: int = 3,
+    run_type: str = "scheduled",
+    dag: object = None,
     variables: Mapping[str, Any] | None = None,
 ) -> TaskResult:
     """Render an operator's templates and execute it.
 
     :param at: the end of the run's data interval, and its logical date.
+    :param dag: the DAG that a mapped task is looked up in.
     """
     moment = at or NOW - timedelta(minutes=5)
     instance = TaskInstance(dag_id, operator.task_id, run_id, map_index, try_number, max_tries)
@@ -82,8 +85,13 @@ def run(
         "task_instance": instance,
         "task": operator,
         "dag_run": SimpleNamespace(
-            run_after=moment, partition_key=None, run_id=run_id, start_date=NOW
+            run_after=moment,
+            partition_key=None,
+            run_id=run_id,
+            run_type=run_type,
+            start_date=NOW,
         ),
+        **({"dag": dag} if dag is not None else {}),
         "logical_date": moment,
         "data_interval_start": moment - timedelta(days=1),
         "data_interval_end": moment,

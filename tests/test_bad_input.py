@@ -90,8 +90,8 @@ def test_an_empty_literal_list(make: Make, empty: object) -> None:
 @pytest.mark.parametrize(
     ("types", "fault"),
     [
-        (["favorites", "likes"], "engagement_types holds 'likes', which is no engagement type"),
-        ("favorites, likes", "engagement_types holds 'likes', which is no engagement type"),
+        (["favorites", "likes"], "engagement_types holds 'likes', which is not an engagement type"),
+        ("favorites, likes", "engagement_types holds 'likes', which is not an engagement type"),
         (["url_clicks"], "engagement_types holds 'url_clicks', which is not served by totals"),
     ],
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import HISTORICAL_FLOOR, HISTORICAL_REACH
 
-__all__ = ["DAY", "HOUR", "Window", "align_to", "clip_to_available", "split"]
+__all__ = ["DAY", "HOUR", "Window", "align_to", "as_moment", "clip_to_available", "split"]
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -43,6 +44,27 @@ class Window:
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+
+
+def as_moment(value: object, *, name: str) -> datetime:
+    """Return a moment in UTC.
+
+    :param value: a datetime, a date, or ISO 8601 text of either; UTC where it has no time zone.
+    :param name: the parameter's name, for the message.
+    :raises InvalidArgumentError: if it is none of these.
+    """
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.fromisoformat(value.strip())
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if not isinstance(value, datetime):
+        raise InvalidArgumentError(
+            f"{name} is {value!r}; it must be a datetime or a date, or ISO 8601 text of one.",
+            advice="start and end go together: give both or neither.",
+        )
+    zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(zoned.timestamp(), tz=UTC)
 
 
 def align_to(window: Window, step: timedelta) -> Window:
@@ -89,8 +111,13 @@ def clip_to_available(
         raise InvalidArgumentError(
             " ".join(warnings), advice="Give a later start, or unset strict_range."
         )
-    # The hour that runs is in nobody's past: the service refuses an end that is to come.
+    # The service refuses an end in the future.
     end = min(end, _floor(now, HOUR))
+    if end < window.end:
+        warnings.append(
+            f"The window ends at {window.end:%Y-%m-%d %H:%M} UTC, which is in the future: counts "
+            f"are asked for until {end:%Y-%m-%d %H:%M} UTC."
+        )
     if not start < end:
         return None, [*warnings, f"Nothing of {window} has happened that the service holds."]
     return Window(start, end), warnings

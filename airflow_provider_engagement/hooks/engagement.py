@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_engagement.api.errors import (
-    AuthenticationError,
-    EngagementError,
-    InvalidArgumentError,
-)
-from airflow_provider_engagement.api.secret import Secret
-from airflow_provider_engagement.api.settings import (
-    DEFAULT_HOST,
-    DEFAULT_OAUTH2_ENDPOINT,
-    Credentials,
-    Settings,
-)
+from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
 from airflow_provider_engagement.api.spec import EndpointName
-from airflow_provider_engagement.collections.parsing import is_given, parse_literal
-from airflow_provider_engagement.hooks import form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date
 
     from airflow_provider_engagement.api.client import EngagementClient
+    from airflow_provider_engagement.api.secret import Secret
+    from airflow_provider_engagement.api.settings import Settings
+    from airflow_provider_engagement.api.window import Window
+    from airflow_provider_engagement.hooks.connection import ConnectionFields
 
 __all__ = ["EngagementHook"]
 
-# What Airflow keeps of a test's message, where it keeps it.
-_LONGEST_MESSAGE = 1999
-
-_SECRET_EXTRAS = ("access_token", "access_token_secret", "bearer_token")
-_PLAIN_EXTRAS = (
-    "oauth2_endpoint",
-    "requests_per_minute",
-    "max_concurrency",
-    "account",
-    "timeout",
-    "strict_range",
-)
+# Airflow cuts the message of a connection test to this length.
+_MAX_MESSAGE = 1999
 
 
 class EngagementHook(BaseHook):
@@ -67,70 +47,186 @@ class EngagementHook(BaseHook):
         self.engagement_conn_id = engagement_conn_id
 
     def get_conn(self) -> EngagementClient:
-        """Give a client for the connection. It has sent nothing yet; close it after use.
+        """Return a client for the connection. It has sent nothing yet; close it after use.
 
-        :raises AuthenticationError: if the connection does not hold what it must.
-        :raises InvalidArgumentError: if one of its fields makes no sense.
+        :raises AuthenticationError: if the connection does not exist, or has no credentials.
+        :raises InvalidArgumentError: if one of its fields is not allowed.
+        :raises EngagementError: if it cannot be read now, which a retry may mend.
         """
         from airflow_provider_engagement.api.client import EngagementClient
 
         return EngagementClient(self.get_settings(), on_secret=self.mask)
 
+    def get_totals(
+        self,
+        tweet_ids: object,
+        *,
+        engagement_types: object = None,
+        granularity: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the counts of Tweets to date, from ``/totals``, as rows in memory.
+
+        The rules are those of ``EngagementTotalsOperator``: ids that cannot be counted are left out
+        and logged, requests are retried and paced.
+
+        :param tweet_ids: ids as text or numbers, text that a list can be read from, or the URI of a
+            file of ids.
+        :param engagement_types: the counts; by default all that the credentials allow.
+        :param granularity: ``"total"``.
+        :returns: one object a count, with the columns of the long layout; times as ISO 8601 text.
+        :raises EngagementError: if no Tweet can be counted, or a request stays unanswered.
+        """
+        return self._rows(EndpointName.TOTALS, tweet_ids, engagement_types, granularity)
+
+    def get_28hr(
+        self,
+        tweet_ids: object,
+        *,
+        engagement_types: object = None,
+        granularity: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the counts of the last 28 hours, from ``/28hr``, as rows in memory.
+
+        :param tweet_ids: as for :meth:`get_totals`.
+        :param engagement_types: the counts; by default all.
+        :param granularity: ``"hour"``, which is the default, or ``"total"``.
+        :returns: as for :meth:`get_totals`.
+        :raises EngagementError: if no Tweet can be counted, or a request stays unanswered.
+        """
+        return self._rows(EndpointName.LAST_28_HOURS, tweet_ids, engagement_types, granularity)
+
+    def get_historical(
+        self,
+        tweet_ids: object,
+        *,
+        engagement_types: object = None,
+        granularity: str | None = None,
+        start: datetime | date | str | None = None,
+        end: datetime | date | str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the counts of a window, from ``/historical``, as rows in memory.
+
+        :param tweet_ids: as for :meth:`get_totals`.
+        :param engagement_types: the counts; by default all.
+        :param granularity: ``"day"``, which is the default, ``"hour"`` or ``"total"``.
+        :param start: the first moment of the window: a datetime, a date, or ISO 8601 text.
+        :param end: the first moment after the window.
+        :returns: as for :meth:`get_totals`.
+        :raises InvalidArgumentError: if start or end is missing.
+        :raises EngagementError: if no Tweet can be counted, or a request stays unanswered.
+        """
+        from airflow_provider_engagement.api.window import Window, as_moment
+
+        if start is None or end is None:
+            raise InvalidArgumentError(
+                f"get_historical needs start and end; got start={start!r}, end={end!r}.",
+                advice="Pass both, such as data_interval_start and data_interval_end of the task's "
+                "context.",
+            )
+        window = Window(as_moment(start, name="start"), as_moment(end, name="end"))
+        return self._rows(EndpointName.HISTORICAL, tweet_ids, engagement_types, granularity, window)
+
     def get_settings(self) -> Settings:
         """Read the connection.
 
-        :raises AuthenticationError: if it does not hold what it must.
-        :raises InvalidArgumentError: if one of its fields makes no sense.
+        :raises EngagementError: as :meth:`get_conn`.
         """
-        return self._read(*self._fields(self._connection()))
+        return self._settings(self._read_fields())
 
     async def aget_settings(self) -> Settings:
-        """Read the connection without holding up an event loop, such as the triggerer's.
+        """Read the connection without blocking an event loop, such as the triggerer's.
 
-        :raises AuthenticationError: if it does not hold what it must.
-        :raises InvalidArgumentError: if one of its fields makes no sense.
+        :raises EngagementError: as :meth:`get_conn`.
         """
-        secrets, fields = self._fields(await self._aconnection())
-        # In a thread, since masking asks the triggerer's other process.
-        return await asyncio.to_thread(self._read, secrets, fields)
+        fields = await self._aread_fields()
+        # In a thread, because masking asks another process of the triggerer.
+        return await asyncio.to_thread(self._settings, fields)
 
     def mask(self, secret: Secret) -> None:
-        """Let Airflow's logs show a secret that was received no more, in any form of it."""
+        """Mask a secret that was received in Airflow's logs, in all its encoded forms."""
         self._mask([secret])
 
-    def _read(self, secrets: dict[str, Secret], fields: dict[str, Any]) -> Settings:
-        self._mask(secrets.values())
-        problem = fields.pop("problem", None)
-        if problem:
-            raise InvalidArgumentError(f"Connection {self.engagement_conn_id!r}: {problem}")
-        if fields.pop("missing", False):
-            raise AuthenticationError(
-                f"There is no connection {self.engagement_conn_id!r}.",
-                advice="Make one of type engagement, or set engagement_conn_id.",
-            )
-        if not any(secrets.values()):
-            raise AuthenticationError(
-                f"Connection {self.engagement_conn_id!r} is empty.",
-                advice="Set login (API key), password (API secret) and, for private counts, "
-                "access_token and access_token_secret in its extra.",
-            )
-        try:
-            return self._settings(secrets, fields)
-        except (AuthenticationError, InvalidArgumentError) as error:
-            message = f"Connection {self.engagement_conn_id!r}: {error.message}"
-            raise type(error)(message, advice=error.advice) from None
-
-    def _settings(self, secrets: dict[str, Secret], fields: dict[str, Any]) -> Settings:
-        return Settings(
-            credentials=Credentials(**secrets),
-            account=str(fields.get("account") or self.engagement_conn_id),
-            host=str(fields.get("host") or DEFAULT_HOST),
-            oauth2_endpoint=str(fields.get("oauth2_endpoint") or DEFAULT_OAUTH2_ENDPOINT),
-            requests_per_minute=_limits(fields.get("requests_per_minute")),
-            max_concurrency=_whole(fields.get("max_concurrency"), "max_concurrency", 8),
-            timeout=_number(fields.get("timeout"), "timeout", 60.0),
-            strict_range=_flag(fields.get("strict_range")),
+    def _rows(
+        self,
+        endpoint: EndpointName,
+        tweet_ids: object,
+        engagement_types: object,
+        granularity: str | None,
+        window: Window | None = None,
+    ) -> list[dict[str, Any]]:
+        from airflow_provider_engagement.api.query import build_query
+        from airflow_provider_engagement.collections.parsing import parse_list
+        from airflow_provider_engagement.hooks.storage import read_tweet_ids
+        from airflow_provider_engagement.pull import pull
+        from airflow_provider_engagement.pull.planning import (
+            has_tweets,
+            period_of_snapshot,
+            period_of_window,
+            plan_requests,
         )
+        from airflow_provider_engagement.sinks.memory import MemorySink
+
+        types = None
+        if engagement_types is not None:
+            types = parse_list(engagement_types, name="engagement_types")
+        sink = MemorySink()
+        with self.get_conn() as client:
+            query = build_query(
+                endpoint,
+                has_owner=client.settings.credentials.has_owner,
+                engagement_types=types,
+                granularity=granularity,
+                groupings=None,
+            )
+            now = datetime.now(UTC)
+            period = period_of_window(window, query) if window else period_of_snapshot(now)
+            plan = plan_requests(query, read_tweet_ids(tweet_ids), period, client.settings)
+            if plan is not None and has_tweets(plan):
+                result = pull(client, plan, sink, period=period)
+                self.log.info("Done: %s", result)
+        return sink.rows()
+
+    def _read_fields(self) -> ConnectionFields:
+        from airflow_provider_engagement.hooks.connection import read_fields
+
+        try:
+            connection = self.get_connection(self.engagement_conn_id)
+        except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
+            return self._ask_again(error)
+        return read_fields(self.engagement_conn_id, connection)
+
+    async def _aread_fields(self) -> ConnectionFields:
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        from airflow_provider_engagement.hooks.connection import read_fields
+
+        try:
+            connection = await get_async_connection(self.engagement_conn_id)
+        except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
+            return await asyncio.to_thread(self._ask_again, error)
+        return read_fields(self.engagement_conn_id, connection)
+
+    def _ask_again(self, failure: Exception) -> ConnectionFields:
+        """Ask the secrets backends, because Airflow reports a backend that fails as not found."""
+        from airflow_provider_engagement.compat import ask_secrets_backends
+        from airflow_provider_engagement.hooks import connection as reader
+
+        conn_id = self.engagement_conn_id
+        if not isinstance(failure, AirflowNotFoundException):
+            return reader.ConnectionFields(error=reader.unavailable(conn_id, failure))
+        try:
+            connection = ask_secrets_backends(conn_id)
+        except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
+            return reader.ConnectionFields(error=reader.unavailable(conn_id, error))
+        if connection is None:
+            return reader.ConnectionFields(error=reader.not_found(conn_id))
+        return reader.read_fields(conn_id, connection)
+
+    def _settings(self, fields: ConnectionFields) -> Settings:
+        from airflow_provider_engagement.hooks.connection import read_settings
+
+        self._mask(fields.secrets.values())
+        return read_settings(self.engagement_conn_id, fields)
 
     def test_connection(self) -> tuple[bool, str]:
         """Find out what the connection's credentials can reach, in four requests or so.
@@ -149,67 +245,26 @@ class EngagementHook(BaseHook):
         except EngagementError as error:
             # Airflow made the id up for this.
             text = str(error).replace(f"Connection {self.engagement_conn_id!r}", "The connection")
-            return False, text[:_LONGEST_MESSAGE]
+            return False, text[:_MAX_MESSAGE]
         except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold a secret
             return False, f"The test broke off: {type(error).__name__}."
         named = settings.account != self.engagement_conn_id
         whose = f"Account {settings.account}" if named else "Account named by the connection's id"
-        return True, f"{whose}, at {settings.host}. {reach}"[:_LONGEST_MESSAGE]
+        return True, f"{whose}, at {settings.host}. {reach}"[:_MAX_MESSAGE]
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Tell Airflow 2 how its own fields look. Airflow 3 reads the provider's metadata."""
+        from airflow_provider_engagement.hooks import form
+
         return form.field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Give Airflow 2 the form's own fields. Airflow 3 reads the provider's metadata."""
+        from airflow_provider_engagement.hooks import form
+
         return form.widgets()
-
-    def _connection(self) -> Any:
-        try:
-            return self.get_connection(self.engagement_conn_id)
-        except AirflowNotFoundException:
-            return None
-
-    async def _aconnection(self) -> Any:
-        from airflow.providers.common.compat.connection import get_async_connection
-
-        try:
-            return await get_async_connection(self.engagement_conn_id)
-        except AirflowNotFoundException:
-            return None
-
-    def _fields(self, connection: Any) -> tuple[dict[str, Secret], dict[str, Any]]:
-        """Take the connection apart, by named key.
-
-        Nothing is raised here, nor in any frame that holds the connection: a traceback that shows
-        its frames' variables would show it, and its repr holds the password.
-        """
-        if connection is None:
-            return {}, {"missing": True}
-        fields: dict[str, Any] = {"host": _base_url(connection)}
-        # Not extra_dejson: it takes text that is not JSON for an empty extra.
-        try:
-            extra = json.loads(connection.extra or "{}")
-        except ValueError:
-            extra = None
-        if not isinstance(extra, dict):
-            extra = {}
-            fields["problem"] = "its extra is no JSON object."
-        unknown = sorted(map(str, set(extra) - {*_SECRET_EXTRAS, *_PLAIN_EXTRAS}))
-        if unknown:
-            # A misspelt token would otherwise turn the connection into an app-only one, unseen.
-            self.log.warning(
-                "Connection %s has extra fields that mean nothing here: %s.",
-                self.engagement_conn_id,
-                ", ".join(unknown),
-            )
-        held = {name: extra.get(name) for name in _SECRET_EXTRAS}
-        held |= {"consumer_key": connection.login, "consumer_secret": connection.password}
-        secrets = {name: Secret(str(value).strip()) for name, value in held.items() if value}
-        fields |= {name: extra.get(name) for name in _PLAIN_EXTRAS}
-        return secrets, fields
 
     @staticmethod
     def _mask(secrets: Iterable[Secret]) -> None:
@@ -218,70 +273,3 @@ class EngagementHook(BaseHook):
         for secret in secrets:
             for text in secret.encoded_variants():
                 mask_secret(text)
-
-
-def _base_url(connection: Any) -> str:
-    """Put scheme, host and port together again, which Airflow takes apart when given a URI."""
-    host = str(connection.host or "").strip()
-    if not host:
-        return ""
-    if "://" not in host:
-        host = f"{connection.schema or 'https'}://{host}"
-    scheme, _, rest = host.partition("://")
-    authority, slash, path = rest.partition("/")
-    # https's own is left out: the app's pace is kept by this URL, whichever way it is written.
-    own = (scheme, connection.port) == ("https", 443)
-    if connection.port and not own and not re.search(r":\d*$", authority):
-        authority = f"{authority}:{connection.port}"
-    return f"{scheme}://{authority}{slash}{path}"
-
-
-def _limits(value: object) -> dict[EndpointName, float]:
-    """Read ``requests_per_minute``: a number, or one per endpoint; as text too."""
-    if not is_given(value):
-        return {}
-    if isinstance(value, str):
-        value = parse_literal(value)
-    if isinstance(value, Mapping):
-        unknown = sorted(str(name) for name in value if name not in list(EndpointName))
-        if unknown:
-            msg = (
-                f"requests_per_minute names {', '.join(unknown)}; "
-                f"its keys are: {', '.join(EndpointName)}."
-            )
-            raise InvalidArgumentError(msg)
-        return {
-            EndpointName(name): _number(limit, f"requests_per_minute for {name}", 0)
-            for name, limit in value.items()
-        }
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return dict.fromkeys(EndpointName, float(value))
-    msg = (
-        "requests_per_minute must be a number, or an object with one per endpoint such as "
-        '{"totals": 300, "28hr": 60, "historical": 60}.'
-    )
-    raise InvalidArgumentError(msg)
-
-
-def _number(value: object, name: str, default: float) -> float:
-    if value is None or value == "":
-        return default
-    try:
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-            return float(value)
-    except ValueError:
-        pass
-    msg = f"{name} must be a number."
-    raise InvalidArgumentError(msg)
-
-
-def _whole(value: object, name: str, default: int) -> int:
-    number = float(_number(value, name, default))
-    if not number.is_integer():
-        msg = f"{name} is {number}; it must be a whole number."
-        raise InvalidArgumentError(msg)
-    return int(number)
-
-
-def _flag(value: object) -> bool:
-    return str(value).strip().lower() in {"true", "1", "yes", "on"}

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.operators.base import EngagementPullOperator
+from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID, MAX_SNAPSHOT_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
-    from airflow_provider_engagement.operators.task_run import TaskRun
-    from airflow_provider_engagement.sinks.base import Sink, WriteResult
+    from airflow_provider_engagement.operators.destination import Destination
+    from airflow_provider_engagement.operators.parameters import (
+        Duration,
+        EngagementTypes,
+        Flag,
+        Granularity,
+        Groupings,
+        Incomplete,
+        Moment,
+        Share,
+        TaskParameters,
+        Text,
+        TweetIds,
+    )
+    from airflow_provider_engagement.operators.run_window import WindowParameters
 
 __all__ = [
     "Engagement28HrOperator",
@@ -20,58 +34,40 @@ __all__ = [
     "EngagementTotalsOperator",
 ]
 
-# What is returned goes through Airflow's metadata database, which is no place for tables.
-_MAX_RETURNED_ROWS = 10_000
 
-
-class _ToFileOrRows(EngagementPullOperator):
+class _FileOrXComOperator(EngagementPullOperator):
     """A pull that returns its rows, or writes them to one file.
 
-    :param output_path: where to write the rows (templated): an ``ObjectStoragePath`` URI ending in
-        ``.parquet``, ``.jsonl`` or ``.jsonl.gz``. Without it up to 10,000 rows are returned, as a
-        list of objects; a larger result fails before the first request.
+    :param output_path: where to write the rows (templated).
     """
 
     template_fields: Sequence[str] = (*EngagementPullOperator.template_fields, "output_path")
 
-    def __init__(self, *, output_path: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, output_path: Text | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.output_path = output_path
+        self._output_template = output_path
 
-    def make_sink(self, job: TaskRun) -> Sink:
-        """Give the file's sink, or one that keeps the rows."""
-        from airflow_provider_engagement.hooks.storage import put_file
-        from airflow_provider_engagement.sinks.files import FileSink
-        from airflow_provider_engagement.sinks.memory import MemorySink
+    def destination(self) -> Destination:
+        """Return the file, or the return value."""
+        from airflow_provider_engagement.operators.coercion import or_default
+        from airflow_provider_engagement.operators.destination import (
+            FileDestination,
+            XComDestination,
+        )
 
-        if self.output_path:
-            return FileSink(self.output_path, put_file)
-        if job.plan.max_rows > _MAX_RETURNED_ROWS:
-            raise InvalidArgumentError(
-                f"The plan gives up to {job.plan.max_rows} rows, and at most {_MAX_RETURNED_ROWS} "
-                "can be returned through XCom.",
-                advice="Set output_path, or use EngagementToBigQueryOperator "
-                "or EngagementToGCSOperator.",
-            )
-        return MemorySink()
-
-    def result(self, job: TaskRun, landed: WriteResult, sink: Sink) -> Any:
-        """Give the file's URI, or the rows themselves."""
-        rows = getattr(sink, "rows", None)
-        return super().result(job, landed, sink) if rows is None else rows()
-
-    def nothing(self, window: dict[str, str]) -> Any:
-        """Give no rows."""
-        return super().nothing(window) if self.output_path else []
+        path = or_default(self.output_path, None)
+        if path is None:
+            return XComDestination()
+        return FileDestination(str(path), template=self._output_template)
 
 
-class EngagementTotalsOperator(_ToFileOrRows):
+class EngagementTotalsOperator(_FileOrXComOperator):
     """Pulls the counts of Tweets to date, from ``/totals``.
 
     Seven types: ``impressions`` and ``engagements`` of the owner's own Tweets up to 90 days old,
     and ``favorites``, ``retweets``, ``replies``, ``quote_tweets`` and ``video_views`` of any
-    public Tweet. Private counts of foreign Tweets are left out, and their public counts fetched
-    app-only; no Tweet costs another its counts.
+    public Tweet. Of Tweets that the owner does not own, the public counts are asked for app-only.
 
     :param output_path: where to write the rows (templated): an ``ObjectStoragePath`` URI ending in
         ``.parquet``, ``.jsonl`` or ``.jsonl.gz``. Without it up to 10,000 rows are returned, as a
@@ -80,34 +76,139 @@ class EngagementTotalsOperator(_ToFileOrRows):
     The other parameters are those of every pull: :class:`EngagementPullOperator`.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(endpoint=EndpointName.TOTALS, **kwargs)
+    def __init__(
+        self,
+        *,
+        tweet_ids: TweetIds,
+        engagement_types: EngagementTypes = None,
+        granularity: Literal["total"] | None = None,
+        groupings: Groupings = None,
+        incomplete: Incomplete = "keep",
+        max_missing_share: Share = 1.0,
+        max_snapshot_age: Duration = MAX_SNAPSHOT_AGE,
+        plan_only: Flag = False,
+        engagement_conn_id: Text = ENGAGEMENT_CONN_ID,
+        output_path: Text | None = None,
+        **kwargs: Unpack[TaskParameters],
+    ) -> None:
+        super().__init__(
+            endpoint=EndpointName.TOTALS,
+            tweet_ids=tweet_ids,
+            engagement_types=engagement_types,
+            granularity=granularity,
+            groupings=groupings,
+            incomplete=incomplete,
+            max_missing_share=max_missing_share,
+            max_snapshot_age=max_snapshot_age,
+            plan_only=plan_only,
+            engagement_conn_id=engagement_conn_id,
+            output_path=output_path,
+            **kwargs,
+        )
 
 
-class Engagement28HrOperator(_ToFileOrRows):
+class Engagement28HrOperator(_FileOrXComOperator):
     """Pulls the counts of the last 28 hours, from ``/28hr``: seventeen types of own Tweets.
 
     :param granularity: ``"hour"`` or ``"total"``.
-    :param output_path: as :class:`EngagementTotalsOperator` has it.
+    :param output_path: as for :class:`EngagementTotalsOperator`.
 
     The other parameters are those of every pull: :class:`EngagementPullOperator`.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(endpoint=EndpointName.LAST_28_HOURS, **kwargs)
+    def __init__(
+        self,
+        *,
+        tweet_ids: TweetIds,
+        engagement_types: EngagementTypes = None,
+        granularity: Literal["hour", "total"] | None = None,
+        groupings: Groupings = None,
+        incomplete: Incomplete = "keep",
+        max_missing_share: Share = 1.0,
+        max_snapshot_age: Duration = MAX_SNAPSHOT_AGE,
+        plan_only: Flag = False,
+        engagement_conn_id: Text = ENGAGEMENT_CONN_ID,
+        output_path: Text | None = None,
+        **kwargs: Unpack[TaskParameters],
+    ) -> None:
+        super().__init__(
+            endpoint=EndpointName.LAST_28_HOURS,
+            tweet_ids=tweet_ids,
+            engagement_types=engagement_types,
+            granularity=granularity,
+            groupings=groupings,
+            incomplete=incomplete,
+            max_missing_share=max_missing_share,
+            max_snapshot_age=max_snapshot_age,
+            plan_only=plan_only,
+            engagement_conn_id=engagement_conn_id,
+            output_path=output_path,
+            **kwargs,
+        )
 
 
-class EngagementHistoricalOperator(_ToFileOrRows):
-    """Pulls the counts of any range, from ``/historical``: seventeen types of own Tweets.
+class EngagementHistoricalOperator(_FileOrXComOperator):
+    """Pulls the counts of any window, from ``/historical``: seventeen types of own Tweets.
 
-    A range of any length becomes windows that the service accepts; no Tweet is asked for before
-    it was made.
+    A window of any length is split into windows that the service accepts. No Tweet is asked for
+    before it was created.
 
     :param granularity: ``"day"``, ``"hour"`` or ``"total"``.
-    :param output_path: as :class:`EngagementTotalsOperator` has it.
+    :param start: the first moment of the window (templated), of any precision: a datetime, a date,
+        or ISO 8601 text. By default the run's partition, else its data interval.
+    :param end: the first moment after the window (templated).
+    :param lookback: how far to move the start back (templated), so that late corrections are
+        pulled: a request costs the same for 1 day as for 28.
+    :param output_path: as for :class:`EngagementTotalsOperator`.
 
     The other parameters are those of every pull: :class:`EngagementPullOperator`.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(endpoint=EndpointName.HISTORICAL, **kwargs)
+    template_fields: Sequence[str] = (
+        *_FileOrXComOperator.template_fields,
+        "start",
+        "end",
+        "lookback",
+    )
+
+    def __init__(
+        self,
+        *,
+        tweet_ids: TweetIds,
+        engagement_types: EngagementTypes = None,
+        granularity: Granularity | None = None,
+        groupings: Groupings = None,
+        start: Moment = None,
+        end: Moment = None,
+        lookback: Duration = None,
+        incomplete: Incomplete = "keep",
+        max_missing_share: Share = 1.0,
+        max_snapshot_age: Duration = MAX_SNAPSHOT_AGE,
+        plan_only: Flag = False,
+        engagement_conn_id: Text = ENGAGEMENT_CONN_ID,
+        output_path: Text | None = None,
+        **kwargs: Unpack[TaskParameters],
+    ) -> None:
+        super().__init__(
+            endpoint=EndpointName.HISTORICAL,
+            tweet_ids=tweet_ids,
+            engagement_types=engagement_types,
+            granularity=granularity,
+            groupings=groupings,
+            incomplete=incomplete,
+            max_missing_share=max_missing_share,
+            max_snapshot_age=max_snapshot_age,
+            plan_only=plan_only,
+            engagement_conn_id=engagement_conn_id,
+            output_path=output_path,
+            **kwargs,
+        )
+        self.start = start
+        self.end = end
+        self.lookback = lookback
+
+    def window_parameters(self) -> WindowParameters:
+        """Return ``start``, ``end`` and ``lookback``."""
+        from airflow_provider_engagement.operators.run_window import WindowParameters
+
+        return WindowParameters(self.start, self.end, self.lookback)

@@ -1,12 +1,13 @@
-"""The types of the operators' parameters, and the parameters that every Airflow task has."""
+"""The operators' parameters: their types, shared defaults, and what every Airflow task has."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
-    from datetime import date, datetime, timedelta
+    from datetime import date, datetime
 
     from airflow.providers.common.compat.sdk import DAG, Context, TaskGroup, XComArg
     from airflow.sdk.definitions.retry_policy import RetryPolicy
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     TaskCallback = Callable[[Context], Any]
 
 __all__ = [
+    "ENGAGEMENT_CONN_ID",
+    "MAX_SNAPSHOT_AGE",
     "Duration",
     "Endpoint",
     "EngagementTypes",
@@ -22,8 +25,10 @@ __all__ = [
     "Granularity",
     "Groupings",
     "Incomplete",
+    "Labels",
     "Layout",
     "Moment",
+    "Number",
     "Share",
     "TaskParameters",
     "Text",
@@ -31,6 +36,9 @@ __all__ = [
     "TweetIds",
     "WriteMode",
 ]
+
+ENGAGEMENT_CONN_ID: Final = "engagement_default"
+MAX_SNAPSHOT_AGE: Final = timedelta(hours=24)
 
 Endpoint: TypeAlias = Literal["totals", "28hr", "historical"]
 FileFormat: TypeAlias = Literal["parquet", "jsonl", "jsonl.gz"]
@@ -48,6 +56,8 @@ EngagementTypes: TypeAlias = TextList
 Groupings: TypeAlias = "Mapping[str, Mapping[str, Sequence[str]]] | str | XComArg | None"
 Moment: TypeAlias = "datetime | date | str | XComArg | None"
 Duration: TypeAlias = "timedelta | str | XComArg | None"
+Labels: TypeAlias = "Mapping[str, str] | str | XComArg | None"
+Number: TypeAlias = "int | str | XComArg | None"
 Share: TypeAlias = "float | str | XComArg"
 Flag: TypeAlias = "bool | str | XComArg"
 Text: TypeAlias = "str | XComArg"

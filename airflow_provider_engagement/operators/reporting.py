@@ -1,4 +1,4 @@
-"""What a pull leaves for people to see: metrics, an asset event, a link."""
+"""What a pull reports to Airflow: metrics, progress, asset events, and a link."""
 
 from __future__ import annotations
 
@@ -11,53 +11,83 @@ from airflow.providers.common.compat.sdk import Asset, Stats
 from airflow_provider_engagement.api.window import DAY, align_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from airflow_provider_engagement.operators.task_run import TaskRun
     from airflow_provider_engagement.pull import PullStats
     from airflow_provider_engagement.sinks.base import WriteResult
 
-__all__ = ["LINK_KEY", "console_url", "count", "tell_assets"]
+__all__ = [
+    "LINK_KEY",
+    "PROGRESS_KEY",
+    "SUMMARY_KEY",
+    "console_url",
+    "count_metrics",
+    "describe_assets",
+    "progress_reporter",
+]
 
 log = logging.getLogger(__name__)
 
+SUMMARY_KEY: Final = "summary"
 LINK_KEY: Final = "destination_url"
+PROGRESS_KEY: Final = "engagement_progress"
 
 _CONSOLE: Final = "https://console.cloud.google.com"
 
-# A key is an event, and events are rows of Airflow's database.
-_MOST_PARTITIONS: Final = 400
+# Every partition key is an event, which is a row in Airflow's database.
+_MAX_PARTITIONS: Final = 400
 
 
-def count(tally: PullStats, endpoint: str) -> None:
-    """Add a pull's figures to Airflow's metrics, a failed one's too."""
-    tags = {"endpoint": endpoint}
-    Stats.incr("engagement.requests", tally.requests, tags=tags)
-    Stats.incr("engagement.rate_limited", tally.rate_limited, tags=tags)
-    Stats.incr("engagement.retries", tally.retried, tags=tags)
-    Stats.incr("engagement.rows", tally.rows, tags=tags)
+def count_metrics(stats: PullStats, endpoint: str) -> None:
+    """Add a pull's figures to Airflow's metrics.
 
-
-def tell_assets(job: TaskRun, landed: WriteResult, outlets: Iterable[Any]) -> None:
-    """Tell the assets that the task has as outlets what was written.
-
-    Their events carry the rows and the window. In a DAG that is scheduled with Airflow's
-    ``PartitionedAtRuntime`` (3.3) there is one event for each UTC day of the window, so that a DAG
-    downstream can have one run a day.
-
-    :param job: what was pulled.
-    :param landed: where it is.
-    :param outlets: the task's.
+    :param stats: the figures, also of a pull that failed.
+    :param endpoint: the metrics' tag.
     """
-    events = job.context.get("outlet_events")
+    tags = {"endpoint": endpoint}
+    Stats.incr("engagement.requests", stats.requests, tags=tags)
+    Stats.incr("engagement.rate_limited", stats.rate_limited, tags=tags)
+    Stats.incr("engagement.retries", stats.retried, tags=tags)
+    Stats.incr("engagement.rows", stats.rows, tags=tags)
+
+
+def progress_reporter(store: Any) -> Callable[[dict[str, int | str]], None] | None:
+    """Return a function that shows progress in the task state store, which Airflow 3.3 has.
+
+    :param store: the store; None on an older Airflow.
+    """
+    if store is None:
+        return None
+
+    def report(progress: dict[str, int | str]) -> None:
+        try:
+            store.set(PROGRESS_KEY, progress)
+        except Exception as error:  # noqa: BLE001 - the pull goes on, whatever the store raises
+            log.warning("Progress cannot be shown: %s", type(error).__name__)
+
+    return report
+
+
+def describe_assets(run: TaskRun, written: WriteResult, outlets: Iterable[Any]) -> None:
+    """Put the rows and the window into the events of the task's assets.
+
+    In a DAG that is scheduled with Airflow's ``PartitionedAtRuntime`` (3.3) there is one event for
+    each UTC day of the window, so that a DAG downstream can have one run a day.
+
+    :param run: the task run.
+    :param written: where the rows are.
+    :param outlets: the task's outlets.
+    """
+    events = run.context.get("outlet_events")
     if events is None:
         return
     extra = {
-        "rows": landed.rows,
-        "window": job.moment.describe(),
-        **({"table": landed.table} if landed.table else {"uris": list(landed.uris[:20])}),
+        "rows": written.rows,
+        "window": run.period.describe(),
+        **({"table": written.table} if written.table else {"uris": list(written.uris[:20])}),
     }
-    days = _days(job) if _names_partitions(job) else []
+    days = _days(run) if _sets_partitions(run) else []
     for outlet in outlets:
         if isinstance(outlet, Asset):
             event = events[outlet]
@@ -66,43 +96,43 @@ def tell_assets(job: TaskRun, landed: WriteResult, outlets: Iterable[Any]) -> No
                 event.add_partitions(days)
 
 
-def _names_partitions(job: TaskRun) -> bool:
-    """Tell whether the task is to say which partitions its events are of.
+def _sets_partitions(run: TaskRun) -> bool:
+    """Return whether the task has to set the partitions of its events.
 
-    An event of a partition starts no DAG that is scheduled on the whole asset, so Airflow leaves
-    the choice to the DAG's schedule. A partition that the run itself has it hands on unasked.
+    An event with a partition starts no DAG that is scheduled on the whole asset, so Airflow leaves
+    the choice to the DAG's schedule. Airflow itself passes on the partition of a run.
     """
-    timetable = getattr(job.context.get("dag"), "timetable", None)
+    timetable = getattr(run.context.get("dag"), "timetable", None)
     return bool(getattr(timetable, "partitioned_at_runtime", False))
 
 
-def _days(job: TaskRun) -> list[str]:
-    moment = job.moment
-    if moment.period is None:
-        return [f"{moment.snapshot_at:%Y-%m-%d}"]
-    days = align_to(moment.period, DAY)
-    number = days.length // DAY
-    if number > _MOST_PARTITIONS:
-        log.warning(
-            "Assets get an event for each of the first %d days alone, of %d.",
-            _MOST_PARTITIONS,
-            number,
-        )
-    every = range(min(number, _MOST_PARTITIONS))
-    return [f"{days.start + place * DAY:%Y-%m-%d}" for place in every]
+def _days(run: TaskRun) -> list[str]:
+    if run.period.period is None:
+        return [f"{run.period.snapshot_at:%Y-%m-%d}"]
+    window = align_to(run.period.period, DAY)
+    number = window.length // DAY
+    if number > _MAX_PARTITIONS:
+        log.warning("Assets get events for the first %d of %d days only.", _MAX_PARTITIONS, number)
+    days = range(min(number, _MAX_PARTITIONS))
+    return [f"{window.start + day * DAY:%Y-%m-%d}" for day in days]
 
 
-def console_url(landed: WriteResult) -> str | None:
-    """Give the page of Google's console that shows what was written."""
-    if landed.table is not None:
-        # From the right, since a project may have a domain before it, with dots of its own.
-        parts = landed.table.rsplit(".", 2)
+def console_url(written: WriteResult) -> str | None:
+    """Return the page of Google's console that shows what was written.
+
+    :param written: where the rows are.
+    :returns: None if they are not in Google Cloud.
+    """
+    if written.table is not None:
+        # From the right: a project may have a domain before its name, which has dots too.
+        parts = written.table.rsplit(".", 2)
         project, dataset, table = (quote(part, safe="") for part in parts)
         resource = f"!1m5!1m4!4m3!1s{project}!2s{dataset}!3s{table}"
         return f"{_CONSOLE}/bigquery?project={project}&ws={resource}"
-    if landed.uris and landed.uris[0].startswith("gs://"):
-        place, _, folder = landed.uris[0].removeprefix("gs://").rpartition("/")[0].partition("/")
-        # Before the bucket may stand the connection to use, which is no business of the console's.
-        bucket = place.rpartition("@")[2]
-        return f"{_CONSOLE}/storage/browser/{quote(f'{bucket}/{folder}'.rstrip('/'))}"
+    if written.uris and written.uris[0].startswith("gs://"):
+        folder = written.uris[0].removeprefix("gs://").rpartition("/")[0]
+        authority, _, path = folder.partition("/")
+        # The bucket may follow the id of the Airflow connection to use.
+        bucket = authority.rpartition("@")[2]
+        return f"{_CONSOLE}/storage/browser/{quote(f'{bucket}/{path}'.rstrip('/'))}"
     return None

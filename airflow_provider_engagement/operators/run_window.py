@@ -1,176 +1,181 @@
-"""What a run is about: read from its context, never guessed."""
+"""The window and the moment that a run is about: read from its context, never guessed."""
 
 from __future__ import annotations
 
-import contextlib
-import re
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.api.window import Window
+from airflow_provider_engagement.api.spec import EndpointName, GroupBy
+from airflow_provider_engagement.api.window import Window, as_moment
+from airflow_provider_engagement.collections.parsing import is_given
+from airflow_provider_engagement.operators.coercion import as_timedelta
+from airflow_provider_engagement.operators.partition import partition_key, partition_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_engagement.api.query import Query
+    from airflow_provider_engagement.operators.task_run import TaskRun
+    from airflow_provider_engagement.rows.period import ReportingPeriod
+
 __all__ = [
-    "as_bool",
-    "as_moment",
-    "as_share",
-    "as_timedelta",
-    "partition_range",
-    "run_range",
+    "WindowParameters",
+    "is_manual",
+    "late_reason",
+    "reporting_period",
+    "requested_window",
     "snapshot_moment",
 ]
 
-_PARTITION: Final = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2})(?:T(\d{2}))?)?", re.ASCII)
+# Runs that a person or another DAG starts when the counts are wanted.
+_MANUAL: Final = frozenset({"manual", "operator_triggered"})
 
 
-def snapshot_moment(context: Mapping[str, Any]) -> datetime:
-    """Tell which moment a run's counts to date stand for: the same one each time it is run.
+@dataclass(frozen=True, slots=True)
+class WindowParameters:
+    """The parameters of an operator that choose the window, as they were given or rendered.
 
-    It is the end of the run's data interval; else the end of its partition, or the moment that
-    the run was to start where the partition was still open then; else that moment.
+    :param start: the first moment of the window.
+    :param end: the first moment after it.
+    :param lookback: how far to move the start back.
+    """
+
+    start: object = None
+    end: object = None
+    lookback: object = None
+
+
+def reporting_period(
+    context: Mapping[str, Any],
+    query: Query,
+    given: WindowParameters,
+    *,
+    max_snapshot_age: timedelta,
+) -> ReportingPeriod:
+    """Return what a run's counts are about.
 
     :param context: the task's context.
-    :raises InvalidArgumentError: if the run has none of them.
+    :param query: what is asked.
+    :param given: the parameters that choose the window.
+    :param max_snapshot_age: see :func:`snapshot_moment`.
+    :raises InvalidArgumentError: if the run has no window, or no moment.
     """
-    run = context.get("dag_run")
+    from airflow_provider_engagement.pull.planning import period_of_snapshot, period_of_window
+
+    if query.endpoint.name is EndpointName.HISTORICAL:
+        return period_of_window(requested_window(context, given), query)
+    moment = snapshot_moment(context, now=datetime.now(UTC), max_age=max_snapshot_age)
+    return period_of_snapshot(moment)
+
+
+def late_reason(run: TaskRun, max_snapshot_age: timedelta) -> str | None:
+    """Return why a run's counts can no longer be had: the API returns the counts of now only.
+
+    A run that was started by hand is for the counts of now, so it is never late.
+
+    :param run: the task run.
+    :param max_snapshot_age: how long ago the run's moment may be.
+    :returns: None if they can be had.
+    """
+    dated = all(GroupBy.DAY in grouping.group_by for grouping in run.plan.query.groupings)
+    age = datetime.now(UTC) - run.period.snapshot_at
+    if run.period.period or dated or is_manual(run.context) or age <= max_snapshot_age:
+        return None
+    hours, most = (length.total_seconds() / 3600 for length in (age, max_snapshot_age))
+    return (
+        f"this run is for {run.period.snapshot_at:%Y-%m-%d %H:%M} UTC, {hours:.1f} hours ago, and "
+        "the API returns such counts only as they are now. To pull them nevertheless, raise "
+        f"max_snapshot_age, which is {most:.1f} hours."
+    )
+
+
+def is_manual(context: Mapping[str, Any]) -> bool:
+    """Return whether a person or another DAG started the run, not the scheduler or a backfill.
+
+    :param context: the task's context.
+    """
+    kind = getattr(context.get("dag_run"), "run_type", None)
+    return getattr(kind, "value", kind) in _MANUAL
+
+
+def snapshot_moment(context: Mapping[str, Any], *, now: datetime, max_age: timedelta) -> datetime:
+    """Return the moment that a run's counts to date are of: the same in each try of the run.
+
+    For a run that was started by hand it is the start of the run. For others it is the end of the
+    data interval; else the end of the partition, or the time that the run was to start at where
+    the partition was still open then; else that time.
+
+    :param context: the task's context.
+    :param now: the present, UTC.
+    :param max_age: a run that was started by hand longer ago has its counts of now.
+    :raises InvalidArgumentError: if the run has none of these times.
+    """
     planned = _moment(context, "run_after") or _moment(context, "logical_date")
+    if is_manual(context):
+        started = _moment(context, "start_date") or planned or now
+        return started if now - started <= max_age else now
     end = _moment(context, "data_interval_end")
     if end is not None:
         return end
-    partition = partition_range(getattr(run, "partition_key", None))
+    partition = partition_window(context)
     if partition is not None:
-        return min(partition[1], planned) if planned else partition[1]
+        return min(partition.end, planned) if planned else partition.end
     if planned is None:
         msg = "This run has neither a data interval nor a partition nor a date it was to run on."
         raise InvalidArgumentError(msg)
     return planned
 
 
-def run_range(
-    context: Mapping[str, Any], *, start: object, end: object, lookback: object
-) -> Window:
-    """Tell which range a run is about.
+def requested_window(context: Mapping[str, Any], given: WindowParameters) -> Window:
+    """Return the window that a run asks for.
 
     It is ``start`` to ``end`` where they are given; else the run's partition, if its key names a
-    month, a day or an hour; else its data interval. It is never guessed.
+    period; else the run's data interval.
 
     :param context: the task's context.
-    :param start: the range's first moment, or text of it; None if not given.
-    :param end: the first moment after it; None if not given.
-    :param lookback: how far to move the start back, so that late corrections heal.
-    :raises InvalidArgumentError: if there is no range, with the ways to give one.
+    :param given: the operator's parameters.
+    :raises InvalidArgumentError: if there is no window, with the ways to give one.
     """
-    window = _given_range(start, end)
+    window = _given_window(given) or partition_window(context) or _data_interval(context)
     if window is None:
-        found = partition_range(getattr(context.get("dag_run"), "partition_key", None))
-        interval = _moment(context, "data_interval_start"), _moment(context, "data_interval_end")
-        if found is None and interval[0] is not None and interval[1] is not None:
-            found = interval[0], interval[1]
-        if found is None:
-            raise InvalidArgumentError(
-                "This run has no partition that names a time, and no data interval: there is no "
-                "range to ask for.",
-                advice="Give start and end, or schedule the DAG with "
-                "airflow.timetables.interval.CronDataIntervalTimetable. Manual runs need a "
-                "logical date.",
-            )
-        window = Window(*found)
-    if lookback is None:
+        raise _no_window(partition_key(context))
+    if not is_given(given.lookback):
         return window
-    return Window(window.start - as_timedelta(lookback, name="lookback"), window.end)
+    return Window(window.start - as_timedelta(given.lookback, name="lookback"), window.end)
 
 
-def _given_range(start: object, end: object) -> Window | None:
-    if start is None and end is None:
+def _given_window(given: WindowParameters) -> Window | None:
+    moments = {"start": given.start, "end": given.end}
+    if not any(is_given(value) for value in moments.values()):
         return None
-    moments = [as_moment(value, name=name) for name, value in (("start", start), ("end", end))]
-    return Window(*moments)
+    return Window(*(as_moment(value, name=name) for name, value in moments.items()))
 
 
-def as_moment(value: object, *, name: str) -> datetime:
-    """Read a moment: a datetime, a date, or text of either; UTC where it names no zone."""
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = datetime.fromisoformat(value.strip())
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if not isinstance(value, datetime):
-        raise InvalidArgumentError(
-            f"{name} is {value!r}; it must be a datetime or a date, or ISO 8601 text of one.",
-            advice="start and end go together: give both or neither.",
+def _data_interval(context: Mapping[str, Any]) -> Window | None:
+    start, end = (_moment(context, f"data_interval_{name}") for name in ("start", "end"))
+    return Window(start, end) if start and end else None
+
+
+def _no_window(key: str | None) -> InvalidArgumentError:
+    if key is not None:
+        return InvalidArgumentError(
+            f"The run's partition key is {key!r}, which names no period.",
+            advice='Give the timetable key_format="%Y-%m-%d", or "%Y-%m" or "%Y-%m-%dT%H"; or give '
+            "the task start and end.",
         )
-    zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
-    return datetime.fromtimestamp(zoned.timestamp(), tz=UTC)
+    return InvalidArgumentError(
+        "This run has no partition that names a time, and no data interval: there is no window to "
+        "ask for.",
+        advice="Give start and end, or schedule the DAG with "
+        "airflow.timetables.interval.CronDataIntervalTimetable. Manual runs need a logical date.",
+    )
 
 
 def _moment(context: Mapping[str, Any], name: str) -> datetime | None:
     value = context.get(name) or getattr(context.get("dag_run"), name, None)
     if not isinstance(value, datetime):
         return None
-    # Plain datetimes: Airflow's own are of pendulum's kind, which prints otherwise.
+    # Airflow's datetimes are pendulum's, which print in another way.
     return datetime.fromtimestamp(value.timestamp(), tz=UTC)
-
-
-def partition_range(key: object) -> tuple[datetime, datetime] | None:
-    """Read a partition key that names a month, a day or an hour, in UTC.
-
-    :param key: such as ``2026-11``, ``2026-11-20`` or ``2026-11-20T08``.
-    :returns: its start and its end, exclusive; None if the key reads otherwise.
-    """
-    match = _PARTITION.fullmatch(key) if isinstance(key, str) else None
-    if match is None:
-        return None
-    year, month, day, hour = (int(part) if part else None for part in match.groups())
-    try:
-        start = datetime(year or 0, month or 0, day or 1, hour or 0, tzinfo=UTC)
-    except ValueError:
-        return None
-    if hour is not None:
-        return start, start + timedelta(hours=1)
-    if day is not None:
-        return start, start + timedelta(days=1)
-    # The 28th plus four days is always in the next month.
-    return start, (start.replace(day=28) + timedelta(days=4)).replace(day=1)
-
-
-def as_timedelta(value: object, *, name: str) -> timedelta:
-    """Read a stretch of time: a timedelta, or an ISO 8601 duration such as ``PT24H``."""
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, str):
-        import pendulum
-
-        try:
-            parsed = pendulum.parse(value)
-        except ValueError:
-            parsed = None
-        if isinstance(parsed, pendulum.Duration):
-            return timedelta(seconds=parsed.total_seconds())
-    msg = f"{name} must be a timedelta, or an ISO 8601 duration such as 'PT24H'; got {value!r}."
-    raise InvalidArgumentError(msg)
-
-
-def as_bool(value: object, *, name: str) -> bool:
-    """Read a truth value that a template may have turned into text."""
-    text = str(value).strip().lower()
-    if text in {"true", "1", "yes"}:
-        return True
-    if text in {"false", "0", "no", "none", ""}:
-        return False
-    msg = f"{name} must be true or false; got {value!r}."
-    raise InvalidArgumentError(msg)
-
-
-def as_share(value: object, *, name: str) -> float:
-    """Read a share from 0 to 1 that a template may have turned into text."""
-    try:
-        share = float(str(value))
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        msg = f"{name} must be a number from 0 to 1; got {value!r}."
-        raise InvalidArgumentError(msg)
-    return share

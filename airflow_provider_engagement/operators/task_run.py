@@ -1,4 +1,4 @@
-"""One try of one task: what it pulls, in which run, and what its traces are named by."""
+"""One try of one task: what it pulls, and the names that identify it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.settings import checked_url
+from airflow_provider_engagement.operators.mapping import shared_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
 
     from airflow_provider_engagement.api.plan import Plan
     from airflow_provider_engagement.api.settings import Settings
@@ -24,29 +26,31 @@ __all__ = ["TaskRun"]
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """What an operator pulls in one run.
+    """One try of a task that pulls.
 
     :param context: the task's context.
-    :param plan: what is to be asked.
+    :param plan: the requests to send.
     :param settings: the connection.
-    :param moment: what the counts are of.
-    :param began: the second of :func:`time.monotonic` at which the try began.
+    :param period: what the counts are about.
+    :param collection: identifies the collection: its URI, whose content may change, or its ids.
+    :param began: the value of :func:`time.monotonic` at which the try began.
     """
 
     context: Mapping[str, Any]
     plan: Plan
     settings: Settings
-    moment: ReportingPeriod
+    period: ReportingPeriod
+    collection: tuple[str, ...]
     began: float
 
     @property
     def source(self) -> str:
-        """The URL that is asked."""
+        """The URL of the endpoint."""
         return checked_url(self.settings.host, name="host") + self.plan.query.endpoint.path
 
     @property
     def labels(self) -> dict[str, str]:
-        """What Google's jobs are labelled with."""
+        """The labels of Google's jobs: dag, task and run."""
         instance = self.context["ti"]
         return {
             "dag": str(instance.dag_id),
@@ -55,64 +59,92 @@ class TaskRun:
         }
 
     @property
-    def map_index(self) -> int:
-        """The task's place in a mapped task, -1 in any other."""
-        return int(getattr(self.context["ti"], "map_index", -1))
+    def is_mapped(self) -> bool:
+        """Whether the task is an instance of a mapped task, or lies in a mapped task group."""
+        return int(getattr(self.context["ti"], "map_index", -1)) >= 0
 
     @property
     def groupings(self) -> list[str]:
-        """The canonical names of what is asked for."""
+        """The canonical names of the groupings."""
         return [grouping.canonical for grouping in self.plan.query.groupings]
 
     @property
-    def task_hash(self) -> str:
-        """A short name of the task, the same in every run and try, another for each map index."""
-        instance = self.context["ti"]
-        return _hashed([instance.dag_id, instance.task_id, self.map_index])
-
-    @property
     def is_last_try(self) -> bool:
-        """Whether Airflow will not try again."""
+        """Whether Airflow will not retry the task."""
         instance = self.context["ti"]
         return int(instance.try_number) > int(getattr(instance, "max_tries", None) or 0)
 
-    def pieces(self, store: ObjectStore, root: str) -> CheckpointStore:
-        """Give the place where finished requests wait for the others.
+    def end_by(self, execution_timeout: timedelta | None) -> float | None:
+        """Return when the pull has to stop, for a retry to continue it.
 
-        A retry finds it again. A Clear does not, since it raises the task's ``max_tries``, and
-        neither does another question.
+        :param execution_timeout: the task's; None if it has none.
+        :returns: a value of :func:`time.monotonic`; None if the try may take all its time.
+        """
+        from airflow_provider_engagement.pull.deadline import end_before_timeout
+
+        if execution_timeout is None or self.is_last_try:
+            return None
+        return end_before_timeout(
+            began=self.began,
+            timeout=execution_timeout.total_seconds(),
+            request_timeout=self.settings.timeout,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies what is asked, apart from the ids: types, groupings, and of which period."""
+        return _hashed([*self._query, self.period.describe()])
+
+    def task_hash(self, *output: str) -> str:
+        """Return a short name of the task, the same in every run and try.
+
+        An instance of a mapped task is identified by what it asks, not by its map index: the same
+        item in another place of the list has the same name.
+
+        :param output: what else tells instances apart, such as a file format.
+        """
+        instance = self.context["ti"]
+        identity: list[Any] = [instance.dag_id, instance.task_id]
+        if self.is_mapped:
+            shared = "tweet_ids" in shared_arguments(self.context)
+            identity += [self._query, output, [] if shared else sorted(self.collection)]
+        return _hashed(identity)
+
+    def checkpoints(self, store: ObjectStore, root: str) -> CheckpointStore:
+        """Return the place where answers are saved until the pull has landed.
+
+        A retry finds the same place. A Clear does not, because it raises the task's
+        ``max_tries``, and neither does a task that asks something else.
+
+        :param store: the bucket.
+        :param root: the folder of all checkpoints in it.
         """
         from airflow_provider_engagement.pull.checkpoint import CheckpointStore
 
         instance, run = self.context["ti"], self.context.get("dag_run")
         began = getattr(run, "start_date", None) or datetime.now(UTC)
-        life = [str(instance.run_id), self.task_hash, getattr(instance, "max_tries", 0)]
-        name = _hashed([*life, self.fingerprint])
+        life = [str(instance.run_id), self.task_hash(), getattr(instance, "max_tries", 0)]
+        name = _hashed([*life, self.fingerprint, sorted(self.plan.tweet_ids)])
         return CheckpointStore(store=store, root=root, day=began.date(), name=name)
 
     @property
-    def fingerprint(self) -> str:
-        """A short name of what is asked: of other Tweets, types or groupings it is another."""
-        query = self.plan.query
-        return _hashed(
-            [
-                self.settings.account,
-                str(query.endpoint.name),
-                str(query.access),
-                list(query.engagement_types),
-                self.groupings,
-                self.moment.describe(),
-                sorted(self.plan.tweet_ids),
-            ]
-        )
+    def folder_part(self) -> str:
+        """The window or snapshot as the name of a folder."""
+        moments = [self.period.snapshot_at]
+        if self.period.period is not None:
+            moments = [self.period.period.start, self.period.period.end]
+        return "_".join(f"{moment:%Y-%m-%dT%H%M%SZ}" for moment in moments)
 
     @property
-    def folder_part(self) -> str:
-        """Name the window or snapshot as a folder."""
-        moments = [self.moment.snapshot_at]
-        if self.moment.period is not None:
-            moments = [self.moment.period.start, self.moment.period.end]
-        return "_".join(f"{moment:%Y-%m-%dT%H%M%SZ}" for moment in moments)
+    def _query(self) -> list[Any]:
+        query = self.plan.query
+        return [
+            self.settings.account,
+            str(query.endpoint.name),
+            str(query.access),
+            list(query.engagement_types),
+            self.groupings,
+        ]
 
 
 def _hashed(parts: list[Any]) -> str:

@@ -136,15 +136,15 @@ class PullRunner:
             )
         self._write(rows)
 
-    def check_missing(self, max_missing_share: float) -> None:
-        """Fail if too few Tweets were counted.
+    def check_missing(self, max_missing_share: float, existing: tuple[int, int]) -> None:
+        """Fail if too few Tweets were counted, with those of the rows that exist.
 
         :raises IncompleteDataError: if more than the share have no count, or none has one.
         """
         coverage = self.coverage
-        answered = coverage.count(Status.ANSWERED)
+        answered = coverage.count(Status.ANSWERED) + existing[0]
         # A Tweet that was created after the window is not missing in it.
-        requested = len(coverage.tweet_ids) - len(self.plan.too_young)
+        requested = len(coverage.tweet_ids) - len(self.plan.too_young) + existing[1]
         if answered and 1 - answered / requested <= max_missing_share:
             return
         others = ", ".join(
@@ -189,6 +189,7 @@ def pull(
     stats: PullStats | None = None,
     checkpoints: CheckpointStore | None = None,
     limits: PullLimits | None = None,
+    existing: tuple[int, int] = (0, 0),
 ) -> PullResult:
     """Send a plan's requests and write their rows: all of them, or none.
 
@@ -203,6 +204,7 @@ def pull(
     :param checkpoints: where finished requests are kept until the rows are written, for a retry;
         None for nowhere.
     :param limits: until when requests may be sent, and who is told of the progress.
+    :param existing: of the rows that the sink adds to: how many Tweets were counted, of how many.
     :raises IncompleteDataError: if more ids have no count, or none has one. Nothing is written.
     :raises EngagementError: if a request stays unanswered. Nothing is written.
     """
@@ -224,7 +226,7 @@ def pull(
             checkpoints.clear()
             return earlier
         runner.run()
-        runner.check_missing(max_missing_share)
+        runner.check_missing(max_missing_share, existing)
         runner.write_sums()
         summary = runner.summary()
         coverage = runner.coverage.tables(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
 from airflow_provider_engagement.api.spec import EndpointName
-from airflow_provider_engagement.operators.base import EngagementPullOperator, one_of
+from airflow_provider_engagement.operators.base import EngagementPullOperator
 from airflow_provider_engagement.operators.links import EngagementDestinationLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from airflow_provider_engagement.operators.parameters import Duration, Moment, Text, TextList
+    from airflow_provider_engagement.operators.run_window import WindowParameters
 
 __all__ = ["EngagementTransfer"]
 
@@ -17,19 +21,27 @@ _LAYOUTS = ("long", "wide")
 
 
 class EngagementTransfer(EngagementPullOperator):
-    """A pull that lands in Google Cloud.
+    """A pull that writes to Google Cloud.
 
     :param endpoint: ``"totals"``, ``"28hr"`` or ``"historical"``.
     :param layout: ``"long"``: one count a row; ``"wide"``: one row a Tweet and period, and a column
         for each engagement type. Groupings without Tweet or type have no wide form.
+    :param start: historical only (templated): the first moment of the window, of any precision; a
+        datetime, a date, or ISO 8601 text. By default the run's partition, else its data interval.
+    :param end: historical only (templated): the first moment after the window.
+    :param lookback: historical only (templated): how far to move the start back, so that late
+        corrections are pulled: a request costs the same for 1 day as for 28.
     :param gcp_conn_id: the Google Cloud connection (templated).
-    :param impersonation_chain: the service account to act as, or a chain of them (templated).
+    :param impersonation_chain: the service account to impersonate, or a chain of them (templated).
 
     The other parameters are those of every pull: :class:`EngagementPullOperator`.
     """
 
     template_fields: Sequence[str] = (
         *EngagementPullOperator.template_fields,
+        "start",
+        "end",
+        "lookback",
         "gcp_conn_id",
         "impersonation_chain",
     )
@@ -39,15 +51,45 @@ class EngagementTransfer(EngagementPullOperator):
     def __init__(
         self,
         *,
-        endpoint: str = EndpointName.TOTALS,
+        endpoint: str = "totals",
         layout: str = "long",
-        gcp_conn_id: str = "google_cloud_default",
-        impersonation_chain: str | Sequence[str] | None = None,
+        start: Moment = None,
+        end: Moment = None,
+        lookback: Duration = None,
+        gcp_conn_id: Text = "google_cloud_default",
+        impersonation_chain: TextList = None,
         **kwargs: Any,
     ) -> None:
-        one_of(endpoint, tuple(EndpointName), name="endpoint")
-        one_of(layout, _LAYOUTS, name="layout")
+        check_one_of(endpoint, EndpointName, name="endpoint")
+        check_one_of(layout, _LAYOUTS, name="layout")
+        if endpoint != EndpointName.HISTORICAL and not start is end is lookback is None:
+            msg = f"start, end and lookback are for historical; {endpoint} takes no window."
+            raise InvalidArgumentError(msg)
         super().__init__(endpoint=endpoint, **kwargs)
         self.layout = layout
+        self.start = start
+        self.end = end
+        self.lookback = lookback
         self.gcp_conn_id = gcp_conn_id
         self.impersonation_chain = impersonation_chain
+
+    def window_parameters(self) -> WindowParameters:
+        """Return ``start``, ``end`` and ``lookback``."""
+        from airflow_provider_engagement.operators.run_window import WindowParameters
+
+        return WindowParameters(self.start, self.end, self.lookback)
+
+    def read_tweet_ids(self) -> list[str]:
+        """Read the collection; a file in Google Cloud by the transfer's own connection."""
+        from airflow_provider_engagement.hooks.storage import read_tweet_ids
+
+        conn_id, chain = self.google_access
+        return read_tweet_ids(self.tweet_ids, gcp_conn_id=conn_id, impersonation_chain=chain)
+
+    @property
+    def google_access(self) -> tuple[str, Any]:
+        """The id of the Google Cloud connection, and the impersonation chain."""
+        from airflow_provider_engagement.operators.coercion import or_default
+
+        conn_id = or_default(self.gcp_conn_id, "google_cloud_default")
+        return str(conn_id), or_default(self.impersonation_chain, None)

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.operators.base import one_of
+from airflow_provider_engagement.api.errors import check_one_of
+from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID, MAX_SNAPSHOT_AGE
 from airflow_provider_engagement.transfers.base import EngagementTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_engagement.operators.task_run import TaskRun
-    from airflow_provider_engagement.pull.checkpoint import CheckpointStore
-    from airflow_provider_engagement.sinks.base import ObjectStore, Sink
+    from airflow_provider_engagement.operators.destination import Destination
+    from airflow_provider_engagement.operators.parameters import (
+        Duration,
+        Endpoint,
+        EngagementTypes,
+        Flag,
+        Granularity,
+        Groupings,
+        Incomplete,
+        Labels,
+        Layout,
+        Moment,
+        Number,
+        Share,
+        TaskParameters,
+        Text,
+        TextList,
+        TweetIds,
+        WriteMode,
+    )
 
 __all__ = ["EngagementToBigQueryOperator"]
 
@@ -21,20 +38,22 @@ _WRITE_MODES = ("upsert", "append", "truncate")
 
 
 class EngagementToBigQueryOperator(EngagementTransfer):
-    """Pulls engagement counts into a table, and what became of every id into ``<table>_coverage``.
+    """Pulls engagement counts into a table, and the status of every id into ``<table>_coverage``.
 
-    Both tables are made if they are missing. The task may be repeated: the same counts make the
+    Both tables are created if they don't exist. The task may be repeated: the same counts make the
     same table. The first answer of a snapshot stands, and nothing is ever deleted.
 
     :param destination_table: ``project.dataset.table`` or ``dataset.table`` (templated). The
         dataset must exist.
-    :param write_mode: ``"upsert"``: rows that are there are updated by newer answers, the others
+    :param write_mode: ``"upsert"``: rows that exist are updated by newer answers, the others
         inserted, in one transaction. ``"append"``: rows are added every time, so that a retry may
         add them twice. ``"truncate"``: they replace all that the table holds, in one transaction;
         refused in a mapped task, whose instances would delete each other's rows.
-    :param staging_bucket: a bucket to load through, with one load job (templated). Finished
-        requests wait there too, so that the retry of a task that was killed sends only the others.
+    :param staging_bucket: a bucket to load through, with one load job (templated). Answers are
+        saved there too, so that the retry of a task that was killed sends only the other requests.
     :param location: where the dataset is (templated); looked up where it is not given.
+    :param labels: labels of every BigQuery job, beside those of dag, task and run (templated).
+    :param maximum_bytes_billed: a query that would be billed for more bytes fails (templated).
 
     The other parameters are those of :class:`EngagementTransfer` and of every pull.
     """
@@ -44,61 +63,82 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         "destination_table",
         "staging_bucket",
         "location",
+        "labels",
+        "maximum_bytes_billed",
     )
 
     def __init__(
         self,
         *,
-        destination_table: str,
-        write_mode: str = "upsert",
-        staging_bucket: str | None = None,
-        location: str | None = None,
-        **kwargs: Any,
+        endpoint: Endpoint = "totals",
+        tweet_ids: TweetIds,
+        destination_table: Text,
+        write_mode: WriteMode = "upsert",
+        staging_bucket: Text | None = None,
+        location: Text | None = None,
+        labels: Labels = None,
+        maximum_bytes_billed: Number = None,
+        layout: Layout = "long",
+        engagement_types: EngagementTypes = None,
+        granularity: Granularity | None = None,
+        groupings: Groupings = None,
+        start: Moment = None,
+        end: Moment = None,
+        lookback: Duration = None,
+        incomplete: Incomplete = "keep",
+        max_missing_share: Share = 1.0,
+        max_snapshot_age: Duration = MAX_SNAPSHOT_AGE,
+        plan_only: Flag = False,
+        engagement_conn_id: Text = ENGAGEMENT_CONN_ID,
+        gcp_conn_id: Text = "google_cloud_default",
+        impersonation_chain: TextList = None,
+        **kwargs: Unpack[TaskParameters],
     ) -> None:
-        one_of(write_mode, _WRITE_MODES, name="write_mode")
-        super().__init__(**kwargs)
+        check_one_of(write_mode, _WRITE_MODES, name="write_mode")
+        super().__init__(
+            endpoint=endpoint,
+            tweet_ids=tweet_ids,
+            layout=layout,
+            engagement_types=engagement_types,
+            granularity=granularity,
+            groupings=groupings,
+            start=start,
+            end=end,
+            lookback=lookback,
+            incomplete=incomplete,
+            max_missing_share=max_missing_share,
+            max_snapshot_age=max_snapshot_age,
+            plan_only=plan_only,
+            engagement_conn_id=engagement_conn_id,
+            gcp_conn_id=gcp_conn_id,
+            impersonation_chain=impersonation_chain,
+            **kwargs,
+        )
         self.destination_table = destination_table
         self.write_mode = write_mode
         self.staging_bucket = staging_bucket
         self.location = location
+        self.labels = labels
+        self.maximum_bytes_billed = maximum_bytes_billed
 
-    def make_sink(self, job: TaskRun) -> Sink:
-        """Give the table."""
-        from airflow_provider_engagement.hooks.google import bigquery_client
-        from airflow_provider_engagement.sinks.bigquery import BigQuerySink
-
-        if self.write_mode == "truncate" and job.map_index >= 0:
-            raise InvalidArgumentError(
-                'write_mode is "truncate" in a mapped task: each instance would delete the rows of '
-                "the others.",
-                advice='Use "upsert".',
-            )
-        return BigQuerySink(
-            bigquery_client(self.gcp_conn_id, self.impersonation_chain, self.location),
-            self.destination_table,
-            layout=self.layout,
-            groupings=job.groupings,
-            write_mode=self.write_mode,
-            expected_rows=job.plan.max_rows,
-            staging=self._staging(),
-            location=self.location,
-            labels=job.labels,
+    def destination(self) -> Destination:
+        """Return the table."""
+        from airflow_provider_engagement.operators.coercion import (
+            as_labels,
+            as_text,
+            as_whole_number,
         )
+        from airflow_provider_engagement.transfers.destinations import BigQueryDestination
 
-    def make_pieces(self, job: TaskRun) -> CheckpointStore | None:
-        """Keep finished requests in the staging bucket, where there is one."""
-        store = self._staging()
-        return job.pieces(store, "engagement-staging") if store else None
-
-    def _staging(self) -> ObjectStore | None:
-        if not self.staging_bucket:
-            return None
-        from airflow_provider_engagement.hooks.google import storage_client
-        from airflow_provider_engagement.sinks.gcs import GcsStore
-
-        client = storage_client(self.gcp_conn_id, self.impersonation_chain)
-        return GcsStore(client, self.staging_bucket)
-
-    def nothing(self, window: dict[str, str]) -> Any:
-        """Give what the task returns for an empty collection."""
-        return {"table": self.destination_table, "rows": 0, "window": window}
+        return BigQueryDestination(
+            table=str(self.destination_table),
+            layout=self.layout,
+            write_mode=self.write_mode,
+            staging_bucket=as_text(self.staging_bucket),
+            location=as_text(self.location),
+            labels=as_labels(self.labels, name="labels"),
+            maximum_bytes_billed=as_whole_number(
+                self.maximum_bytes_billed, name="maximum_bytes_billed"
+            ),
+            google_access=self.google_access,
+        )

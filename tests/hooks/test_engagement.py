@@ -191,7 +191,7 @@ def test_a_flag_is_read(connect: Connect, given: object, flag: bool) -> None:
         ({"requests_per_minute": "{"}, "requests_per_minute must be a number"),
         ({"requests_per_minute": 0}, "requests_per_minute for totals is 0.0; it must be above"),
         ({"requests_per_minute": "nan"}, "requests_per_minute"),
-        ({"requests_per_minute": {"total": 5}}, "names total; its keys are: totals, 28hr"),
+        ({"requests_per_minute": {"total": 5}}, "has the keys total; allowed are: totals, 28hr"),
         ({"requests_per_minute": {"totals": "x"}}, "requests_per_minute for totals must be"),
         ({"requests_per_minute": {"totals": None}}, "requests_per_minute for totals"),
         ({"max_concurrency": "eight"}, "max_concurrency must be a number"),
@@ -254,8 +254,8 @@ def test_a_password_in_the_host_is_refused_and_not_shown(connect: Connect) -> No
         ("engagement://", "is empty"),
         ({"login": "key"}, "neither the app's key and secret nor a bearer token"),
         ({"password": "secret"}, "neither the app's key and secret nor a bearer token"),
-        (extra(access_token="t"), "access_token without its other half"),
-        (extra(access_token_secret="t"), "access_token_secret without its other half"),
+        (extra(access_token="t"), "access_token without the other"),
+        (extra(access_token_secret="t"), "access_token_secret without the other"),
         ({"extra": TOKENS | {"bearer_token": "b"}}, "without the app's key and secret"),
     ],
 )
@@ -282,7 +282,7 @@ def test_an_extra_that_is_no_object_is_an_error_that_does_not_show_it(
 
 def test_a_connection_that_does_not_exist() -> None:
     hook = EngagementHook("engagement_nowhere")
-    with pytest.raises(AuthenticationError, match="no connection 'engagement_nowhere'"):
+    with pytest.raises(AuthenticationError, match="'engagement_nowhere' does not exist"):
         hook.get_settings()
 
 
@@ -355,9 +355,9 @@ def test_a_client_sends_to_the_host_of_the_connection(
         )
         client.prepare(EndpointName.TOTALS, query.access)
         (request,) = make_plan(query, ids, now=now).requests
-        asked = client.ask(query, request)
+        response = client.send(query, request)
     assert sent.call_count == 1
-    assert set(asked.answers[0].groupings["total"]) == set(ids)
+    assert set(response.groupings["total"]) == set(ids)
 
 
 def test_nothing_that_fails_shows_a_secret_even_with_every_local(

@@ -17,6 +17,7 @@ from airflow.providers_manager import ProvidersManager
 from run_operator import CONN_ID, connect
 
 from airflow_provider_engagement import get_provider_info as module
+from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import (
     DEFAULT_HOST,
     DEFAULT_OAUTH2_ENDPOINT,
@@ -25,8 +26,8 @@ from airflow_provider_engagement.api.settings import (
 )
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.get_provider_info import get_provider_info
-from airflow_provider_engagement.hooks import engagement as hook_module
 from airflow_provider_engagement.hooks import form
+from airflow_provider_engagement.hooks.connection import PLAIN_EXTRAS, SECRET_EXTRAS
 from airflow_provider_engagement.hooks.engagement import EngagementHook
 
 AIRFLOW = int(importlib.metadata.version("apache-airflow").partition(".")[0])
@@ -81,7 +82,7 @@ def test_hook_and_form_name_the_same_things() -> None:
     assert TYPE["connection-type"] == EngagementHook.conn_type
     assert TYPE["hook-name"] == EngagementHook.hook_name
     assert TYPE["hook-class-name"] == f"{EngagementHook.__module__}.{EngagementHook.__name__}"
-    assert set(FIELDS) == {*hook_module._SECRET_EXTRAS, *hook_module._PLAIN_EXTRAS}  # noqa: SLF001 - what it reads
+    assert set(FIELDS) == {*SECRET_EXTRAS, *PLAIN_EXTRAS}
     assert set(TYPE["ui-field-behaviour"]["placeholders"]) <= {
         *FIELDS,
         *("host", "port", "login", "password"),
@@ -91,7 +92,7 @@ def test_hook_and_form_name_the_same_things() -> None:
 def test_secrets_are_such_to_the_form_and_to_the_masker() -> None:
     formats = {name: field["schema"].get("format") for name, field in FIELDS.items()}
     assert {name for name, kind in formats.items() if kind == "password"} == SECRETS
-    assert set(hook_module._SECRET_EXTRAS) == SECRETS  # noqa: SLF001 - what the hook masks
+    assert set(SECRET_EXTRAS) == SECRETS
     # It goes by the names.
     shown = redact(dict.fromkeys(FIELDS, "something"))
     assert {name for name, text in shown.items() if text == "***"} == SECRETS
@@ -106,7 +107,7 @@ def test_every_field_is_explained_and_none_is_filled_in() -> None:
 
 
 def test_help_tells_the_defaults_that_hold() -> None:
-    plain = Settings(Credentials(bearer_token=hook_module.Secret("x")), account="a")
+    plain = Settings(Credentials(bearer_token=Secret("x")), account="a")
     told = {
         name: re.search(r"Empty: (.+)\.", field["description"]) for name, field in FIELDS.items()
     }

@@ -13,7 +13,8 @@ from run_operator import CONN_ID, connect
 
 from airflow_provider_engagement.api import auth as auth_module
 from airflow_provider_engagement.api import probe as probe_module
-from airflow_provider_engagement.api import response as answer_module
+from airflow_provider_engagement.api import refusal as refusal_module
+from airflow_provider_engagement.api import response as response_module
 from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.hooks.engagement import EngagementHook
 from airflow_provider_engagement.simulator import Simulator, World
@@ -83,9 +84,12 @@ def test_four_faults_have_four_messages_without_secrets(
 
 def test_docs_tell_what_the_messages_mean() -> None:
     source = Path(inspect.getfile(probe_module)).read_text()
+    responses = "".join(
+        Path(inspect.getfile(module)).read_text() for module in (refusal_module, response_module)
+    )
     page = (ROOT / "docs" / "how-to" / "test-the-connection.md").read_text()
     for message in re.findall(r'^\| "([^"]+)" \|', page, re.MULTILINE):
-        assert message in source + Path(inspect.getfile(answer_module)).read_text()
+        assert message in source + responses
     for message in re.findall(r'"(The [^"{]+\.)"', source):
         assert message in page
 
@@ -98,7 +102,7 @@ def test_success_gives_account_reach_and_limits(test: Any, simulator: Simulator)
         "Private counts of the owner's Tweets: totals, 28hr, historical. "
         "Public counts of any Tweet: totals (favorites, retweets, replies, quote_tweets, "
         "video_views). "
-        "Requests a minute, as the service says: totals 300, 28hr 300, historical 300."
+        "Requests per minute, as the service reports them: totals 300, 28hr 300, historical 300."
     )
 
 

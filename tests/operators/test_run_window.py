@@ -9,21 +9,26 @@ import pytest
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.operators.run_window import (
-    as_bool,
-    as_share,
-    as_timedelta,
-    partition_range,
+    WindowParameters,
+    requested_window,
     snapshot_moment,
 )
 
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+A_DAY = timedelta(days=1)
+
 
 def at(text: str) -> Any:
-    """Give a moment as Airflow does."""
+    """Return a moment as Airflow passes it."""
     return pendulum.parse(text, tz="UTC")
 
 
+def moment_of(given: dict[str, Any], max_age: timedelta = A_DAY) -> datetime:
+    return snapshot_moment(given, now=NOW, max_age=max_age)
+
+
 def context(**held: Any) -> dict[str, Any]:
-    """Give the context of a run, which lacks the dates that the run lacks."""
+    """Return the context of a run, without the dates that the run does not have."""
     names = ("logical_date", "data_interval_start", "data_interval_end")
     dates = {name: held[name] for name in names if name in held}
     run = {"run_after": None, "partition_key": None} | dict.fromkeys(names) | held
@@ -34,7 +39,7 @@ def interval(start: str, end: str, **more: Any) -> dict[str, Any]:
     return context(data_interval_start=at(start), data_interval_end=at(end), **more)
 
 
-# The matrix of runs that Airflow 3.3 and 2.11 were seen to make.
+# The runs that Airflow 3.3 and 2.11 were seen to create.
 RUNS = {
     "cron string, scheduled: an interval without length": (
         interval(
@@ -103,10 +108,10 @@ RUNS = {
 
 
 @pytest.mark.parametrize(("given", "expected"), RUNS.values(), ids=RUNS)
-def test_the_moment_that_a_run_stands_for(given: dict[str, Any], expected: str) -> None:
-    moment = snapshot_moment(given)
+def test_the_moment_of_a_run(given: dict[str, Any], expected: str) -> None:
+    moment = moment_of(given)
     assert moment == at(expected)
-    # A plain one, so that it prints and pickles as anyone expects.
+    # Not pendulum's, which prints in another way.
     assert type(moment) is datetime
     assert moment.tzinfo is UTC
 
@@ -114,99 +119,98 @@ def test_the_moment_that_a_run_stands_for(given: dict[str, Any], expected: str) 
 def test_a_moment_of_another_zone_is_turned_to_utc() -> None:
     there = timezone(timedelta(hours=9))
     given = context(data_interval_end=datetime(2026, 11, 18, 5, tzinfo=there))
-    assert snapshot_moment(given).isoformat() == "2026-11-17T20:00:00+00:00"
+    assert moment_of(given).isoformat() == "2026-11-17T20:00:00+00:00"
 
 
 def test_a_run_without_any_date_is_an_error() -> None:
     with pytest.raises(
         InvalidArgumentError, match="neither a data interval nor a partition nor a date"
     ):
-        snapshot_moment(context())
+        moment_of(context())
 
 
-@pytest.mark.parametrize(
-    ("key", "start", "end"),
-    [
-        ("2026-11", "2026-11-01T00:00", "2026-12-01T00:00"),
-        ("2024-02", "2024-02-01T00:00", "2024-03-01T00:00"),
-        ("2026-12", "2026-12-01T00:00", "2027-01-01T00:00"),
-        ("2024-02-29", "2024-02-29T00:00", "2024-03-01T00:00"),
-        ("2026-12-31T23", "2026-12-31T23:00", "2027-01-01T00:00"),
-    ],
-)
-def test_a_partition_names_a_month_a_day_or_an_hour(key: str, start: str, end: str) -> None:
-    assert partition_range(key) == (at(start), at(end))
+# ---- Runs that were started by hand ----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        None,
-        "",
-        "2026",
-        "2026-1",
-        "2026-13",
-        "2026-02-30",
-        "2026-11-20T24",
-        "2026-11-20T08:00",
-        "2026-11-20 08",
-        "2026-11-20\n",
-        "0000-01",
-        "\N{ARABIC-INDIC DIGIT TWO}026-11",
-        "europe",
-        20261120,
-    ],
-)
-def test_a_key_that_reads_otherwise_names_no_time(key: object) -> None:
-    assert partition_range(key) is None
+@pytest.mark.parametrize("run_type", ["manual", "operator_triggered"])
+def test_the_moment_of_a_manual_run_is_its_start(run_type: str) -> None:
+    given = interval(
+        "2026-11-16T00:00",
+        "2026-11-23T00:00",
+        logical_date=at("2026-11-16T00:00"),
+        run_after=at("2026-11-23T00:00"),
+        start_date=at("2026-11-25T11:59:30"),
+        run_type=run_type,
+    )
+    assert moment_of(given) == at("2026-11-25T11:59:30")
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (timedelta(hours=3), timedelta(hours=3)),
-        (pendulum.duration(hours=3), timedelta(hours=3)),
-        ("PT24H", timedelta(hours=24)),
-        ("P2D", timedelta(days=2)),
-        ("P1DT12H", timedelta(hours=36)),
-    ],
-)
-def test_a_stretch_of_time_is_read(given: object, expected: timedelta) -> None:
-    assert as_timedelta(given, name="max_snapshot_age") == expected
+def test_a_manual_run_that_started_too_long_ago_is_of_now() -> None:
+    given = context(start_date=at("2026-11-23T00:00"), run_type="manual")
+    assert moment_of(given) == NOW
+    assert moment_of(given, max_age=timedelta(days=3)) == at("2026-11-23T00:00")
 
 
-@pytest.mark.parametrize("given", ["", "24h", "24", "2026-11-18", "1 day, 0:00:00", 24, None])
-def test_what_is_no_stretch_of_time_is_refused(given: object) -> None:
-    message = "max_snapshot_age must be a timedelta, or an ISO 8601 duration"
-    with pytest.raises(InvalidArgumentError, match=message) as caught:
-        as_timedelta(given, name="max_snapshot_age")
-    assert repr(given) in str(caught.value)
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+def test_the_moment_of_a_scheduled_run_is_the_end_of_its_interval(run_type: str) -> None:
+    given = interval(
+        "2026-11-16T00:00",
+        "2026-11-23T00:00",
+        start_date=at("2026-11-25T11:59:30"),
+        run_type=run_type,
+    )
+    assert moment_of(given) == at("2026-11-23T00:00")
 
 
-@pytest.mark.parametrize("given", [True, "True", "true", " TRUE ", "1", 1, "yes"])
-def test_what_templates_make_of_true(given: object) -> None:
-    assert as_bool(given, name="plan_only") is True
+# ---- Windows ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", [False, "False", "false", "0", 0, "no", None, "None", ""])
-def test_what_templates_make_of_false(given: object) -> None:
-    assert as_bool(given, name="plan_only") is False
+def window_of(given: dict[str, Any], *parameters: object) -> tuple[Any, Any]:
+    window = requested_window(given, WindowParameters(*parameters))
+    return window.start, window.end
 
 
-@pytest.mark.parametrize("given", ["maybe", 2, "{{ params.x }}", []])
-def test_what_is_neither_is_refused(given: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="plan_only must be true or false; got"):
-        as_bool(given, name="plan_only")
+RUN = interval("2026-11-17T00:00", "2026-11-18T00:00")
 
 
-@pytest.mark.parametrize(("given", "expected"), [(0, 0.0), (1, 1.0), ("0.25", 0.25), (" 1 ", 1.0)])
-def test_a_share_is_read(given: object, expected: float) -> None:
-    assert as_share(given, name="max_missing_share") == expected
+def test_the_window_is_start_to_end_where_they_are_given() -> None:
+    window = window_of(RUN, "2026-11-01", "2026-11-02T06:00")
+    assert window == (at("2026-11-01"), at("2026-11-02T06:00"))
 
 
-@pytest.mark.parametrize("given", [-0.1, 1.01, "nan", "inf", "half", None, True, "", "50%"])
-def test_what_is_no_share_is_refused(given: object) -> None:
-    with pytest.raises(
-        InvalidArgumentError, match="max_missing_share must be a number from 0 to 1; got"
-    ):
-        as_share(given, name="max_missing_share")
+@pytest.mark.parametrize("given", [None, "", "None"])
+def test_the_window_is_the_data_interval_where_start_and_end_render_to_nothing(
+    given: object,
+) -> None:
+    assert window_of(RUN, given, given, given) == (at("2026-11-17"), at("2026-11-18"))
+
+
+@pytest.mark.parametrize("given", [None, "", "None"])
+def test_one_of_start_and_end_is_not_enough(given: object) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"end is .* give both or neither"):
+        window_of(RUN, "2026-11-01", given)
+    with pytest.raises(InvalidArgumentError, match=r"start is .* give both or neither"):
+        window_of(RUN, given, "2026-11-01")
+
+
+def test_a_lookback_moves_the_start() -> None:
+    window = window_of(RUN, None, None, "P2D")
+    assert window == (at("2026-11-15"), at("2026-11-18"))
+
+
+def test_the_partition_comes_before_the_data_interval() -> None:
+    given = interval("2026-11-17T00:00", "2026-11-18T00:00", partition_key="2026-10")
+    assert window_of(given) == (at("2026-10-01"), at("2026-11-01"))
+
+
+def test_a_run_without_a_window_is_an_error_that_says_how_to_give_one() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"no window to ask for.*Give start and end"):
+        window_of(context())
+
+
+def test_a_partition_key_that_names_no_period_is_named_with_the_ways_out() -> None:
+    message = r"partition key is 'europe', which names no period.*key_format=.*start and end"
+    with pytest.raises(InvalidArgumentError, match=message):
+        window_of(context(partition_key="europe"))
+    window = window_of(context(partition_key="europe"), "2026-11-01", "2026-11-02")
+    assert window == (at("2026-11-01"), at("2026-11-02"))

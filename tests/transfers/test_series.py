@@ -205,7 +205,7 @@ def test_the_28_hours_as_a_whole_are_of_now_alone(
 
 # ---- Resuming --------------------------------------------------------------------------------
 
-BROKEN_AT_THE_FIFTH = Faults(script=(None, None, None, None, *["500"] * 4))
+BROKEN_AT_THE_FIFTH = Faults(script=(None, None, None, None, *["500"] * 400))
 
 
 def staged(bucket: Bucket) -> list[str]:

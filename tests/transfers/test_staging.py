@@ -121,7 +121,7 @@ def test_a_pull_lands_again_where_its_result_cannot_be_read(
     second = run(operator, at=TODAY, try_number=2)
     assert len(simulator.requests) == asked
     assert second.value["rows"] == first.value["rows"]
-    assert second.summary["requests_kept_from_earlier_tries"] == 3
+    assert second.summary["requests_resumed"] == 3
     assert staged(bucket) == []
 
 

@@ -349,11 +349,11 @@ def test_a_failed_pull_changes_no_table_and_leaves_no_staging(
 
 
 def test_an_empty_collection_creates_no_table(
-    simulator: Simulator, bigquery: BigQuery, dataset: str, capsys: pytest.CaptureFixture[str]
+    simulator: Simulator, bigquery: BigQuery, dataset: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     ran = run(transfer("{{ ids }}", f"{dataset}.totals"), at=SNAPSHOT, variables={"ids": []})
     assert ran.value["rows"] == 0
-    assert "tweet_ids holds no ids" in capsys.readouterr().out
+    assert "tweet_ids holds no ids" in caplog.text
     assert tables_in(bigquery, dataset) == set()
     assert simulator.requests == []
 

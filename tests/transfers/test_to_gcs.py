@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowFailException,
+    AirflowSkipException,
+)
 from object_checks import files_of
 from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
@@ -141,7 +145,6 @@ def test_a_snapshot_is_taken_once(
 
 
 CHANGES: dict[str, dict[str, Any]] = {
-    "fewer ids": {"tweet_ids": slice(5)},
     "other types": {"engagement_types": ["favorites"]},
     "another grouping": {"groupings": {"by-tweet": {"group_by": ["tweet.id"]}}},
     "another format": {"file_format": "jsonl"},
@@ -154,14 +157,13 @@ def test_another_question_starts_afresh_and_leaves_no_part_of_the_old(
     ids: list[str], simulator: Simulator, bucket: Bucket, changes: dict[str, Any]
 ) -> None:
     before = run(transfer(ids, bucket.name), at=SNAPSHOT)
-    more = dict(changes)
-    after = run(transfer(ids[more.pop("tweet_ids", slice(None))], bucket.name, **more), at=SNAPSHOT)
+    after = run(transfer(ids, bucket.name, **changes), at=SNAPSHOT)
     assert len(simulator.requests) == 2
     assert after.value["rows"] == before.value["rows"] or after.value["rows"] in {20, 35}
     names = {f"gs://{bucket.name}/{name}" for name in objects(bucket)}
     assert set(after.value["uris"]) < names
     assert len(names) == 3
-    ending = more.get("file_format", "parquet")
+    ending = changes.get("file_format", "parquet")
     assert all(uri.endswith(f".{ending}") for uri in after.value["uris"])
 
 
@@ -178,22 +180,148 @@ def test_a_snapshot_without_one_of_its_objects_is_taken_again(
     assert len(simulator.requests) == 2
 
 
-@pytest.mark.usefixtures("simulator")
-def test_tasks_runs_and_map_indices_have_folders_of_their_own(
-    ids: list[str], bucket: Bucket
+def test_fewer_ids_return_the_snapshot_that_exists(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket
 ) -> None:
+    before = run(transfer(ids, bucket.name), at=SNAPSHOT)
+    world.freeze(NOW + timedelta(hours=6))
+    assert run(transfer(ids[:5], bucket.name), at=SNAPSHOT).value == before.value
+    assert len(simulator.requests) == 1
+
+
+def rows_of(bucket: Bucket, value: dict[str, Any]) -> list[dict[str, Any]]:
+    names = [uri.removeprefix(f"gs://{bucket.name}/") for uri in value["uris"]]
+    held = objects(bucket)
+    return [row for name in names for row in rows_in(held[name], "parquet")]
+
+
+def test_new_ids_are_added_to_the_snapshot_and_the_others_keep_their_counts(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    run(transfer(ids[:12], bucket.name), at=SNAPSHOT)
+    first = expected_counts(world, ids[:12], TYPES)
+    world.freeze(NOW + timedelta(hours=6))
+    ran = run(transfer(ids, bucket.name), at=SNAPSHOT)
+    assert [list(request.tweet_ids) for request in simulator.requests] == [ids[:12], ids[12:]]
+    assert counts(rows_of(bucket, ran.value)) == first | expected_counts(world, ids[12:], TYPES)
+    assert ran.value["rows"] == 20 * len(TYPES)
+    assert len({name.rpartition("/")[0] for name in objects(bucket)}) == 1
+
+
+def test_the_share_of_missing_ids_is_that_of_the_whole_snapshot(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    run(transfer(ids[:18], bucket.name), at=SNAPSHOT)
+    world.deleted = set(ids[18:])
+    with pytest.raises(AirflowFailException, match="18 of 20 Tweets were counted"):
+        run(transfer(ids, bucket.name, max_missing_share=0.05), at=SNAPSHOT)
+    ran = run(transfer(ids, bucket.name, max_missing_share=0.1), at=SNAPSHOT)
+    assert ran.value["rows"] == 18 * len(TYPES)
+    assert len(simulator.requests) == 3
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+def test_a_late_run_returns_the_snapshot_that_exists(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket, run_type: str
+) -> None:
+    at = NOW - timedelta(hours=30)
+    more = {"max_snapshot_age": timedelta(hours=48)}
+    before = run(transfer(ids[:12], bucket.name, **more), at=at)
+    held = objects(bucket)
+    # The new ids can no longer be asked for as they were then.
+    after = run(transfer(ids, bucket.name), at=at, run_type=run_type)
+    assert after.value == before.value
+    assert after.summary["tweets"] == before.summary["tweets"]
+    assert objects(bucket) == held
+    assert len(simulator.requests) == 1
+    assert world.now() == NOW
+
+
+@pytest.mark.usefixtures("simulator")
+def test_runs_and_tasks_have_folders_of_their_own(ids: list[str], bucket: Bucket) -> None:
     run(transfer(ids, bucket.name), at=SNAPSHOT)
     run(transfer(ids, bucket.name), at=SNAPSHOT, map_index=0)
-    run(transfer(ids, bucket.name), at=SNAPSHOT, map_index=1)
     run(transfer(ids, bucket.name), at=SNAPSHOT, dag_id="another")
     run(transfer(ids, bucket.name), at=SNAPSHOT - timedelta(minutes=1))
     folders = {name.rpartition("/")[0] for name in objects(bucket)}
-    assert len(folders) == 5
+    assert len(folders) == 4
     assert len({folder.split("/")[3] for folder in folders}) == 2
     # The run's id is not part of the name: a run that was deleted and created owns the folder.
     held = objects(bucket)
     run(transfer(ids, bucket.name), at=SNAPSHOT, run_id="manual__2")
     assert objects(bucket) == held
+
+
+# ---- Mapped tasks ----------------------------------------------------------------------------
+
+
+def mapped(bucket: str, items: list[dict[str, Any]], **shared: Any) -> tuple[DAG, Any]:
+    shared = {"task_id": "to_gcs", "bucket": bucket} | shared
+    if not any("engagement_conn_id" in item for item in items):
+        shared["engagement_conn_id"] = CONN_ID
+    with DAG("mapped", schedule=None) as dag:
+        task = EngagementToGCSOperator.partial(**shared).expand_kwargs(items)
+    return dag, task
+
+
+def run_mapped(dag: DAG, task: Any, items: list[dict[str, Any]], **more: Any) -> list[Any]:
+    return [
+        run(task.unmap(item), at=SNAPSHOT, dag_id="mapped", map_index=index, dag=dag, **more).value
+        for index, item in enumerate(items)
+    ]
+
+
+def test_a_reordered_list_of_items_writes_nothing_twice(
+    ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    items = [{"tweet_ids": ids[start : start + 5]} for start in (0, 5, 10)]
+    first = run_mapped(*mapped(bucket.name, items), items)
+    held = objects(bucket)
+    items.reverse()
+    second = run_mapped(*mapped(bucket.name, items), items)
+    assert second == first[::-1]
+    assert objects(bucket) == held
+    assert len({name.rpartition("/")[0] for name in held}) == len(simulator.requests) == 3
+
+
+@pytest.mark.usefixtures("simulator")
+def test_items_that_ask_something_else_have_folders_of_their_own(
+    ids: list[str], bucket: Bucket
+) -> None:
+    items: list[dict[str, Any]] = [
+        {"engagement_types": ["favorites"]},
+        {"engagement_types": ["replies"]},
+        {"engagement_types": ["replies"], "file_format": "jsonl"},
+        {"engagement_types": ["replies"], "layout": "wide"},
+        {"groupings": {"g": {"group_by": ["engagement.type"]}}},
+    ]
+    dag, task = mapped(bucket.name, items, tweet_ids=ids)
+    values = run_mapped(dag, task, items)
+    folders = {value["uris"][0].rpartition("/")[0] for value in values}
+    assert len(folders) == len(items)
+
+
+def test_a_collection_that_all_items_share_may_grow(
+    world: World, ids: list[str], simulator: Simulator, bucket: Bucket
+) -> None:
+    items = [{"engagement_conn_id": CONN_ID}]
+    before = run_mapped(*mapped(bucket.name, items, tweet_ids=ids[:9]), items)
+    world.freeze(NOW + timedelta(hours=6))
+    after = run_mapped(*mapped(bucket.name, items, tweet_ids=ids), items)
+    assert set(before[0]["uris"]) < set(after[0]["uris"])
+    assert [len(request.tweet_ids) for request in simulator.requests] == [9, 11]
+
+
+def test_the_content_of_a_file_of_ids_may_grow(
+    ids: list[str], simulator: Simulator, bucket: Bucket, tmp_path: Path
+) -> None:
+    path = tmp_path / "ids.txt"
+    items = [{"tweet_ids": f"file://{path}"}]
+    for count in (9, 20):
+        path.write_text("\n".join(ids[:count]))
+        (value,) = run_mapped(*mapped(bucket.name, items), items)
+    assert value["rows"] == 20 * len(TYPES)
+    assert [len(request.tweet_ids) for request in simulator.requests] == [9, 11]
 
 
 def test_a_missing_bucket_fails_before_the_first_request(
@@ -232,20 +360,20 @@ def test_a_failed_pull_leaves_the_folder_of_the_last_one(
     run(transfer(ids[:3], bucket.name), at=SNAPSHOT)
     held = objects(bucket)
     world.deleted = set(ids)
-    with pytest.raises(AirflowFailException, match="0 of 20"):
-        run(transfer(ids, bucket.name), at=SNAPSHOT)
+    with pytest.raises(AirflowFailException, match="3 of 20 Tweets were counted"):
+        run(transfer(ids, bucket.name, max_missing_share=0.5), at=SNAPSHOT)
     assert objects(bucket) == held
     assert simulator.requests
 
 
 def test_an_empty_collection_writes_no_object_and_deletes_none(
-    ids: list[str], simulator: Simulator, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+    ids: list[str], simulator: Simulator, bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(transfer(ids, bucket.name), at=SNAPSHOT)
     held = objects(bucket)
     ran = run(transfer("{{ ids }}", bucket.name), at=SNAPSHOT, variables={"ids": []})
     assert (ran.value["uris"], ran.value["rows"]) == ([], 0)
-    assert "tweet_ids holds no ids" in capsys.readouterr().out
+    assert "tweet_ids holds no ids" in caplog.text
     assert objects(bucket) == held
     assert len(simulator.requests) == 1
 

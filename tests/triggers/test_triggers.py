@@ -287,7 +287,7 @@ def test_a_connection_that_does_not_exist_is_waited_out_for_five_minutes(
     event = asyncio.run(event_of(trigger))
     assert time.monotonic() - began >= 0.7
     assert event["status"] == "failed"
-    assert "no connection 'nowhere'" in event["message"]
+    assert "'nowhere' does not exist" in event["message"]
 
 
 def brief(*, has_succeeded: bool = False) -> Patience:
