@@ -22,6 +22,7 @@ from airflow_provider_engagement.api.response import read_response
 from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES, Reply
+from airflow_provider_engagement.collections.schema import ATTRIBUTES, LABELS, Attribute
 from airflow_provider_engagement.rows import schema
 from airflow_provider_engagement.rows.build import granularity_of
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
@@ -152,6 +153,11 @@ def _columns(columns: Sequence[schema.Column], key: Sequence[str]) -> str:
         for column in columns
     ]
     return _table(("column", "type", "may be null", "in the key", "meaning"), rows)
+
+
+def _attributes(attributes: Iterable[Attribute]) -> str:
+    rows = [(f"`{each.name}`", each.type, each.description) for each in attributes]
+    return _table(("column", "type", "meaning"), rows)
 
 
 def _errors() -> str:
@@ -397,6 +403,8 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "rows-long": lambda: _columns(schema.LONG, schema.LONG_KEY),
     "rows-wide": lambda: _columns(schema.WIDE, schema.WIDE_KEY),
     "rows-coverage": lambda: _columns(schema.COVERAGE, schema.COVERAGE_KEY),
+    "attributes": lambda: _attributes(ATTRIBUTES),
+    "labels": lambda: _attributes(LABELS),
     "errors": _errors,
     "answers": _answers,
     "figures": _figures,

@@ -28,6 +28,7 @@ from test_structure import LAYERS, module_name
 from airflow_provider_engagement import simulator
 from airflow_provider_engagement.api import errors
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
+from airflow_provider_engagement.collections.schema import ATTRIBUTES, LABELS
 from airflow_provider_engagement.compat import HAS_RETRY_POLICIES
 from airflow_provider_engagement.get_provider_info import get_provider_info
 from airflow_provider_engagement.hooks.engagement import EngagementHook
@@ -74,7 +75,7 @@ TWEETS = 40
 NAMES = {
     "parameter": {name for face in faces().values() for name in parameters(face)},
     "class": {*faces(), *errors.__all__, *simulator.__all__, "EngagementHook"},
-    "column": {column.name for column in (*LONG, *WIDE, *COVERAGE)},
+    "column": {column.name for column in (*LONG, *WIDE, *COVERAGE, *ATTRIBUTES, *LABELS)},
     "status": {*map(str, Status)},
     "type": set(ENGAGEMENT_TYPES),
     "field": {
