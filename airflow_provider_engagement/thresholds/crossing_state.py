@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -27,6 +28,7 @@ __all__ = ["AssetStore", "CrossingState", "StateStore", "make_event"]
 # The state of one Tweet and condition. Stored as a character each, in this order.
 _NOT_SEEN, _BELOW, _REPORTED = range(3)
 _CHARACTERS: Final = ".01"
+_AS_TEXT: Final = bytes.maketrans(bytes(range(3)), _CHARACTERS.encode())
 
 # The key of the collection's sum, which has no id.
 _SUM_KEY: Final = ""
@@ -73,15 +75,15 @@ class CrossingState:
 
     def dump(self) -> dict[str, Any]:
         """Return the whole state ready for JSON: 20 bytes a Tweet."""
-        keys = np.array(list(self._rows), object)
-        patterns, groups = np.unique(self._states, axis=0, return_inverse=True)
+        width = len(self._conditions)
+        text = self._states.tobytes().translate(_AS_TEXT).decode()
+        by_states: defaultdict[str, list[str]] = defaultdict(list)
+        for row, key in enumerate(self._rows):
+            by_states[text[row * width : (row + 1) * width]].append(key)
+        by_states.pop(_CHARACTERS[_NOT_SEEN] * width, None)
         return {
             "conditions": self._conditions,
-            "states": {
-                "".join(_CHARACTERS[state] for state in pattern): ",".join(keys[groups == group])
-                for group, pattern in enumerate(patterns)
-                if pattern.any()
-            },
+            "states": {states: ",".join(keys) for states, keys in by_states.items()},
         }
 
     def update(self, observation: Observation) -> list[Crossing]:
@@ -223,5 +225,8 @@ def make_event(crossings: Sequence[Crossing], *, source: str) -> dict[str, Any]:
     :param source: the watcher's asset. The same crossings of another one have another event id.
     """
     described = [crossing.to_dict() for crossing in crossings]
-    digest = hashlib.sha256(json.dumps([source, described]).encode()).hexdigest()
-    return {"event_id": digest[:32], "crossings": described}
+    digest = hashlib.sha256(source.encode())
+    for crossing in described:
+        # One at a time, because json keeps other threads from running until it is done.
+        digest.update(json.dumps(crossing).encode())
+    return {"event_id": digest.hexdigest()[:32], "crossings": described}

@@ -68,6 +68,8 @@ class PollLoop:
                     raise
                 log.warning("This poll failed. The next one is in %.0f s. %s", wait, error)
                 due = clock() + wait
+                if not is_read:
+                    await asyncio.sleep(wait)
             else:
                 service.succeed()
                 yield result
