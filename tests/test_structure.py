@@ -19,6 +19,7 @@ import pytest
 import airflow_provider_engagement
 from airflow_provider_engagement.get_provider_info import get_provider_info
 from tools.env import ROOT
+from tools.metrics import MEDIAN_LENGTH, NINTH_DECILE_LENGTH, measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,6 +236,16 @@ def test_imports_point_down(module: str) -> None:
         assert area_of(name) in BELOW[area], f"{module} imports {name}"
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    imports = {module: imported_by(module) & SOURCES.keys() - {module} for module in SOURCES}
+    while free := [module for module, others in imports.items() if not others]:
+        for module in free:
+            del imports[module]
+        for others in imports.values():
+            others.difference_update(free)
+    assert imports == {}
+
+
 @pytest.mark.parametrize("module", modules_of(*FREE_OF_AIRFLOW))
 def test_no_import_of_airflow_hides_in_a_function(module: str) -> None:
     for node in ast.walk(tree_of(module)):
@@ -400,3 +411,13 @@ def test_what_is_installed_is_what_is_tested() -> None:
         or there.read_bytes() != path.read_bytes()
     ]
     assert differing == [], "the wheel is older than the tree: run `make test-2.11`"
+
+
+# ---- Sizes -----------------------------------------------------------------------------------
+
+
+def test_modules_and_functions_are_short() -> None:
+    found = measure()
+    assert found.long_modules == {}
+    assert found.length_within(0.5) <= MEDIAN_LENGTH
+    assert found.length_within(0.9) <= NINTH_DECILE_LENGTH

@@ -1,4 +1,4 @@
-"""Secrets that do not show: neither in a repr, nor in a traceback's locals, nor in an error."""
+"""Secrets that do not show in a repr, in a traceback's locals or in an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["MASK", "Redactor", "Secret"]
 
 MASK: Final = "***"
 
-# A shorter value is no secret worth the name, and replacing it would garble ordinary text.
+# Replacing a shorter value would garble ordinary text.
 _SHORTEST: Final = 5
 
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -32,17 +32,17 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Give the text itself."""
+        """Return the text itself."""
         return self._value
 
     def encoded_variants(self) -> set[str]:
-        """Give every form in which the text may travel: itself, percent-encoded, base64.
+        """Return the text as it is, percent-encoded and in base64.
 
-        Forms that are too short to be told from ordinary text are left out.
+        Variants that are too short to be distinguished from ordinary text are left out.
         """
         value = self._value
         encoded_variants = {value, quote(value, safe=""), quote(value), unquote(value)}
-        # Escapes are of either case, and base64 goes with and without its padding.
+        # Escapes have either case, and base64 may have its padding or not.
         encoded_variants |= {
             _ESCAPE.sub(lambda escape: escape[0].lower(), form) for form in encoded_variants
         }
@@ -66,9 +66,9 @@ class Secret:
 
 
 class Redactor:
-    """Takes known secrets out of text that comes from outside.
+    """Removes known secrets from text that comes from outside.
 
-    :param secrets: what to take out, in every form of it.
+    :param secrets: what to remove, in every encoding.
     """
 
     def __init__(self, secrets: Iterable[Secret | None]) -> None:
@@ -76,13 +76,13 @@ class Redactor:
         for secret in secrets:
             if secret is not None:
                 encoded_variants |= secret.encoded_variants()
-        # The longest first, since one form may stand within another.
+        # The longest first, because one variant may be part of another.
         self._forms = tuple(
             Secret(form) for form in sorted(encoded_variants, key=len, reverse=True)
         )
 
     def __call__(self, text: str) -> str:
-        """Give the text with ``***`` in place of each secret."""
+        """Return the text with ``***`` in place of each secret."""
         for form in self._forms:
             text = text.replace(form.reveal(), MASK)
         return text

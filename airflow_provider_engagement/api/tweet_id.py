@@ -1,4 +1,4 @@
-"""What a Tweet's id says: that it is one, and when the Tweet was made."""
+"""Reads Tweet ids, and when a Tweet was created from its id."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 FIRST_SNOWFLAKE_MS: Final = 1288834974657
 TIMESTAMP_SHIFT: Final = 22
 
-# Ids up to this one were handed out in sequence and carry no time.
+# Ids up to this one were assigned in sequence and contain no time.
 LAST_SEQUENTIAL_ID: Final = 29_700_859_247
 
 # Ids are signed 64-bit (the v2 specification's pattern is ^[0-9]{1,19}$).
@@ -67,7 +67,7 @@ def _describe(value: object) -> str:
 
 
 def created_at(tweet_id: str) -> datetime | None:
-    """Tell when a Tweet was made, to the millisecond, UTC; None for ids from before Snowflake."""
+    """Return when a Tweet was created, to the millisecond, UTC; None for ids before Snowflake."""
     number = int(tweet_id)
     if number <= LAST_SEQUENTIAL_ID:
         return None
@@ -75,6 +75,6 @@ def created_at(tweet_id: str) -> datetime | None:
 
 
 def first_id_at(moment: datetime) -> int:
-    """Give the lowest id that a Tweet made at this moment can have."""
+    """Return the lowest id that a Tweet created at this moment can have."""
     milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
     return max(0, milliseconds - FIRST_SNOWFLAKE_MS) << TIMESTAMP_SHIFT

@@ -1,4 +1,4 @@
-"""Stretches of time that the service accepts: half-open, aligned, at most 28 days, none to come."""
+"""Windows that the service accepts: half-open, aligned, at most 28 days, and not in the future."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """A stretch of time, UTC.
+    """A half-open period, UTC.
 
     :param start: its first moment.
-    :param end: the first moment after it. What happens then belongs to the next one (inferred
-        from three documented examples).
+    :param end: the first moment after it, which belongs to the next window (inferred from three
+        documented examples).
     """
 
     start: datetime
@@ -32,11 +32,11 @@ class Window:
 
     @property
     def length(self) -> timedelta:
-        """How long it is."""
+        """Its length."""
         return self.end - self.start
 
     def body(self) -> dict[str, str]:
-        """Give the fields of a request."""
+        """Return the fields of a request body."""
         return {
             "start": f"{self.start:%Y-%m-%dT%H:%M:%SZ}",
             "end": f"{self.end:%Y-%m-%dT%H:%M:%SZ}",
@@ -68,19 +68,19 @@ def as_moment(value: object, *, name: str) -> datetime:
 
 
 def align_to(window: Window, step: timedelta) -> Window:
-    """Widen a window to whole steps, as the service itself does with hours.
+    """Widen a window to whole hours or days. The service itself widens to hours.
 
-    :param window: any stretch of time.
+    :param window: any window.
     :param step: :data:`HOUR`, or :data:`DAY` for whole UTC days.
-    :raises InvalidArgumentError: if it is empty or runs backwards.
+    :raises InvalidArgumentError: if the window is empty, or ends before it starts.
     """
     if not window.start < window.end:
         raise InvalidArgumentError(
-            f"The range from {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC is "
+            f"The window from {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC is "
             "empty.",
             advice="Give start and end, or schedule the DAG with "
-            "airflow.timetables.interval.CronDataIntervalTimetable: on Airflow 3 a plain cron "
-            "string gives runs of no length.",
+            "airflow.timetables.interval.CronDataIntervalTimetable: on Airflow 3 the data "
+            "interval of a plain cron string is empty.",
         )
     return Window(_floor(window.start, step), _ceiling(window.end, step))
 
@@ -88,13 +88,13 @@ def align_to(window: Window, step: timedelta) -> Window:
 def clip_to_available(
     window: Window, *, now: datetime, strict: bool
 ) -> tuple[Window | None, list[str]]:
-    """Cut a window down to what the service holds.
+    """Clip a window to what the service holds.
 
     :param window: an aligned window.
     :param now: the present, UTC.
-    :param strict: refuse what the service does not hold, instead of warning.
-    :returns: what is left, None if nothing is; and warnings.
-    :raises InvalidArgumentError: if ``strict``, and the window reaches past what the service holds.
+    :param strict: refuse a window that the service does not hold completely, instead of warning.
+    :returns: the clipped window, None if nothing is left; and warnings.
+    :raises InvalidArgumentError: if ``strict``, and the service does not hold the whole window.
     """
     warnings: list[str] = []
     start, end = window.start, window.end
@@ -102,35 +102,35 @@ def clip_to_available(
         warnings.append(f"The service holds nothing before {HISTORICAL_FLOOR:%Y-%m-%d}.")
         start = HISTORICAL_FLOOR
     elif start < now - HISTORICAL_REACH:
-        # One page of the documentation says 365 days, another 2014: the service decides.
+        # One page of the documentation says 365 days, another 2014. The service decides.
         warnings.append(
-            f"By one page of its documentation the service holds {HISTORICAL_REACH.days} days, "
-            f"and the range begins on {start:%Y-%m-%d}: earlier counts may be missing."
+            f"By one page of the documentation the service holds {HISTORICAL_REACH.days} days, "
+            f"and the window starts on {start:%Y-%m-%d}: earlier counts may be missing."
         )
     if strict and warnings:
         raise InvalidArgumentError(
             " ".join(warnings), advice="Give a later start, or unset strict_range."
         )
-    # The service refuses an end in the future.
+    # The service refuses an end in the future, so the current hour is left out.
     end = min(end, _floor(now, HOUR))
     if end < window.end:
         warnings.append(
             f"The window ends at {window.end:%Y-%m-%d %H:%M} UTC, which is in the future: counts "
-            f"are asked for until {end:%Y-%m-%d %H:%M} UTC."
+            f"are requested until {end:%Y-%m-%d %H:%M} UTC."
         )
     if not start < end:
-        return None, [*warnings, f"Nothing of {window} has happened that the service holds."]
+        return None, [*warnings, f"The service holds no complete hour of {window}."]
     return Window(start, end), warnings
 
 
 def split(window: Window, longest: timedelta, step: timedelta) -> list[Window]:
-    """Cut a window into parts that meet, the last first.
+    """Split a window into parts without gaps or overlaps, the last first.
 
-    They are counted from the end, since a Tweet lives from its creation to the end: so each needs
-    the fewest. No part ends within a step, so that no bucket is cut in two.
+    Parts are counted from the end, because a Tweet has counts from its creation to the end. So
+    each Tweet needs the fewest parts. No part ends within a step, so that no bucket is split.
 
-    :param window: an aligned window; its end may lie within a step, being the present.
-    :param longest: how long a part may be, in whole steps.
+    :param window: an aligned window. Its end may lie within a step, if it is the present.
+    :param longest: the maximum length of a part, in whole steps.
     :param step: the length of a bucket.
     """
     parts: list[Window] = []

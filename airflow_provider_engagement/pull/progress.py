@@ -1,4 +1,4 @@
-"""How far a pull has come, and how long it may go on."""
+"""Counts the requests of a pull that are finished, and reports its progress."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Progress"]
 
 log = logging.getLogger(__name__)
 
-_EVERY: Final = 10.0
+_REPORT_SECONDS: Final = 10.0
 
 
 class Progress:
-    """Counts the requests of a pull that are done with.
+    """Counts the requests of a pull that are finished.
 
     :param total: requests to send.
     :param limits: the limits of the pull.
@@ -30,16 +30,16 @@ class Progress:
         self._total = total
         self._limits = limits
         self._done = 0
-        self._began = self._said = time.monotonic()
+        self._began = self._reported = time.monotonic()
 
     def step(self) -> None:
-        """Count one, and say so if it is time."""
+        """Count one request, and report the progress every ten seconds and at the end."""
         self._done += 1
         now = time.monotonic()
         left = (now - self._began) / self._done * (self._total - self._done)
-        is_time = now - self._said >= _EVERY
+        is_time = now - self._reported >= _REPORT_SECONDS
         if is_time:
-            self._said = now
+            self._reported = now
             log.info(
                 "%d of %d requests answered, about %.0f s left.", self._done, self._total, left
             )
@@ -54,9 +54,9 @@ class Progress:
             )
 
     def time_left(self) -> float | None:
-        """Give the seconds, at least 0, until the pull has to stop; None for no such time.
+        """Return the seconds until the pull has to stop; None if it does not.
 
-        :raises DeadlineExceededError: if there is none left.
+        :raises DeadlineExceededError: if there are none left.
         """
         if self._limits.end_by is None:
             return None
@@ -66,5 +66,5 @@ class Progress:
         msg = f"The task's execution_timeout is near: {self._done} of {self._total} requests done."
         raise DeadlineExceededError(
             msg,
-            advice="The next try sends only the others. A longer execution_timeout saves it.",
+            advice="The next try sends only the others. A longer execution_timeout avoids it.",
         )

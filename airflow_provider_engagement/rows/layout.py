@@ -1,6 +1,6 @@
-"""How rows are shaped where they land: long, one count a row, or wide, the types side by side.
+"""The layouts of rows: long, one count a row, or wide, one column an engagement type.
 
-Pulls always hand over long rows; a sink turns them.
+A pull writes long rows to its sink. The sink turns them into its layout.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES, GroupBy
 from airflow_provider_engagement.rows.schema import LONG, LONG_KEY, WIDE, WIDE_KEY, Column
 
@@ -20,7 +20,7 @@ __all__ = ["LAYOUTS", "LONG_LAYOUT", "WIDE_LAYOUT", "Layout", "layout_of"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A shape of rows.
+    """A layout of rows.
 
     :param name: ``long`` or ``wide``.
     :param description: what a table of it holds.
@@ -62,20 +62,18 @@ _WIDE_NEEDS: Final = (GroupBy.TWEET_ID, GroupBy.ENGAGEMENT_TYPE)
 
 
 def layout_of(name: str, groupings: Iterable[str] = ()) -> Layout:
-    """Find a layout by its name.
+    """Return a layout by its name.
 
     :param name: ``long`` or ``wide``.
-    :param groupings: the groupings that are asked for, each in its canonical form.
-    :raises InvalidArgumentError: if there is no such layout, or a grouping has no place in it.
+    :param groupings: the groupings of the request, in canonical form.
+    :raises InvalidArgumentError: if there is no such layout, or it cannot hold a grouping.
     """
-    if name not in LAYOUTS:
-        message = f"layout is {name!r}."
-        raise InvalidArgumentError(message, advice=f"Use one of {', '.join(LAYOUTS)}.")
+    check_one_of(name, LAYOUTS, name="layout")
     if name == WIDE_LAYOUT.name:
         for grouping in groupings:
-            lacking = [level for level in _WIDE_NEEDS if level not in grouping.split("/")]
-            if lacking:
-                message = f"layout is 'wide', and grouping {grouping} lacks {', '.join(lacking)}."
-                advice = "A wide row is one Tweet, its types side by side: use layout='long'."
+            missing = [level for level in _WIDE_NEEDS if level not in grouping.split("/")]
+            if missing:
+                message = f"layout is 'wide', and grouping {grouping} has no {', '.join(missing)}."
+                advice = "A wide row is one Tweet with a column for each type. Use layout='long'."
                 raise InvalidArgumentError(message, advice=advice)
     return LAYOUTS[name]

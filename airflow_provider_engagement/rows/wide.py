@@ -1,8 +1,8 @@
-"""Long rows into wide ones: a Tweet's types side by side, on this machine's disk.
+"""Turns long rows into wide ones: one row a Tweet and period, with a column for each type.
 
-A warehouse pivots by itself; files have to be pivoted before they are written. The counts of one
-Tweet may come in any number of tables, so long rows are first dealt into piles by Tweet, each
-small enough to be pivoted in memory.
+BigQuery pivots in SQL. Rows for files are pivoted before they are written. The counts of one Tweet
+may come in any number of tables, so long rows are first partitioned on disk by Tweet, each
+partition small enough to be pivoted in memory.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["HashPartitions", "pivoted", "refuse_nameless"]
 
 # About 50 MB of long rows.
-_PILE_ROWS: Final = 250_000
-_MOST_PILES: Final = 256
+_PARTITION_ROWS: Final = 250_000
+_MAX_PARTITIONS: Final = 256
 
 # Spreads ids that differ in a few bits only: 2**64 divided by the golden ratio.
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 _HIGH_BITS: Final = np.uint64(40)
 
-# How what many long rows say becomes what one wide row says.
-_WHOLE: Final = {
+# How the values of many long rows become the value of one wide row.
+_AGGREGATES: Final = {
     **dict.fromkeys(ENGAGEMENT_TYPES, "max"),
     "access": "any",
     "complete": "all",
@@ -42,38 +42,38 @@ _WHOLE: Final = {
 
 
 class HashPartitions:
-    """Long rows on disk, all of one Tweet in one pile.
+    """Long rows on disk, all of one Tweet in one partition.
 
-    :param folder: an existing folder for the piles.
-    :param expected_rows: rows that the plan foresees; 0 where it cannot tell.
+    :param folder: an existing folder for the partitions.
+    :param expected_rows: how many rows the plan expects; 0 if it is unknown.
     """
 
     def __init__(self, folder: Path, expected_rows: int) -> None:
         self._schema = arrow_schema(LONG)
-        self._count = min(expected_rows // _PILE_ROWS + 1, _MOST_PILES)
-        self._paths = [folder / f"pile-{number:03d}.arrow" for number in range(self._count)]
+        self._count = min(expected_rows // _PARTITION_ROWS + 1, _MAX_PARTITIONS)
+        self._paths = [folder / f"partition-{number:03d}.arrow" for number in range(self._count)]
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         self._writers = [
             pa.ipc.new_stream(str(path), self._schema, options=options) for path in self._paths
         ]
 
     def write(self, table: pa.Table) -> None:
-        """Deal out some rows.
+        """Write rows to their partitions.
 
         :raises InvalidArgumentError: if a row has no Tweet or no type.
         """
         refuse_nameless(table)
-        piles = self._pile_of(table.column("tweet_id"))
-        for number in np.unique(piles):
-            self._writers[number].write_table(table.filter(pa.array(piles == number)))
+        numbers = self._partition_of(table.column("tweet_id"))
+        for number in np.unique(numbers):
+            self._writers[number].write_table(table.filter(pa.array(numbers == number)))
 
     def close(self) -> None:
-        """End all piles."""
+        """Finish all partitions."""
         for writer in self._writers:
             writer.close()
 
     def wide(self) -> Iterator[pa.Table]:
-        """Give the wide rows, pile by pile. Piles are ended by then."""
+        """Yield the wide rows, partition by partition, after :meth:`close`."""
         for path in self._paths:
             with pa.ipc.open_stream(str(path)) as reader:
                 table = reader.read_all()
@@ -81,14 +81,14 @@ class HashPartitions:
             if table.num_rows:
                 yield pivoted(table)
 
-    def _pile_of(self, tweet_ids: pa.ChunkedArray) -> np.ndarray:
-        numbers = pc.cast(tweet_ids, pa.uint64()).to_numpy()
-        piles: np.ndarray = (numbers * _SPREAD >> _HIGH_BITS) % np.uint64(self._count)
-        return piles
+    def _partition_of(self, tweet_ids: pa.ChunkedArray) -> np.ndarray:
+        ids = pc.cast(tweet_ids, pa.uint64()).to_numpy()
+        numbers: np.ndarray = (ids * _SPREAD >> _HIGH_BITS) % np.uint64(self._count)
+        return numbers
 
 
 def refuse_nameless(table: pa.Table) -> None:
-    """Refuse long rows that have no place in a wide table.
+    """Refuse long rows that a wide table cannot hold.
 
     :raises InvalidArgumentError: if a row has no Tweet or no type.
     """
@@ -99,11 +99,11 @@ def refuse_nameless(table: pa.Table) -> None:
 
 
 def pivoted(table: pa.Table) -> pa.Table:
-    """Give one row a Tweet and period, with a column for each of the types.
+    """Return one row a Tweet and period, with a column for each type.
 
     :param table: long rows, every count once.
-    :returns: wide rows. A type that was not given is null; a row is complete if all its counts
-        are; it was collected when the last of them was.
+    :returns: wide rows. A type without a count is null. A row is complete if all of its counts
+        are, and was collected when the last of them was.
     """
     kinds = table.column("engagement_type")
     columns = {
@@ -116,14 +116,14 @@ def pivoted(table: pa.Table) -> pa.Table:
     grouped = (
         pa.table(columns)
         .group_by(list(WIDE_KEY), use_threads=False)
-        .aggregate(list(_WHOLE.items()))
+        .aggregate(list(_AGGREGATES.items()))
     )
     result = {
-        column.name: grouped.column(f"{column.name}_{_WHOLE[column.name]}")
-        if column.name in _WHOLE
+        column.name: grouped.column(f"{column.name}_{_AGGREGATES[column.name]}")
+        if column.name in _AGGREGATES
         else grouped.column(column.name)
         for column in WIDE
     }
-    # A Tweet of which we saw some counts as its owner is the owner's.
+    # One count that was fetched with the owner's access makes the whole row the owner's.
     result["access"] = pc.if_else(result["access"], str(Access.OWNER), str(Access.PUBLIC))
     return pa.table(result).cast(arrow_schema(WIDE))

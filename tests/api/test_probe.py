@@ -268,7 +268,7 @@ def test_endpoint_that_lets_nobody_in_is_a_warning(start: Callable[..., Service]
     reach = service.probe()
     assert reach.owner == [EndpointName.TOTALS, EndpointName.HISTORICAL]
     (warning,) = reach.warnings
-    assert warning.startswith("But not from 28hr: The service has us wait")
+    assert warning.startswith("But not from 28hr: Rate limited for another")
     assert warning in str(reach)
 
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import ssl
 import threading
 import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from raw_server import http_response, raw_server
 from requests.auth import HTTPBasicAuth
+from urllib3.contrib.socks import SOCKSHTTPSConnection
 
+from airflow_provider_engagement.api.deadline import DeadlineAdapter
 from airflow_provider_engagement.api.errors import (
     EngagementError,
     InvalidResponseError,
@@ -21,6 +31,7 @@ from airflow_provider_engagement.api.transport import new_session, post
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from requests_mock import Mocker
 
@@ -111,3 +122,75 @@ def test_slow_body_ends_with_the_timeout() -> None:
         enough.set()
         timer.cancel()
     assert time.monotonic() - began < 30
+
+
+# ---- Proxies and certificates ----------------------------------------------------------------
+
+
+def test_loopback_requests_never_go_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
+    assert post_to_raw_server([http_response(b"direct")]).body == b"direct"
+
+
+def test_requests_to_other_hosts_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with raw_server([http_response(b"from the proxy")]) as url:
+        monkeypatch.setenv("http_proxy", url)
+        assert post_to("http://data-api.invalid/").body == b"from the proxy"
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks5", "socks5h"])
+def test_socks_proxies_have_deadlines_too(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"{scheme}://127.0.0.1:9")
+    with pytest.raises(ServiceError, match="the connection failed") as caught:
+        post_to("http://data-api.invalid/")
+    assert_can_be_sent_again(caught.value)
+    manager = DeadlineAdapter().proxy_manager_for(f"{scheme}://127.0.0.1:9")
+    pool = manager.connection_from_url("https://data-api.x.com")
+    assert issubclass(pool.ConnectionCls, SOCKSHTTPSConnection)
+    assert "_WithDeadline" in {kind.__name__ for kind in pool.ConnectionCls.__mro__}
+
+
+def test_proxy_that_requires_a_password_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with raw_server([refusal]) as url:
+        monkeypatch.setenv("https_proxy", url)
+        with pytest.raises(ServiceError, match=r"user name and password\. .*HTTPS_PROXY") as caught:
+            post_to("https://data-api.invalid/")
+    assert not caught.value.retryable
+    assert "planted" not in str(caught.value)
+
+
+def test_untrusted_certificate_fails_at_once(untrusted_server: str) -> None:
+    with pytest.raises(ServiceError, match=r"not trusted.*REQUESTS_CA_BUNDLE") as caught:
+        post_to(untrusted_server)
+    assert not caught.value.retryable
+
+
+@pytest.fixture
+def untrusted_server(tmp_path: Path) -> Iterator[str]:
+    """Serve TLS with a certificate that no authority has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "both.pem").write_bytes(plain + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        with suppress(OSError), listening.accept()[0] as connection:
+            context.wrap_socket(connection, server_side=True)
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+    thread.join()
+    listening.close()

@@ -83,7 +83,7 @@ def test_nothing_to_come_is_asked_for() -> None:
         window_of("2026-11-22", "2026-11-23"), now=NOW, strict=False
     )
     assert window is None
-    assert "Nothing of 2026-11-22 00:00" in warnings[0]
+    assert "no complete hour of 2026-11-22 00:00" in warnings[0]
 
 
 def test_what_the_service_no_longer_holds_is_warned_of_or_refused() -> None:

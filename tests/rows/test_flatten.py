@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_engagement.api.errors import InvalidResponseError
-from airflow_provider_engagement.api.query import Grouping, PlannedRequest, Query
+from airflow_provider_engagement.api.query import Grouping, PlannedRequest, Query, build_query
 from airflow_provider_engagement.api.response import EngagementResponse, read_response
 from airflow_provider_engagement.api.spec import (
     ENDPOINTS,
@@ -21,6 +21,7 @@ from airflow_provider_engagement.api.spec import (
     GroupBy,
 )
 from airflow_provider_engagement.api.transport import Reply
+from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.rows.decode import Counts, read_counts
 from airflow_provider_engagement.rows.flatten import flatten
 from airflow_provider_engagement.rows.period import ReportingPeriod
@@ -239,3 +240,40 @@ def test_ids_and_types_never_asked_for_are_counted_and_left_out() -> None:
     result = flattened(answer, grouping, ["5"], ["favorites"])
     assert counts(result) == {("5", "favorites"): 1}
     assert result.unrequested == 2
+
+
+# ---- Documented false zeros --------------------------------------------------------------------
+
+BOUNDARY = datetime(2015, 9, 15, tzinfo=UTC)
+FIVE_DAYS = Window(BOUNDARY - timedelta(days=3), BOUNDARY + timedelta(days=2))
+TYPES = ("impressions", "favorites", "retweets", "replies")
+
+
+def historical(granularity: str, counts_by_type: Any) -> RequestResult:
+    query = build_query(
+        "historical", has_owner=True, engagement_types=TYPES, granularity=granularity
+    )
+    response = EngagementResponse(
+        {granularity: {"500000000000000000": counts_by_type}}, frozenset(), frozenset(), {}, NOW
+    )
+    request = PlannedRequest(("500000000000000000",), TYPES, Access.OWNER, FIVE_DAYS)
+    period = ReportingPeriod(FIVE_DAYS.end, FIVE_DAYS)
+    return flatten(response, query=query, request=request, account="acme", period=period)
+
+
+@pytest.mark.parametrize("granularity", ["day", "hour"])
+def test_false_zeros_before_2015_09_15_have_no_rows(granularity: str) -> None:
+    days = [f"{FIVE_DAYS.start + timedelta(days=n):%Y-%m-%d}" for n in range(5)]
+    buckets = {day: "0" if granularity == "day" else {"23": "0"} for day in days}
+    result = historical(granularity, dict.fromkeys(TYPES, buckets))
+    found = [(row["engagement_type"], row["period_start"]) for row in result.rows.to_pylist()]
+    assert len(found) == len(set(found)) == 5 + 3 * 2
+    assert min(start for name, start in found if name == "impressions") < BOUNDARY
+    assert min(start for name, start in found if name != "impressions") >= BOUNDARY
+    assert not result.missing
+
+
+def test_a_sum_that_contains_false_zeros_is_absent() -> None:
+    result = historical("total", dict.fromkeys(TYPES, "7"))
+    rows = rows_of(result).to_pylist()
+    assert [row["engagement_type"] for row in rows] == ["impressions"]
