@@ -155,6 +155,7 @@ class BigQueryDestination(Destination):
             groupings=run.groupings,
             write_mode=self.write_mode,
             expected_rows=run.plan.max_rows,
+            period=run.period,
             staging=_store(bucket, self.google_access) if bucket else None,
             location=self.location,
             labels={**self.labels, **run.labels},

@@ -72,8 +72,8 @@ def staged(bucket: Bucket) -> list[str]:
 
 
 @pytest.fixture
-def dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let no checkpoint be deleted, as if the process ended before; return what ends that."""
+def undeletable(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Refuse to delete checkpoints, as if the process ended before; return what allows it again."""
     delete = GcsStore.delete
 
     def refuse(self: GcsStore, name: str) -> None:
@@ -85,41 +85,41 @@ def dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(GcsStore, "delete", delete)
 
 
-def test_what_has_landed_is_not_asked_for_again(
+def test_a_pull_that_was_written_sends_no_request_again(
     operator: EngagementPullOperator,
     simulator: Simulator,
     bucket: Bucket,
-    dies: Callable[[], None],
+    undeletable: Callable[[], None],
 ) -> None:
     first = run(operator, at=TODAY)
-    pieces = [name for name in staged(bucket) if name.endswith(".arrow")]
-    asked = len(simulator.requests)
-    assert len(pieces) == asked == 3
-    dies()
-    # As many as it had got round to.
-    bucket.blob(pieces[0]).delete()
+    checkpoints = [name for name in staged(bucket) if name.endswith(".arrow")]
+    sent = len(simulator.requests)
+    assert len(checkpoints) == sent == 3
+    undeletable()
+    # The process had deleted one of them.
+    bucket.blob(checkpoints[0]).delete()
     second = run(operator, at=TODAY, try_number=2)
-    assert len(simulator.requests) == asked
+    assert len(simulator.requests) == sent
     assert (second.value, second.summary) == (first.value, first.summary)
     assert staged(bucket) == []
 
 
 @pytest.mark.parametrize("text", [b"damaged", b'{"landed": {}}', b"[]"])
-def test_a_pull_lands_again_where_its_result_cannot_be_read(
+def test_a_pull_is_written_again_where_its_result_cannot_be_read(
     ids: list[str],
     simulator: Simulator,
     bucket: Bucket,
-    dies: Callable[[], None],
+    undeletable: Callable[[], None],
     text: bytes,
 ) -> None:
     operator = EngagementToGCSOperator(tweet_ids=ids, bucket=bucket.name, **COMMON)
     first = run(operator, at=TODAY)
-    asked = len(simulator.requests)
-    dies()
+    sent = len(simulator.requests)
+    undeletable()
     (result,) = (name for name in staged(bucket) if name.endswith("result.json"))
     bucket.blob(result).upload_from_string(text)
     second = run(operator, at=TODAY, try_number=2)
-    assert len(simulator.requests) == asked
+    assert len(simulator.requests) == sent
     assert second.value["rows"] == first.value["rows"]
     assert second.summary["requests_resumed"] == 3
     assert staged(bucket) == []
@@ -127,30 +127,30 @@ def test_a_pull_lands_again_where_its_result_cannot_be_read(
 
 def test_files_of_a_killed_load_are_swept_after_a_week(
     ids: list[str],
-    simulator: Simulator,  # noqa: ARG001 - is asked
+    simulator: Simulator,  # noqa: ARG001 - it must run
     bucket: Bucket,
     dataset: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    loaded: list[str] = []
+    uploaded: list[str] = []
     put_file = GcsStore.put_file
 
-    def note(self: GcsStore, path: Path, name: str) -> None:
-        loaded.append(name)
+    def recording(self: GcsStore, path: Path, name: str) -> None:
+        uploaded.append(name)
         put_file(self, path, name)
 
-    monkeypatch.setattr(GcsStore, "put_file", note)
+    monkeypatch.setattr(GcsStore, "put_file", recording)
     table = f"{dataset}.days"
     operator = EngagementToBigQueryOperator(
         tweet_ids=ids, destination_table=table, staging_bucket=bucket.name, **COMMON
     )
     run(operator, at=TODAY)
-    (name,) = loaded
-    young, old = (
+    (name,) = uploaded
+    recent, old = (
         re.sub(r"\d{4}-\d\d-\d\d", f"{TODAY - days * DAY:%Y-%m-%d}", name) for days in (6, 8)
     )
-    for left in (young, old):
-        assert left != name
-        bucket.blob(left).upload_from_string(b"left by a process that was killed")
+    for other in (recent, old):
+        assert other != name
+        bucket.blob(other).upload_from_string(b"left by a process that was killed")
     run(operator, at=TODAY, run_id="manual__2")
-    assert staged(bucket) == [young]
+    assert staged(bucket) == [recent]

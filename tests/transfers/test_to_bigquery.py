@@ -284,6 +284,64 @@ def test_the_next_try_repeats_only_the_write_where_there_is_a_staging_bucket(
     assert counts(rows_of(bigquery, table)) == expected_counts(world, ids, TYPES)
 
 
+@pytest.mark.usefixtures("simulator", "bigquery")
+def test_every_job_has_labels_and_every_query_a_byte_limit(
+    ids: list[str], dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, jobs = AuthorizedSession.request, []
+
+    def request(session: Any, method: str, url: str, **options: Any) -> requests.Response:
+        if method == "POST" and url.partition("?")[0].endswith("/jobs"):
+            jobs.append(json.loads(options["data"])["configuration"])
+        return original(session, method, url, **options)
+
+    monkeypatch.setattr(AuthorizedSession, "request", request)
+    labels = {"Team": "{{ team }}", "dag": "mine"}
+    operator = transfer(
+        ids, f"{dataset}.totals", labels=labels, maximum_bytes_billed="{{ 10**10 }}"
+    )
+    run(operator, at=SNAPSHOT, dag_id="Daily", variables={"team": "Reach & Co"})
+    assert [sorted({"load", "query"} & {*job}) for job in jobs] == [["query"], ["load"], ["query"]]
+    for job in jobs:
+        assert job["labels"] == {
+            "team": "reach___co",
+            "dag": "daily",
+            "task": "to_bigquery",
+            "run": "manual__1",
+        }
+        if "query" in job:
+            assert job["query"]["maximumBytesBilled"] == str(10**10)
+
+
+def test_on_kill_cancels_the_job_that_runs(
+    ids: list[str],
+    simulator: Simulator,
+    bigquery: BigQuery,
+    dataset: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del bigquery
+    operator = transfer(ids, f"{dataset}.totals")
+    original, waited_for, cancelled = AuthorizedSession.request, [], []
+
+    def request(session: Any, method: str, url: str, **options: Any) -> requests.Response:
+        path = url.partition("?")[0]
+        if method == "POST" and path.endswith("/cancel"):
+            cancelled.append(path.split("/")[-2])
+        elif "/queries/" in path and simulator.requests and not waited_for:
+            # The task waits for its script when Airflow kills it.
+            waited_for.append(path.split("/")[-1])
+            operator.on_kill()
+        return original(session, method, url, **options)
+
+    monkeypatch.setattr(AuthorizedSession, "request", request)
+    operator.on_kill()
+    assert cancelled == []
+    run(operator, at=SNAPSHOT)
+    assert cancelled == waited_for
+    assert len(cancelled) == 1
+
+
 @pytest.mark.parametrize(
     "name",
     [

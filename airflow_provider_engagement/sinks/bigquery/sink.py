@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
     from tenacity.wait import wait_base
 
+    from airflow_provider_engagement.rows.period import ReportingPeriod
     from airflow_provider_engagement.sinks.base import ObjectStore
 
 __all__ = ["WRITE_MODES", "BigQuerySink"]
@@ -74,7 +75,7 @@ class BigQuerySink:
     :param write_mode: ``upsert``: repeatable, the same rows make the same table. ``append``: adds
         rows every time. ``truncate``: replaces all rows, unless the pull has none.
     :param expected_rows: the rows that the plan expects; they decide the size of load jobs.
-    :param first_date: the first date that the pull can write; None for unknown.
+    :param period: what the counts of the pull are about; None for unknown.
     :param staging: a bucket to load through, with one load job.
     :param staging_folder: the folder in the bucket. The default names the day, so that the sweep of
         old checkpoints finds what a killed task left.
@@ -96,7 +97,7 @@ class BigQuerySink:
         groupings: Iterable[str] = (),
         write_mode: str = "upsert",
         expected_rows: int = 0,
-        first_date: date | None = None,
+        period: ReportingPeriod | None = None,
         staging: ObjectStore | None = None,
         staging_folder: str | None = None,
         location: str | None = None,
@@ -113,7 +114,7 @@ class BigQuerySink:
         self._groupings = tuple(groupings)
         self._layout = layout_of(layout, self._groupings)
         self._mode = write_mode
-        self._first_date = first_date
+        self._period = period
         self._jobs = JobRunner(
             client,
             location,
@@ -206,7 +207,7 @@ class BigQuerySink:
             self._layout.description,
             self._layout.cluster,
             other_layouts=_columns_of_other_layouts(self._layout),
-            filled=_filled_columns(self._groupings),
+            filled=_filled_columns(self._groupings, self._period),
         )
 
     def _coverage_spec(self) -> TableSpec:
@@ -220,8 +221,10 @@ class BigQuerySink:
         table = ensure_table(self._jobs.client, name, spec)
         if self._mode == "upsert":
             check_partition_filter(table, name)
-        if self._first_date is not None:
-            warn_of_expiration(table, name, self._first_date)
+        if self._period is not None:
+            window = self._period.period
+            first = self._period.snapshot_at if window is None else window.start
+            warn_of_expiration(table, name, first.date())
 
     def _check_bucket(self, bucket: ObjectStore) -> None:
         bucket.check(self._loading.folder)
@@ -309,15 +312,21 @@ def _columns_of_other_layouts(layout: Layout) -> frozenset[str]:
     return frozenset(column.name for other in others for column in other.columns) - own
 
 
-def _filled_columns(groupings: tuple[str, ...]) -> frozenset[str]:
-    """Return the optional columns that these groupings always fill."""
+def _filled_columns(groupings: tuple[str, ...], period: ReportingPeriod | None) -> frozenset[str]:
+    """Return the optional columns that no row of a pull leaves null."""
     levels = [set(grouping.split("/")) for grouping in groupings]
     if not levels:
         return frozenset()
+    has_day = [GroupBy.DAY in each for each in levels]
+    has_hour = [GroupBy.HOUR in each for each in levels]
+    is_of_period = period is not None and period.period is not None
+    has_period = all(has_day) or is_of_period
     filled = {
         "tweet_id": all(GroupBy.TWEET_ID in each for each in levels),
         "engagement_type": all(GroupBy.ENGAGEMENT_TYPE in each for each in levels),
-        "period_start": all(GroupBy.DAY in each for each in levels),
-        "period_end": all(GroupBy.DAY in each for each in levels),
+        "period_start": has_period,
+        "period_end": has_period,
+        "hour_of_day": all(has_hour) and not any(has_day),
+        "snapshot_at": period is not None and not (is_of_period or any(has_day + has_hour)),
     }
     return frozenset(name for name, is_filled in filled.items() if is_filled)

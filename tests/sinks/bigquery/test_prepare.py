@@ -13,6 +13,8 @@ from google.cloud.bigquery import Dataset, SchemaField, Table, TimePartitioning
 from tenacity import wait_none
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
+from airflow_provider_engagement.api.window import Window
+from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG
 from airflow_provider_engagement.sinks.bigquery import BigQuerySink
 from airflow_provider_engagement.sinks.bigquery.tables import table_schema
@@ -21,10 +23,9 @@ from airflow_provider_engagement.sinks.gcs import GcsStore
 if TYPE_CHECKING:
     from tools.clients import BigQuery, Gcs
 
-TODAY = datetime.now(UTC).date()
-
 BY_TWEET = "tweet.id/engagement.type"
 BY_HOUR = "tweet.id/engagement.type/engagement.day/engagement.hour"
+BY_HOUR_OF_DAY = "tweet.id/engagement.type/engagement.hour"
 
 NO_BILLING = Forbidden(
     "Billing has not been enabled for this project. Enable billing at "
@@ -92,28 +93,46 @@ def test_a_staging_bucket_in_another_region_is_refused(
         bigquery.client.delete_dataset(located, delete_contents=True)
 
 
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+SNAPSHOT = ReportingPeriod(NOW)
+WEEK = ReportingPeriod(NOW, Window(NOW - timedelta(days=7), NOW))
+
+
 @pytest.mark.parametrize(
-    ("name", "groupings", "allowed"),
+    ("name", "groupings", "period", "allowed"),
     [
-        ("tweet_id", [BY_TWEET], True),
-        ("tweet_id", [BY_TWEET, "engagement.type"], False),
-        ("tweet_id", [], False),
-        ("engagement_type", [BY_HOUR], True),
-        ("engagement_type", ["tweet.id"], False),
-        ("period_start", [BY_HOUR], True),
-        ("period_start", [BY_TWEET], False),
-        ("hour_of_day", [BY_HOUR], False),
+        ("tweet_id", [BY_TWEET], SNAPSHOT, True),
+        ("tweet_id", [BY_TWEET, "engagement.type"], SNAPSHOT, False),
+        ("tweet_id", [], None, False),
+        ("engagement_type", [BY_HOUR], WEEK, True),
+        ("engagement_type", ["tweet.id"], SNAPSHOT, False),
+        ("period_start", [BY_HOUR], SNAPSHOT, True),
+        ("period_end", [BY_TWEET], WEEK, True),
+        ("period_start", [BY_TWEET], SNAPSHOT, False),
+        ("hour_of_day", [BY_HOUR_OF_DAY], WEEK, True),
+        ("hour_of_day", [BY_HOUR], WEEK, False),
+        ("snapshot_at", [BY_TWEET], SNAPSHOT, True),
+        ("snapshot_at", [BY_HOUR], SNAPSHOT, False),
+        ("snapshot_at", [BY_TWEET], WEEK, False),
+        ("snapshot_at", [BY_TWEET], None, False),
+        ("tweet_created_at", [BY_TWEET], WEEK, False),
     ],
 )
 def test_a_required_column_is_refused_where_the_groupings_leave_it_null(
-    bigquery: BigQuery, dataset: str, name: str, *, groupings: list[str], allowed: bool
+    bigquery: BigQuery,
+    dataset: str,
+    name: str,
+    *,
+    groupings: list[str],
+    period: ReportingPeriod | None,
+    allowed: bool,
 ) -> None:
     schema = [
         SchemaField(field.name, field.field_type, "REQUIRED") if field.name == name else field
         for field in table_schema(LONG)
     ]
     bigquery.client.create_table(Table(f"test.{dataset}.counts", schema=schema))
-    prepared = sink(bigquery.client, dataset, groupings=groupings)
+    prepared = sink(bigquery.client, dataset, groupings=groupings, period=period)
     if allowed:
         prepared.prepare()
     else:
@@ -159,9 +178,10 @@ def test_rows_that_expire_at_once_are_warned_of(
     bigquery.client.create_table(table)
     with caplog.at_level(logging.WARNING):
         sink(bigquery.client, dataset).prepare()
-        sink(bigquery.client, dataset, first_date=TODAY - timedelta(days=30)).prepare()
+        sink(bigquery.client, dataset, period=WEEK).prepare()
         assert caplog.text == ""
-        sink(bigquery.client, dataset, first_date=TODAY - timedelta(days=90)).prepare()
+        quarter = ReportingPeriod(NOW, Window(NOW - timedelta(days=90), NOW))
+        sink(bigquery.client, dataset, period=quarter).prepare()
     assert caplog.text.count("counts expire after 60 days") == 1
 
 
