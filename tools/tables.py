@@ -31,7 +31,7 @@ from tools.hostile.cases import CASES
 from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["PARTS", "faces", "modules", "parameters"]
 
@@ -110,6 +110,9 @@ def _groupings() -> str:
     orders = " or ".join(_code(order) for order in spec.FOUR_LEVEL_ORDERS)
     reserved = _code(sorted(spec.RESERVED_GROUPING_NAMES))
     prefix = spec.RESERVED_GROUPING_PREFIX
+    zeros = " and ".join(
+        f"{_code(names)} before {day:%Y-%m-%d}" for day, names in _by_value(spec.FALSE_ZEROS_BEFORE)
+    )
     reach, margin = _days(spec.HISTORICAL_REACH), _days(spec.AGE_MARGIN)
     rules = (
         f"A request has at most {spec.MAX_GROUPINGS} groupings. Their levels must differ.",
@@ -118,9 +121,16 @@ def _groupings() -> str:
         f"The name of a grouping must not begin with `{prefix}`.",
         f"`historical` holds nothing before {spec.HISTORICAL_FLOOR:%Y-%m-%d}.",
         f"A window that begins over {reach} ago is requested with a warning.",
+        f"`historical` returns a wrong 0 for {zeros}. Such counts are absent.",
         f"A type is requested until {margin} after a Tweet has passed its age limit.",
     )
     return "\n".join(f"- {rule}" for rule in rules)
+
+
+def _by_value(mapping: Mapping[str, datetime]) -> Iterator[tuple[datetime, list[str]]]:
+    """Yield each value with its keys."""
+    for value in sorted(set(mapping.values())):
+        yield value, [key for key, other in mapping.items() if other == value]
 
 
 def _granularities() -> str:
