@@ -1,4 +1,4 @@
-"""A stretch of history to fill a table with, by the backfill example, and what is to come of it."""
+"""A backfill by the example DAG: its Tweets, its table and the expected counts."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ SEED, ACCOUNT = 31, "acme"
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """How much is filled in.
+class BackfillPeriod:
+    """The Tweets and intervals of a backfill.
 
-    :param tweets: how many Tweets, made all over it; two in a hundred are foreign, and two deleted.
-    :param start: where its first interval begins.
-    :param intervals: how many of them.
+    :param tweets: how many Tweets, created evenly over it; 2% are foreign, and 2% deleted.
+    :param start: the start of its first interval.
+    :param intervals: how many intervals of four weeks.
     """
 
     tweets: int
@@ -51,7 +51,7 @@ class Stretch:
 
     @property
     def last(self) -> datetime:
-        """The start of the last interval, after which no other may begin."""
+        """The start of the last interval."""
         return self.end - FOUR_WEEKS
 
     def world(self) -> tuple[World, list[str]]:
@@ -61,12 +61,12 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """The table that is filled.
+class BackfillTable:
+    """The table that the backfill writes.
 
-    :param environment: what the DAG reads: connections and Variables.
-    :param bigquery: where the table is.
-    :param table: its name.
+    :param environment: the connections and Variables of the DAG, as environment variables.
+    :param bigquery: the BigQuery that has the table.
+    :param table: the table's name.
     """
 
     environment: dict[str, str]
@@ -75,11 +75,11 @@ class Site:
 
 
 @contextmanager
-def site(
-    stretch: Stretch, folder: Path, *, gcs: Emulator, bigquery: Emulator, store: Path
-) -> Iterator[Site]:
-    """Serve a stretch: its Tweets by the simulator, the list of their ids from a bucket."""
-    world, ids = stretch.world()
+def backfill_table(
+    backfill: BackfillPeriod, folder: Path, *, gcs: Emulator, bigquery: Emulator, store: Path
+) -> Iterator[BackfillTable]:
+    """Start the simulator, upload the ids, and make a dataset for the table of a backfill."""
+    world, ids = backfill.world()
     bucket = Gcs(gcs.url, store).make_bucket()
     bucket.blob("ids.txt").upload_from_string("\n".join(ids))
     options = ["--seed", str(SEED), "--account", ACCOUNT, "--now", NOW.isoformat()]
@@ -92,19 +92,19 @@ def site(
             "AIRFLOW_CONN_ENGAGEMENT_DEFAULT": json.dumps(service.connections[ACCOUNT]),
             "AIRFLOW_VAR_ENGAGEMENT_TABLE": table,
             "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": f"gs://{bucket.name}/ids.txt",
-            "TMPDIR": str(folder),  # where the tasks of one machine keep the pace they share
+            "TMPDIR": str(folder),  # where tasks of one machine share the state of the rate limit
         }
-        yield Site(environment, warehouse, table)
+        yield BackfillTable(environment, warehouse, table)
 
 
-def truth(stretch: Stretch) -> dict[tuple[str, str], str]:
-    """Tell the counts of every day of a stretch that a Tweet of ours lived in, as `cells` does."""
-    world, ids = stretch.world()
+def expected_days(backfill: BackfillPeriod) -> dict[tuple[str, str], str]:
+    """Return the expected counts of each own Tweet's days, in the form of `written_days`."""
+    world, ids = backfill.world()
     ours = [item for item in ids if item not in world.foreign | world.deleted]
-    days = [stretch.start + n * DAY for n in range((stretch.end - stretch.start).days + 1)]
+    days = [backfill.start + n * DAY for n in range((backfill.end - backfill.start).days + 1)]
     edges = np.array([int(day.timestamp()) for day in days])
     counts = world.series(ours, TYPES, edges * 1000)
-    # The day that it was made on is the first that it has counts of.
+    # A Tweet has counts from the day of its creation on.
     lived = [bisect_right(days, created_at(item) or days[0]) - 1 for item in ours]
     return {
         (item, name): ",".join(
@@ -116,21 +116,21 @@ def truth(stretch: Stretch) -> dict[tuple[str, str], str]:
     }
 
 
-def cells(table: Site, stretch: Stretch) -> dict[tuple[str, str], str]:
-    """Give every cell of a stretch, the days of a Tweet's type as one text: there are many."""
+def written_days(table: BackfillTable, backfill: BackfillPeriod) -> dict[tuple[str, str], str]:
+    """Return the counts in the table; the days of a Tweet and type are one text, to save memory."""
     rows = table.bigquery.rows(
         "SELECT tweet_id, engagement_type, STRING_AGG("  # noqa: S608 - ours
         "CONCAT(CAST(UNIX_SECONDS(period_start) AS STRING), '=', CAST(value AS STRING),"
         " IF(complete, '', ' in part')), ',' ORDER BY period_start, value) AS days "
-        # Airflow's own latest run, which the schedule makes, may lie behind the stretch.
-        f"FROM {table.table} WHERE period_start < TIMESTAMP '{stretch.end:%Y-%m-%d}' "
+        # The schedule's own latest run may be after the backfill.
+        f"FROM {table.table} WHERE period_start < TIMESTAMP '{backfill.end:%Y-%m-%d}' "
         "GROUP BY tweet_id, engagement_type"
     )
     return {(row["tweet_id"], row["engagement_type"]): row["days"] for row in rows}
 
 
-def statuses(table: Site) -> dict[str, int]:
-    """Count the Tweets by what became of them."""
+def count_statuses(table: BackfillTable) -> dict[str, int]:
+    """Return the number of Tweets by their status in the coverage."""
     rows = table.bigquery.rows(
         f"SELECT status, COUNT(DISTINCT tweet_id) AS n FROM {table.table}_coverage GROUP BY status"  # noqa: S608 - ours
     )

@@ -1,4 +1,4 @@
-"""Kills tasks, each at its moment, and tells what the service was asked and what has landed."""
+"""Kills tasks at chosen moments, and compares what they wrote with the expected counts."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ _ROWS = "engagement/historical/"
 _STAGING = {"to_gcs": "engagement/_staging/", "to_bigquery": "engagement-staging/"}
 
 
-class ReportingPeriod(Protocol):
-    """Tells whether it is time to kill a task."""
+class KillCondition(Protocol):
+    """Returns whether it is time to kill a task."""
 
-    def __call__(self, victim: Victim) -> bool: ...
+    def __call__(self, target: KillTarget) -> bool: ...
 
 
 @dataclass(slots=True)
-class Stage:
-    """Where rounds are played: each is one run of the DAG `killed`.
+class Scenario:
+    """The services and data of several rounds; each round is one run of the DAG `killed`.
 
-    A round's tasks ask for ranges of their own, so that no two rounds send the same request.
+    Each round has its own windows, so that no two rounds send the same request.
 
-    :param service: what is asked.
-    :param gcs: where the rows of one task land.
-    :param bigquery: where those of the other do.
-    :param dataset: in which dataset.
-    :param folder: where processes tell their ids.
+    :param service: the simulated API.
+    :param gcs: where one task writes.
+    :param bigquery: where the other task writes.
+    :param dataset: the dataset of its tables.
+    :param folder: where task processes write their process ids.
     :param ids: the Tweets of each task.
     """
 
@@ -72,9 +72,9 @@ class Stage:
     _answered: dict[tuple[int, str | None], Counter[bytes]] = field(default_factory=dict)
 
     def prepare(self, number: int) -> dict[str, str]:
-        """Make a round's bucket, and give the `conf` of its run.
+        """Make a round's bucket, and return the `conf` of its run.
 
-        :param number: the round's number: below the days of a window.
+        :param number: the round's number; less than the days of a window.
         """
         assert number < WINDOW.days
         bucket = self.buckets[number] = self.gcs.make_bucket()
@@ -91,7 +91,7 @@ class Stage:
         }
 
     def answered(self, number: int, task: str) -> Counter[bytes]:
-        """Give the requests of a round's task, and how often each was answered."""
+        """Return the requests of a round's task, with how often each was answered."""
         requests = self.service.requests
         for request in requests[self._read :]:
             if request.status == 200:
@@ -101,11 +101,11 @@ class Stage:
         self._read = len(requests)
         return self._answered.get((number, OWNERS[task]), Counter())
 
-    def truth(self, number: int, task: str) -> dict[tuple[str, str], int]:
-        """Tell the counts that a round's task has to write."""
+    def expected_counts(self, number: int, task: str) -> dict[tuple[str, str], int]:
+        """Return the counts that a round's task must write."""
         start = FIRST_DAY + number * DAY
-        moments = (start, _end(start, task))
-        edges = np.array([int(moment.timestamp() * 1000) for moment in moments])
+        bounds = (start, _end(start, task))
+        edges = np.array([int(bound.timestamp() * 1000) for bound in bounds])
         ids = self.ids[task]
         series = self.service.world.series(ids, TYPES, edges)
         return {
@@ -114,8 +114,8 @@ class Stage:
             for column, name in enumerate(TYPES)
         }
 
-    def landed(self, number: int, task: str) -> dict[tuple[str, str], int]:
-        """Give the counts that a round's task has written."""
+    def written_counts(self, number: int, task: str) -> dict[tuple[str, str], int]:
+        """Return the counts that a round's task has written."""
         if task == "to_bigquery":
             return counts(self.bigquery.rows(f"SELECT * FROM {self.dataset}.round_{number}"))  # noqa: S608 - ours
         bucket = self.buckets[number]
@@ -129,53 +129,55 @@ class Stage:
         assert json.loads(files["manifest.json"])["rows"] == len(rows)
         return counts(rows)
 
-    def staged(self, number: int, task: str) -> list[str]:
-        """List what a round's task has left of its staging."""
+    def staged_objects(self, number: int, task: str) -> list[str]:
+        """Return the names of the staged objects that a round's task has left."""
         return [b.name for b in self.buckets[number].list_blobs(prefix=_STAGING[task])]
 
 
 @dataclass(slots=True)
-class Victim:
-    """A task whose first try is to be killed.
+class KillTarget:
+    """A task whose first try will be killed.
 
-    :param stage: where it plays.
+    :param scenario: the scenario that it belongs to.
     :param number: its round.
-    :param task: which of the round's tasks.
-    :param moment: tells whether it is time.
-    :param run_id: its run.
-    :param was_killed: whether it was in time; None before.
+    :param task: the task's id.
+    :param condition: when to kill it.
+    :param run_id: the id of its run.
+    :param was_killed: whether it was killed before it ended; None before either.
     """
 
-    stage: Stage
+    scenario: Scenario
     number: int
     task: str
-    moment: ReportingPeriod
+    condition: KillCondition
     run_id: str = ""
     was_killed: bool | None = None
-    most_pieces: int = 0
+    most_checkpoints: int = 0
     _process: psutil.Process | None = None
 
     def __post_init__(self) -> None:
         self.run_id = self.run_id or f"round-{self.number}"
 
-    def has_begun(self) -> bool:
-        """Tell whether there is a process, and remember it by more than an id."""
-        told = self.stage.folder / f"{self.run_id}.{self.task}.1"
-        if self._process is None and told.exists():
+    def has_started(self) -> bool:
+        """Return whether its process has started, and open the process."""
+        path = self.scenario.folder / f"{self.run_id}.{self.task}.1"
+        if self._process is None and path.exists():
             try:
-                self._process = psutil.Process(int(told.read_text()))
+                self._process = psutil.Process(int(path.read_text()))
             except psutil.NoSuchProcess:
                 self.was_killed = False
         return self._process is not None
 
-    def count_answers(self) -> int:
-        return self.stage.answered(self.number, self.task).total()
+    def count_responses(self) -> int:
+        return self.scenario.answered(self.number, self.task).total()
 
-    def count_pieces(self) -> int:
+    def count_checkpoints(self) -> int:
         return len(self.objects(f"{_STAGING[self.task]}*/*/*.arrow"))
 
     def objects(self, pattern: str) -> list[Path]:
-        return list((self.stage.gcs.folder / self.stage.buckets[self.number].name).glob(pattern))
+        return list(
+            (self.scenario.gcs.folder / self.scenario.buckets[self.number].name).glob(pattern)
+        )
 
     def kill(self) -> None:
         assert self._process is not None
@@ -187,67 +189,72 @@ class Victim:
             self.was_killed = True
 
 
-def after(answers: int) -> ReportingPeriod:
-    """Say when so many requests have been answered."""
-    return lambda victim: victim.count_answers() >= answers
+def after_responses(count: int) -> KillCondition:
+    """Return a condition: this many requests were answered."""
+    return lambda target: target.count_responses() >= count
 
 
-def while_landing(victim: Victim) -> bool:
-    """Say when rows are on their way: into the folder, or through the bucket into the table."""
-    below = _ROWS if victim.task == "to_gcs" else _STAGING["to_bigquery"]
-    return bool(victim.objects(f"{below}**/part-*"))
+def while_writing_rows(target: KillTarget) -> bool:
+    """Return whether objects with rows exist, in the folder or in the staging bucket."""
+    below = _ROWS if target.task == "to_gcs" else _STAGING["to_bigquery"]
+    return bool(target.objects(f"{below}**/part-*"))
 
 
-def once_landed(victim: Victim) -> bool:
-    """Say when the first pieces have been deleted, as nobody needs them any more."""
-    pieces = victim.count_pieces()
-    victim.most_pieces = max(victim.most_pieces, pieces)
-    return pieces < victim.most_pieces == REQUESTS
+def while_deleting_checkpoints(target: KillTarget) -> bool:
+    """Return whether all checkpoints existed and some are deleted again."""
+    checkpoints = target.count_checkpoints()
+    target.most_checkpoints = max(target.most_checkpoints, checkpoints)
+    return checkpoints < target.most_checkpoints == REQUESTS
 
 
-def at_point(point: float) -> ReportingPeriod:
-    """Say when a part of all requests has been answered; beyond 1, so long after all of them.
+def at_progress(point: float) -> KillCondition:
+    """Return a condition: this share of all requests was answered.
 
-    :param point: the part; what it has beyond 1 is in units of eight seconds.
+    :param point: the share; above 1, the excess is a time after the last response, in units of
+        eight seconds.
     """
     seen: list[float] = []
 
-    def is_there(victim: Victim) -> bool:
-        if victim.count_answers() >= min(point, 1) * REQUESTS:
+    def is_reached(target: KillTarget) -> bool:
+        if target.count_responses() >= min(point, 1) * REQUESTS:
             seen.append(time.monotonic())
         return bool(seen) and seen[-1] - seen[0] >= (point - 1) * 8
 
-    return is_there
+    return is_reached
 
 
-def kill_all(victims: Sequence[Victim], *, within: float, check: Callable[[], None]) -> None:
-    """Kill tasks, each at its moment.
+def kill_all(targets: Sequence[KillTarget], *, within: float, check: Callable[[], None]) -> None:
+    """Kill each task when its condition holds.
 
-    :param within: seconds until all have to be dead.
-    :param check: fails if there is no use in waiting.
+    :param within: the seconds until all must be killed.
+    :param check: called while waiting; fails if waiting is useless.
     """
     deadline = time.monotonic() + within
-    while waiting := [victim for victim in victims if victim.was_killed is None]:
-        assert time.monotonic() < deadline, f"not yet: {[(v.number, v.task) for v in waiting]}"
+    while waiting := [target for target in targets if target.was_killed is None]:
+        assert time.monotonic() < deadline, f"not killed: {[(v.number, v.task) for v in waiting]}"
         check()
-        for victim in waiting:
-            if victim.has_begun() and victim.moment(victim):
-                victim.kill()
+        for target in waiting:
+            if target.has_started() and target.condition(target):
+                target.kill()
         time.sleep(0.01)
 
 
-def check_landed(victim: Victim) -> None:
-    """See that a task's counts are the true ones, and its staging is cleared away."""
-    stage, number, task = victim.stage, victim.number, victim.task
-    assert stage.landed(number, task) == stage.truth(number, task)
-    # What it was loading when it died is in nobody's way: it goes with what else is of its day.
-    lost = re.compile(rf"engagement-staging/\d{{4}}-\d\d-\d\d/\w+_round_{number}_\w+/part-\d+\S+")
-    assert not [name for name in stage.staged(number, task) if not lost.fullmatch(name)]
+def check_written_counts(target: KillTarget) -> None:
+    """Check that a task wrote the expected counts and deleted its staged objects."""
+    scenario, number, task = target.scenario, target.number, target.task
+    assert scenario.written_counts(number, task) == scenario.expected_counts(number, task)
+    # The parts of a killed try stay until the sweep of their day.
+    abandoned = re.compile(
+        rf"engagement-staging/\d{{4}}-\d\d-\d\d/\w+_round_{number}_\w+/part-\d+\S+"
+    )
+    assert not [
+        name for name in scenario.staged_objects(number, task) if not abandoned.fullmatch(name)
+    ]
 
 
-def answered_again(victim: Victim) -> int:
-    """See that every request was answered, and at most twice; count those that were."""
-    answered = victim.stage.answered(victim.number, victim.task)
+def count_repeated_requests(target: KillTarget) -> int:
+    """Check that each request was answered once or twice; return how many were repeated."""
+    answered = target.scenario.answered(target.number, target.task)
     assert len(answered) == REQUESTS
     assert max(answered.values()) <= 2
     return answered.total() - REQUESTS

@@ -1,6 +1,6 @@
 """The DAGs of test_killed.py: a pull into a bucket, one into a table, and some that fail.
 
-An Airflow has a copy of this file in its DAGs folder; the environment says the rest.
+Airflow has a copy of this file in its DAGs folder. Connections come from the environment.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementTo
 # A try of the task gives up after three of the request, in which a minute would go by.
 client.RetryPolicy = lambda: RetryPolicy(budget=0.5, first_wait=0.1)  # type: ignore[misc,assignment]
 
-# Holds the ids, and what the tasks tell of themselves.
+# Holds the ids, and the process ids of the tasks.
 FOLDER = Path(os.environ["KILLED_FOLDER"])
 
 
-def tell_pid(context: Any) -> None:
-    """Tell which process runs a try of a task, before it does."""
+def write_pid(context: Any) -> None:
+    """Write the id of the process that runs a try of a task, before it starts."""
     instance = context["ti"]
-    told = FOLDER / f"{instance.run_id}.{instance.task_id}.{instance.try_number}"
-    unfinished = told.with_name(f"{told.name}.part")
+    path = FOLDER / f"{instance.run_id}.{instance.task_id}.{instance.try_number}"
+    unfinished = path.with_name(f"{path.name}.part")
     unfinished.write_text(str(os.getpid()))
-    unfinished.replace(told)
+    unfinished.replace(path)
 
 
 def of_run(name: str) -> str:
@@ -50,7 +50,7 @@ with DAG("killed", schedule=None, **SHARED):
         "endpoint": "historical",
         "engagement_types": ["impressions", "favorites"],
         "start": of_run("start"),
-        "on_execute_callback": tell_pid,
+        "on_execute_callback": write_pid,
     }
     # A Tweet's count of one window is a part of its sum.
     EngagementToGCSOperator(
@@ -72,13 +72,13 @@ with DAG("killed", schedule=None, **SHARED):
         **common,
     )
 
-# What says nothing of retries is to have those that the operators have by default.
+# Without `retries` a task has the default of the operators.
 RETRIES: dict[str, dict[str, int]] = {"throttled": {}, "refused": {"retries": 3}, "broken": {}}
 
 for name, retries in RETRIES.items():
     with DAG(name, schedule=None, **SHARED):
-        asked: dict[str, Any] = {"tweet_ids": f"file://{FOLDER}/few.txt", **retries}
-        EngagementTotalsOperator(task_id="alone", engagement_conn_id=f"{name}_0", **asked)
-        EngagementTotalsOperator.partial(task_id="mapped", **asked).expand(
+        wanted: dict[str, Any] = {"tweet_ids": f"file://{FOLDER}/few.txt", **retries}
+        EngagementTotalsOperator(task_id="alone", engagement_conn_id=f"{name}_0", **wanted)
+        EngagementTotalsOperator.partial(task_id="mapped", **wanted).expand(
             engagement_conn_id=[f"{name}_1", f"{name}_2"]
         )

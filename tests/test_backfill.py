@@ -1,4 +1,4 @@
-"""The backfill example through Airflow's own backfill: scheduler, workers, runs side by side."""
+"""The backfill example through Airflow's own backfill, with parallel runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from factories import DAG_ID, FOUR_WEEKS, Site, Stretch, cells, site, statuses, truth
+from factories import (
+    DAG_ID,
+    FOUR_WEEKS,
+    BackfillPeriod,
+    BackfillTable,
+    backfill_table,
+    count_statuses,
+    expected_days,
+    written_days,
+)
 
 from tools.env import ROOT
 from tools.standalone import Standalone
@@ -18,26 +27,26 @@ if TYPE_CHECKING:
 
     from tools.services import Emulator
 
-# A whole Airflow, a million rows, and Airflow looks only twice a minute whether a backfill is over.
-# A shorter one, through the UI, is in tests/ui; on 2.11 there is one for every day.
+# Slow: a million rows, and Airflow checks only twice a minute whether a backfill has ended.
+# `make test` runs shorter ones: in tests/ui, and on 2.11 in test_backfill_on_airflow_2.py.
 pytestmark = pytest.mark.long
 
-YEAR = Stretch(tweets=300, start=datetime(2025, 11, 1, tzinfo=UTC), intervals=13)
+YEAR = BackfillPeriod(tweets=300, start=datetime(2025, 11, 1, tzinfo=UTC), intervals=13)
 RUNS_WITHIN = 300.0
 
 
 @pytest.fixture
 def year(
     tmp_path: Path, emulated: Path, _gcs_emulator: Emulator, _bigquery_emulator: Emulator
-) -> Iterator[Site]:
-    with site(
+) -> Iterator[BackfillTable]:
+    with backfill_table(
         YEAR, tmp_path, gcs=_gcs_emulator, bigquery=_bigquery_emulator, store=emulated / "store"
     ) as made:
         yield made
 
 
 @pytest.fixture
-def airflow(year: Site, tmp_path: Path) -> Iterator[Standalone]:
+def airflow(year: BackfillTable, tmp_path: Path) -> Iterator[Standalone]:
     with Standalone(tmp_path, ROOT / "example_dags", year.environment) as started:
         pool = {"name": "engagement_api", "slots": 4, "include_deferred": True}
         started.call("POST", "pools", pool)
@@ -47,7 +56,7 @@ def airflow(year: Site, tmp_path: Path) -> Iterator[Standalone]:
 
 
 def fill_in(airflow: Standalone) -> set[str]:
-    """Start a backfill of the year as the UI does, wait for its end, and give its runs' states."""
+    """Start a backfill of the year as the UI does, wait for its end, and return the states of its runs."""
     made = airflow.call(
         "POST",
         "backfills",
@@ -71,20 +80,20 @@ def fill_in(airflow: Standalone) -> set[str]:
 def wait_for(ready: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + RUNS_WITHIN
     while not (found := ready()):
-        assert time.monotonic() < deadline, "Airflow did not get there"
+        assert time.monotonic() < deadline, "Airflow took too long"
         time.sleep(0.5)
     return found
 
 
 def test_year_has_the_expected_counts_also_after_a_second_backfill(
-    year: Site, airflow: Standalone
+    year: BackfillTable, airflow: Standalone
 ) -> None:
-    expected = truth(YEAR)
+    expected = expected_days(YEAR)
     world, ids = YEAR.world()
     for _ in range(2):
         assert fill_in(airflow) == {"success"}
-        assert cells(year, YEAR) == expected
+        assert written_days(year, YEAR) == expected
     assert sum(len(days.split(",")) for days in expected.values()) > 500_000
-    found = statuses(year)
+    found = count_statuses(year)
     assert (found["forbidden"], found["unavailable"]) == (len(world.foreign), len(world.deleted))
     assert found["answered"] == len(ids) - len(world.foreign) - len(world.deleted)

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from factories import DAG_ID, DAY, FOUR_WEEKS, NOW, TODAY, Site, Stretch, cells, site, truth
+from factories import (
+    DAG_ID,
+    DAY,
+    FOUR_WEEKS,
+    NOW,
+    TODAY,
+    BackfillPeriod,
+    BackfillTable,
+    backfill_table,
+    expected_days,
+    written_days,
+)
 
 from tools.env import ROOT
 from tools.process import clean_environment
@@ -32,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 BIN = Path(sys.executable).parent
 
 # Ten days of the interval after it are over, so that one has begun and not ended.
-STRETCH = Stretch(tweets=30, start=TODAY - 2 * FOUR_WEEKS - 10 * DAY, intervals=2)
+BACKFILL = BackfillPeriod(tweets=30, start=TODAY - 2 * FOUR_WEEKS - 10 * DAY, intervals=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +75,15 @@ class Airflow:
 @pytest.fixture
 def filled(
     tmp_path: Path, emulated: Path, _gcs_emulator: Emulator, _bigquery_emulator: Emulator
-) -> Iterator[Site]:
-    with site(
-        STRETCH, tmp_path, gcs=_gcs_emulator, bigquery=_bigquery_emulator, store=emulated / "store"
+) -> Iterator[BackfillTable]:
+    with backfill_table(
+        BACKFILL, tmp_path, gcs=_gcs_emulator, bigquery=_bigquery_emulator, store=emulated / "store"
     ) as made:
         yield made
 
 
 @pytest.fixture
-def airflow(filled: Site, tmp_path: Path) -> Airflow:
+def airflow(filled: BackfillTable, tmp_path: Path) -> Airflow:
     home = tmp_path / "airflow"
     found = Airflow(
         home,
@@ -88,25 +99,25 @@ def airflow(filled: Site, tmp_path: Path) -> Airflow:
     return found
 
 
-def test_backfill_command_can_be_repeated(filled: Site, airflow: Airflow) -> None:
-    backfill = ("dags", "backfill", DAG_ID, "--start-date", f"{STRETCH.start:%Y-%m-%d}")
-    expected = truth(STRETCH)
+def test_backfill_command_can_be_repeated(filled: BackfillTable, airflow: Airflow) -> None:
+    backfill = ("dags", "backfill", DAG_ID, "--start-date", f"{BACKFILL.start:%Y-%m-%d}")
+    expected = expected_days(BACKFILL)
     airflow.run(*backfill, "--end-date", NOW.isoformat())
     first = airflow.runs()
     # Intervals begin where the range does, and Airflow 2 runs the one that has not ended too.
-    begin = [STRETCH.start + n * FOUR_WEEKS for n in range(STRETCH.intervals + 1)]
+    begin = [BACKFILL.start + n * FOUR_WEEKS for n in range(BACKFILL.intervals + 1)]
     assert list(first) == [f"{start:%Y-%m-%d}" for start in begin]
-    assert cells(filled, STRETCH) == expected
+    assert written_days(filled, BACKFILL) == expected
     # The first hour of a day has not ended either: of that day nothing is asked for.
     assert unended(filled) == ({f"{TODAY:%Y-%m-%d}"} if NOW.hour else set())
 
-    again = ("--end-date", f"{STRETCH.last:%Y-%m-%d}", "--reset-dagruns", "--yes")
+    again = ("--end-date", f"{BACKFILL.last:%Y-%m-%d}", "--reset-dagruns", "--yes")
     airflow.run(*backfill, *again)
     second = airflow.runs()
     assert [day for day in first if first[day] != second[day]] == list(first)[:-1]
-    assert cells(filled, STRETCH) == expected
+    assert written_days(filled, BACKFILL) == expected
 
 
-def unended(filled: Site) -> set[str]:
+def unended(filled: BackfillTable) -> set[str]:
     query = f"SELECT DISTINCT date FROM {filled.table} WHERE NOT complete"  # noqa: S608 - ours
     return {f"{row['date']:%Y-%m-%d}" for row in filled.bigquery.rows(query)}

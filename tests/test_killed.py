@@ -1,4 +1,4 @@
-"""Pulls that are killed, throttled, refused or let down, and what Airflow makes of it."""
+"""Pulls in Airflow whose process is killed, or whose service refuses, limits or fails."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from fault_injection import (
     OWNERS,
     REQUESTS,
     TWEETS,
-    Stage,
-    Victim,
-    after,
-    answered_again,
-    at_point,
-    check_landed,
+    KillTarget,
+    Scenario,
+    after_responses,
+    at_progress,
+    check_written_counts,
+    count_repeated_requests,
     kill_all,
-    once_landed,
-    while_landing,
+    while_deleting_checkpoints,
+    while_writing_rows,
 )
 from services import Airflow
 
@@ -45,23 +45,23 @@ from tools.services import google_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fault_injection import ReportingPeriod
+    from fault_injection import KillCondition
 
 needs_policies = pytest.mark.skipif(
-    not HAS_RETRY_POLICIES, reason="this Airflow has no retry policies, and no such parts"
+    not HAS_RETRY_POLICIES, reason="this Airflow has no retry policies"
 )
 
 FAILING = ("throttled", "refused", "broken")
-# Of the throttled service: longer than a task waits by itself.
+# Seconds of the limited service's minute: longer than a task waits by itself.
 MINUTE = 840
-# As often as the DAGs' tasks try a request by themselves.
+# How often the DAGs' tasks try a request.
 ATTEMPTS = 3
 SEED, ROUNDS = 4, 20
 
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[dict[str, Simulator]]:
-    """Run the service as each connection finds it, by a part of the connection's name."""
+    """Run a service for each kind of connection, by the kind's name."""
     world = World(seed=41, accounts=tuple(OWNERS.values()), now=NOW)
     well = Simulator(world, latency=0.02, keep=50_000)
     throttled = Simulator(world, requests_per_minute=0, minute=MINUTE)
@@ -75,11 +75,11 @@ def services() -> Iterator[dict[str, Simulator]]:
 
 
 @pytest.fixture(scope="module")
-def stage(
+def scenario(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     services: dict[str, Simulator],
-) -> Stage:
+) -> Scenario:
     gcs = Gcs(
         request.getfixturevalue("_gcs_emulator").url,
         request.getfixturevalue("emulated") / "store",
@@ -93,11 +93,11 @@ def stage(
     (folder / "few.txt").write_text("\n".join(ids["to_gcs"][:3]))
     (folder / "dags").mkdir()
     shutil.copy(ROOT / "tests" / "killed_dags.py", folder / "dags")
-    return Stage(service, gcs, bigquery, bigquery.make_dataset(), folder, ids)
+    return Scenario(service, gcs, bigquery, bigquery.make_dataset(), folder, ids)
 
 
 @pytest.fixture(scope="module")
-def settings(stage: Stage, services: dict[str, Simulator]) -> dict[str, str]:
+def settings(scenario: Scenario, services: dict[str, Simulator]) -> dict[str, str]:
     made = {owner: services["well"].connection(owner) for owner in OWNERS.values()}
     for place in range(3):
         for kind in FAILING:
@@ -105,30 +105,30 @@ def settings(stage: Stage, services: dict[str, Simulator]) -> dict[str, str]:
             made[f"{kind}_{place}"] = service.connection("acme")
         made[f"refused_{place}"]["extra"]["access_token_secret"] = "not-the-right-one"
     return {
-        **google_environment(bigquery=stage.bigquery.url, gcs=stage.gcs.url),
+        **google_environment(bigquery=scenario.bigquery.url, gcs=scenario.gcs.url),
         **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(held) for name, held in made.items()},
-        "AIRFLOW__CORE__DAGS_FOLDER": str(stage.folder / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(scenario.folder / "dags"),
         "AIRFLOW__CORE__PARALLELISM": "8",
-        "KILLED_FOLDER": str(stage.folder),
-        "TMPDIR": str(stage.folder),
+        "KILLED_FOLDER": str(scenario.folder),
+        "TMPDIR": str(scenario.folder),
     }
 
 
 @pytest.fixture(scope="module")
-def airflow(stage: Stage, settings: dict[str, str]) -> Iterator[Airflow]:
+def airflow(scenario: Scenario, settings: dict[str, str]) -> Iterator[Airflow]:
     parts = ("api-server", "scheduler", "dag-processor")
-    with Airflow(stage.folder, stage.folder / "dags", settings, parts) as airflow:
+    with Airflow(scenario.folder, scenario.folder / "dags", settings, parts) as airflow:
         wanted = {"killed", *FAILING}
         airflow.wait(lambda: {d["dag_id"] for d in airflow.call("GET", "dags")["dags"]} >= wanted)
         for dag in wanted:
             airflow.call("PATCH", f"dags/{dag}", {"is_paused": False})
-        # They take their time, in which others can be killed.
+        # These runs are slow, so they start before the other tests.
         for dag in FAILING:
-            begin(airflow, dag, "only", {})
+            start_run(airflow, dag, "only", {})
         yield airflow
 
 
-def begin(airflow: Airflow, dag: str, run: str, conf: dict[str, str]) -> None:
+def start_run(airflow: Airflow, dag: str, run: str, conf: dict[str, str]) -> None:
     body = {"logical_date": None, "dag_run_id": run, "conf": conf}
     airflow.call("POST", f"dags/{dag}/dagRuns", body)
 
@@ -142,12 +142,14 @@ def tasks(airflow: Airflow, dag: str, run: str = "only") -> list[dict[str, Any]]
 # ---- Killed ------------------------------------------------------------------------------------
 
 
-def play(airflow: Airflow, stage: Stage, victims: Sequence[Victim]) -> dict[tuple[int, str], Any]:
-    """Play the victims' rounds, and give what has become of each task."""
-    numbers = sorted({victim.number for victim in victims})
+def run_rounds(
+    airflow: Airflow, scenario: Scenario, targets: Sequence[KillTarget]
+) -> dict[tuple[int, str], Any]:
+    """Run the rounds of some targets, kill these, and return the task instances at the end."""
+    numbers = sorted({target.number for target in targets})
     for number in numbers:
-        begin(airflow, "killed", f"round-{number}", stage.prepare(number))
-    kill_all(victims, within=180, check=airflow.check)
+        start_run(airflow, "killed", f"round-{number}", scenario.prepare(number))
+    kill_all(targets, within=180, check=airflow.check)
 
     def ended() -> dict[tuple[int, str], Any]:
         found = [(n, task) for n in numbers for task in tasks(airflow, "killed", f"round-{n}")]
@@ -155,105 +157,112 @@ def play(airflow: Airflow, stage: Stage, victims: Sequence[Victim]) -> dict[tupl
         is_over = all(task["state"] == "success" for _, task in found)
         return {(n, task["task_id"]): task for n, task in found} if is_over else {}
 
-    became: dict[tuple[int, str], Any] = airflow.wait(ended, 240)
-    return became
+    outcomes: dict[tuple[int, str], Any] = airflow.wait(ended, 240)
+    return outcomes
 
 
-def log_of(victim: Victim, attempt: int) -> str:
-    below = victim.stage.folder / "airflow" / "logs" / "dag_id=killed" / f"run_id={victim.run_id}"
-    return (below / f"task_id={victim.task}" / f"attempt={attempt}.log").read_text()
+def log_of(target: KillTarget, attempt: int) -> str:
+    below = (
+        target.scenario.folder / "airflow" / "logs" / "dag_id=killed" / f"run_id={target.run_id}"
+    )
+    return (below / f"task_id={target.task}" / f"attempt={attempt}.log").read_text()
 
 
-MOMENTS: dict[int, dict[str, ReportingPeriod]] = {
-    0: {"to_gcs": after(30), "to_bigquery": after(120)},
-    1: {"to_gcs": while_landing, "to_bigquery": while_landing},
-    2: {"to_gcs": once_landed, "to_bigquery": once_landed},
+CONDITIONS: dict[int, dict[str, KillCondition]] = {
+    0: {"to_gcs": after_responses(30), "to_bigquery": after_responses(120)},
+    1: {"to_gcs": while_writing_rows, "to_bigquery": while_writing_rows},
+    2: {"to_gcs": while_deleting_checkpoints, "to_bigquery": while_deleting_checkpoints},
 }
 
 
 @needs_policies
 def test_pull_killed_at_chosen_moments_writes_the_expected_counts(
-    airflow: Airflow, stage: Stage
+    airflow: Airflow, scenario: Scenario
 ) -> None:
-    victims = [
-        Victim(stage, number, task, moment)
-        for number, moments in MOMENTS.items()
-        for task, moment in moments.items()
+    targets = [
+        KillTarget(scenario, number, task, condition)
+        for number, conditions in CONDITIONS.items()
+        for task, condition in conditions.items()
     ]
-    became = play(airflow, stage, victims)
-    for victim in victims:
-        assert victim.was_killed
-        assert became[victim.number, victim.task]["try_number"] == 2
-        check_landed(victim)
-        in_flight = IN_FLIGHT if victim.number == 0 else 0
-        assert answered_again(victim) <= in_flight
-        assert "An earlier try has l" in log_of(victim, 2)
+    outcomes = run_rounds(airflow, scenario, targets)
+    for target in targets:
+        assert target.was_killed
+        assert outcomes[target.number, target.task]["try_number"] == 2
+        check_written_counts(target)
+        in_flight = IN_FLIGHT if target.number == 0 else 0
+        assert count_repeated_requests(target) <= in_flight
+        assert "An earlier try has l" in log_of(target, 2)
 
 
 @needs_policies
 @pytest.mark.long
 def test_pull_killed_at_random_moments_writes_the_expected_counts(
-    airflow: Airflow, stage: Stage
+    airflow: Airflow, scenario: Scenario
 ) -> None:
     chance = random.Random(SEED)  # noqa: S311 - no secret
-    told: Counter[str] = Counter({f"seed {SEED}": 1})
+    figures: Counter[str] = Counter({f"seed {SEED}": 1})
     for number in range(3, 3 + ROUNDS):
         points = {task: chance.uniform(0, 1.25) for task in OWNERS}
-        victims = [Victim(stage, number, task, at_point(point)) for task, point in points.items()]
-        became = play(airflow, stage, victims)
-        for victim in victims:
-            check_landed(victim)
-            again, tries = answered_again(victim), became[number, victim.task]["try_number"]
-            # On its way out, when Airflow has heard that it is done, a kill changes nothing.
-            assert tries == 1 or (tries == 2 and victim.was_killed)
-            # Its pieces are gone when a pull is over, which Airflow hears a little later.
-            unheard = tries == 2 and '"Done: ' in log_of(victim, 1)
-            assert again <= (REQUESTS if unheard else IN_FLIGHT * (tries - 1))
-            told["killed"] += tries == 2
-            told["killed when all was over"] += unheard
-            told["requests answered twice"] += again
-    print(told)  # noqa: T201 - figures that are asked for
-    assert told["killed"] > ROUNDS
+        targets = [
+            KillTarget(scenario, number, task, at_progress(point)) for task, point in points.items()
+        ]
+        outcomes = run_rounds(airflow, scenario, targets)
+        for target in targets:
+            check_written_counts(target)
+            repeated, tries = (
+                count_repeated_requests(target),
+                outcomes[number, target.task]["try_number"],
+            )
+            # A kill after Airflow has recorded the success changes nothing.
+            assert tries == 1 or (tries == 2 and target.was_killed)
+            # Checkpoints are deleted shortly before Airflow records the success.
+            unrecorded = tries == 2 and '"Done: ' in log_of(target, 1)
+            assert repeated <= (REQUESTS if unrecorded else IN_FLIGHT * (tries - 1))
+            figures["killed"] += tries == 2
+            figures["killed after the last write"] += unrecorded
+            figures["requests answered twice"] += repeated
+    print(figures)  # noqa: T201 - figures of the report
+    assert figures["killed"] > ROUNDS
 
 
-@pytest.mark.skipif(HAS_RETRY_POLICIES, reason="here `dags test` runs it under another run's id")
+@pytest.mark.skipif(HAS_RETRY_POLICIES, reason="on Airflow 3 `dags test` makes a new run id")
 @pytest.mark.usefixtures("airflow_home")
 @pytest.mark.parametrize(
-    ("number", "task", "moment"),
-    [(26, "to_gcs", after(120)), (27, "to_bigquery", while_landing)],
-    ids=["while it asks", "while it lands"],
+    ("number", "task", "condition"),
+    [(26, "to_gcs", after_responses(120)), (27, "to_bigquery", while_writing_rows)],
+    ids=["while it requests", "while it writes"],
 )
 def test_next_process_resumes_from_the_checkpoints_of_a_killed_one(
-    stage: Stage, settings: dict[str, str], number: int, task: str, moment: ReportingPeriod
+    scenario: Scenario, settings: dict[str, str], number: int, task: str, condition: KillCondition
 ) -> None:
     other = next(name for name in OWNERS if name != task)
-    options = ("--conf", json.dumps(stage.prepare(number)), "--mark-success-pattern", other)
+    options = ("--conf", json.dumps(scenario.prepare(number)), "--mark-success-pattern", other)
     command = [sys.executable, "-m", "airflow", "dags", "test", "killed", "2026-01-01", *options]
-    victim = Victim(stage, number, task, moment, "manual__2026-01-01T00:00:00+00:00")
+    target = KillTarget(scenario, number, task, condition, "manual__2026-01-01T00:00:00+00:00")
 
     def run() -> Process:
-        log = stage.folder / f"{number}.log"
+        log = scenario.folder / f"{number}.log"
         return Process(command, log, {**os.environ, **settings})
 
     with run() as first:
-        kill_all([victim], within=120, check=lambda: alive(first))
+        kill_all([target], within=120, check=lambda: check_runs(first))
         first.wait_for(lambda: first.exit_code is not None or None)
     with run() as second:
         second.finish(240)
-    check_landed(victim)
-    assert answered_again(victim) <= IN_FLIGHT
+    check_written_counts(target)
+    assert count_repeated_requests(target) <= IN_FLIGHT
     assert "An earlier try has left" in second.log.read_text()
 
 
-def alive(process: Process) -> None:
+def check_runs(process: Process) -> None:
     assert process.exit_code is None, process.tail(40)
 
 
-# ---- Throttled, refused, let down ----------------------------------------------------------------
+# ---- Limited, refused, failing -------------------------------------------------------------------
 
 
 def ended(airflow: Airflow, dag: str, states: set[str]) -> list[dict[str, Any]]:
-    """Wait until all tasks of a run are in one of these states: one alone, and two mapped."""
+    """Wait until the three tasks of a run (one alone, two mapped) are in one of these states."""
 
     def found() -> list[dict[str, Any]]:
         seen = tasks(airflow, dag)
@@ -295,13 +304,13 @@ def test_rate_limited_task_frees_its_slot_until_the_limit_resets(
         headers={"Authorization": f"Bearer {bearer}"},
         timeout=30,
     )
-    said = int(reply.headers["x-per-minute-reset"])
+    resets_at = int(reply.headers["x-per-minute-reset"])
 
     waiting = ended(airflow, "throttled", {"up_for_retry"})
     last = max(datetime.fromisoformat(task["end_date"]) for task in waiting)
 
     def has_looked() -> bool:
-        """Tell whether the scheduler has looked after what the task's `retry_delay` says."""
+        """Return whether the scheduler ran after the task's own `retry_delay`."""
         seen = airflow.call("GET", "monitor/health")["scheduler"]["latest_scheduler_heartbeat"]
         return datetime.fromisoformat(seen) > last + timedelta(seconds=2)
 
@@ -315,6 +324,6 @@ def test_rate_limited_task_frees_its_slot_until_the_limit_resets(
     for state, try_number, end_date, delay in found:
         assert (state, try_number) == ("up_for_retry", 1)
         ended_at = datetime.fromisoformat(end_date).replace(tzinfo=UTC)
-        assert ended_at.timestamp() + delay >= said
-    # Each asked once, at most: who hears of it from another does not ask.
+        assert ended_at.timestamp() + delay >= resets_at
+    # At most one request each, because tasks of one machine share what one of them learns.
     assert len(service.requests) <= 1 + 3

@@ -1,4 +1,4 @@
-"""A backfill from the form of Airflow 3 in a real browser, until the table holds the truth.
+"""A backfill from the form of Airflow 3 in a real browser, until the table holds the expected counts.
 
 With ``PICTURES`` set to a folder (``make pictures``) the pictures of the docs are written into it.
 """
@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from factories import DAG_ID, DAY, FOUR_WEEKS, TODAY, Site, Stretch, cells, site, statuses, truth
+from factories import (
+    DAG_ID,
+    DAY,
+    FOUR_WEEKS,
+    TODAY,
+    BackfillPeriod,
+    BackfillTable,
+    backfill_table,
+    count_statuses,
+    expected_days,
+    written_days,
+)
 
 from tools import browser
 from tools.env import ROOT
@@ -24,7 +35,7 @@ if TYPE_CHECKING:
     from tools.ui import Ui
 
 # Twenty days of the interval after it are over, so that one has begun and not ended.
-STRETCH = Stretch(tweets=40, start=TODAY - 6 * FOUR_WEEKS - 20 * DAY, intervals=6)
+BACKFILL = BackfillPeriod(tweets=40, start=TODAY - 6 * FOUR_WEEKS - 20 * DAY, intervals=6)
 # An Airflow of its own takes a fifth of what all other tests do.
 pytestmark = pytest.mark.long
 BACKFILLED = f"dags/{DAG_ID}/dagRuns?run_type=backfill&order_by=logical_date"
@@ -36,15 +47,17 @@ def filled(
     emulated: Path,
     _gcs_emulator: Emulator,
     _bigquery_emulator: Emulator,
-) -> Iterator[Site]:
+) -> Iterator[BackfillTable]:
     folder = tmp_path_factory.mktemp("service")
     emulators = {"gcs": _gcs_emulator, "bigquery": _bigquery_emulator}
-    with site(STRETCH, folder, **emulators, store=emulated / "store") as made:
+    with backfill_table(BACKFILL, folder, **emulators, store=emulated / "store") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def airflow(filled: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+def airflow(
+    filled: BackfillTable, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Standalone]:
     folder = tmp_path_factory.mktemp("standalone")
     with Standalone(folder, ROOT / "example_dags", filled.environment) as started:
         pool = {"name": "engagement_api", "slots": 4, "include_deferred": True}
@@ -76,7 +89,7 @@ class Started:
 def started(airflow: Standalone, ui: Ui, pictures: Path) -> Started:
     """Fill in the form up to today, and start the backfill."""
     form = ui.new_backfill(DAG_ID)
-    said = form.fill(STRETCH.start, TODAY, at_once=4)
+    said = form.fill(BACKFILL.start, TODAY, at_once=4)
     ui.picture(pictures / "backfill-form.png", form.dialog)
     form.run()
     (backfill,) = airflow.call("GET", f"backfills?dag_id={DAG_ID}")["backfills"]
@@ -108,30 +121,30 @@ def wait_for(ready: Callable[[], Any]) -> Any:
 
 
 def test_form_counts_the_intervals_that_have_ended(started: Started) -> None:
-    assert started.said == f"{STRETCH.intervals} runs will be triggered."
+    assert started.said == f"{BACKFILL.intervals} runs will be triggered."
 
 
 def test_end_date_without_time_includes_the_whole_day(started: Started) -> None:
     first, last = started.backfill["from_date"], started.backfill["to_date"]
     assert (first[:19], last[:16]) == (
-        f"{STRETCH.start:%Y-%m-%dT%H:%M:%S}",
+        f"{BACKFILL.start:%Y-%m-%dT%H:%M:%S}",
         f"{TODAY:%Y-%m-%dT23:59}",
     )
     assert started.backfill["max_active_runs"] == 4
 
 
 def test_intervals_begin_at_the_start_of_the_backfill(ended: list[dict[str, Any]]) -> None:
-    begin = [STRETCH.start + n * FOUR_WEEKS for n in range(STRETCH.intervals)]
+    begin = [BACKFILL.start + n * FOUR_WEEKS for n in range(BACKFILL.intervals)]
     assert [(run["data_interval_start"][:10], run["state"]) for run in ended] == [
         (f"{start:%Y-%m-%d}", "success") for start in begin
     ]
 
 
-def test_table_has_the_expected_counts(filled: Site, ended: list[dict[str, Any]]) -> None:
+def test_table_has_the_expected_counts(filled: BackfillTable, ended: list[dict[str, Any]]) -> None:
     assert ended
-    assert cells(filled, STRETCH) == truth(STRETCH)
-    world, ids = STRETCH.world()
-    found = statuses(filled)
+    assert written_days(filled, BACKFILL) == expected_days(BACKFILL)
+    world, ids = BACKFILL.world()
+    found = count_statuses(filled)
     assert (found["forbidden"], found["unavailable"]) == (len(world.foreign), len(world.deleted))
     assert found["answered"] == len(ids) - len(world.foreign) - len(world.deleted)
 
