@@ -56,7 +56,7 @@ def airflow(year: BackfillTable, tmp_path: Path) -> Iterator[Standalone]:
 
 
 def fill_in(airflow: Standalone) -> set[str]:
-    """Start a backfill of the year as the UI does, wait for its end, and return the states of its runs."""
+    """Start a backfill of the year as the UI does, and return the states of its ended runs."""
     made = airflow.call(
         "POST",
         "backfills",

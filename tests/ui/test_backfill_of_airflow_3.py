@@ -1,4 +1,4 @@
-"""A backfill from the form of Airflow 3 in a real browser, until the table holds the expected counts.
+"""A backfill from the form of Airflow 3 in a browser, and the counts that it writes.
 
 With ``PICTURES`` set to a folder (``make pictures``) the pictures of the docs are written into it.
 """
