@@ -42,7 +42,11 @@ FIELD_FAULTS: Final = (
         "a CSV file whose ids are not its only column, or a file with several values on a line",
         "With a header, only the id column is read. Without one, a second value on a line is "
         "refused with the line's number.",
-        (),
+        (
+            "collections/test_delimited.py::test_the_ids_column_is_found_by_its_name",
+            "collections/test_delimited.py::test_a_second_value_on_a_line_is_refused_with_the_lines_number",
+            "collections/test_delimited.py::test_a_file_of_a_single_line_may_hold_many",
+        ),
     ),
     FieldFault(
         2,
@@ -50,7 +54,12 @@ FIELD_FAULTS: Final = (
         "ids that a spreadsheet or JavaScript has rounded",
         "Refused, or a warning where only one or two ids look rounded. The error says how to "
         "export ids as text.",
-        (),
+        (
+            "collections/test_rounding.py::test_rounded_ids_are_refused_from_a_few_on",
+            "collections/test_rounding.py::test_one_or_two_ids_that_may_be_rounded_are_a_warning",
+            "collections/test_rounding.py::test_honest_ids_are_never_refused",
+            "collections/test_rounding.py::test_a_number_in_scientific_notation_is_refused_with_its_cause",
+        ),
     ),
     FieldFault(
         3,
@@ -58,7 +67,12 @@ FIELD_FAULTS: Final = (
         "ids as other tasks return them: XComs of mapped tasks, sets, rows of one column, numpy "
         "and pandas columns",
         "All are read as ids.",
-        (),
+        (
+            "collections/test_tweet_ids.py::test_ids_are_read_from_whatever_an_upstream_returns",
+            "collections/test_tweet_ids.py::test_results_of_mapped_tasks_are_joined",
+            "collections/test_tweet_ids.py::test_rows_of_a_database_are_read",
+            "sensors/test_threshold_sensor.py::test_ids_are_read_as_upstream_tasks_return_them",
+        ),
     ),
     FieldFault(
         4,
@@ -66,14 +80,22 @@ FIELD_FAULTS: Final = (
         "`None` or an empty text from a template",
         "The parameter has its default. Lists and groupings are read from Python text as well as "
         "from JSON.",
-        (),
+        (
+            "collections/test_parsing.py::test_empty_text_and_none_mean_not_given",
+            "collections/test_parsing.py::test_an_object_is_read_from_json_and_from_python_text",
+            "operators/test_coercion.py::test_a_template_without_a_value_means_the_default",
+        ),
     ),
     FieldFault(
         5,
         _IDS,
         "a post's URL, `ID:…` or `tag:…` in place of an id; a path without a scheme",
         "URLs and prefixed ids are read as their id. A path is refused with what to write.",
-        (),
+        (
+            "collections/test_tweet_ids.py::test_an_id_is_read_however_it_is_written",
+            "collections/test_tweet_ids.py::test_a_web_address_that_is_not_a_posts_is_refused",
+            "hooks/test_storage.py::test_a_uri_without_a_root_says_what_to_write",
+        ),
     ),
     FieldFault(
         6,
@@ -81,7 +103,10 @@ FIELD_FAULTS: Final = (
         "`soft_fail=True` with wrong keys, no connection or a misspelt metric",
         "The task fails. Only a timeout, or Tweets that can no longer reach the thresholds, skip "
         "it.",
-        (),
+        (
+            "sensors/test_threshold_sensor.py::test_soft_fail_does_not_skip_what_needs_a_change",
+            "sensors/test_threshold_sensor.py::test_each_mode_has_the_same_result",
+        ),
     ),
     FieldFault(
         7,
@@ -95,7 +120,11 @@ FIELD_FAULTS: Final = (
         _RUNS,
         "`/totals` in a manual run whose data interval is long past",
         "The run pulls the counts of now. Only a scheduled or backfilled run can be too late.",
-        (),
+        (
+            "operators/test_run_window.py::test_the_moment_of_a_manual_run_is_its_start",
+            "operators/test_run_window.py::test_a_manual_run_that_started_too_long_ago_is_of_now",
+            "transfers/test_to_gcs.py::test_a_late_run_returns_the_snapshot_that_exists",
+        ),
     ),
     FieldFault(
         9,
@@ -103,7 +132,10 @@ FIELD_FAULTS: Final = (
         "partition keys with a time, or in another time zone; a key that cannot be read",
         "The key is read as the partition's own time. An unreadable key is refused by its name. "
         "A window that is cut short is a warning.",
-        (),
+        (
+            "operators/test_partition.py::test_a_key_of_a_cron_timetable_names_the_time_until_the_next_one",
+            "operators/test_run_window.py::test_a_partition_key_that_names_no_period_is_named_with_the_ways_out",
+        ),
     ),
     FieldFault(
         10,
@@ -111,14 +143,20 @@ FIELD_FAULTS: Final = (
         "favorites, retweets and replies before 2015-09-15 on `/historical`, which the API counts "
         "as 0",
         "No row is written, and the coverage lists the types as missing.",
-        (),
+        (
+            "rows/test_flatten.py::test_false_zeros_before_2015_09_15_have_no_rows",
+            "rows/test_flatten.py::test_a_sum_that_contains_false_zeros_is_absent",
+        ),
     ),
     FieldFault(
         11,
         _RUNS,
         "a snapshot in a bucket that is pulled again with more Tweets",
         "Existing Tweets keep their counts. New Tweets are added.",
-        (),
+        (
+            "transfers/test_to_gcs.py::test_new_ids_are_added_to_the_snapshot_and_the_others_keep_their_counts",
+            "sinks/test_objects.py::test_new_tweets_are_added_and_the_first_answers_stand",
+        ),
     ),
     FieldFault(
         12,
@@ -127,14 +165,24 @@ FIELD_FAULTS: Final = (
         "be read for a moment; a failed token exchange",
         "The request is tried until a time budget is spent, then Airflow retries the task. "
         "Finished requests are not lost.",
-        (),
+        (
+            "api/test_retry.py::test_a_request_is_retried_until_its_budget_is_spent_however_often",
+            "api/test_retry.py::test_one_success_ends_the_wait_of_every_other_request",
+            "api/test_retry.py::test_a_page_of_a_proxy_or_firewall_is_waited_out",
+            "api/test_retry.py::test_a_401_after_the_credentials_were_accepted_is_retried",
+            "api/test_retry.py::test_a_token_exchange_is_retried_on_503",
+            "sensors/test_threshold_sensor.py::test_a_connection_that_cannot_be_read_for_a_moment_is_waited_out",
+        ),
     ),
     FieldFault(
         13,
         _PASSING,
         "a write that fails after all requests were answered",
         "Only the write is repeated.",
-        (),
+        (
+            "transfers/test_to_bigquery.py::test_a_write_that_fails_after_all_requests_is_repeated_without_them",
+            "transfers/test_to_bigquery.py::test_the_next_try_repeats_only_the_write_where_there_is_a_staging_bucket",
+        ),
     ),
     FieldFault(
         14,
@@ -142,28 +190,42 @@ FIELD_FAULTS: Final = (
         "other objects below the staging folder; a bucket with a retention policy",
         "Only objects with names that this provider makes are deleted. A delete that fails does "
         "not fail the task.",
-        (),
+        (
+            "sinks/test_objects.py::test_objects_of_others_are_never_deleted",
+            "sinks/test_objects.py::test_discarding_never_raises",
+            "transfers/test_series.py::test_checkpoints_are_swept_after_a_week",
+        ),
     ),
     FieldFault(
         15,
         _STORAGE,
         "two tries of a task that run at once",
         "The manifest lists the objects of one try. A try deletes only its own objects.",
-        (),
+        (
+            "sinks/test_concurrent_writers.py::test_two_processes_paused_at_each_step_leave_one_whole_folder",
+            "sinks/test_concurrent_writers.py::test_many_writers_in_random_order_leave_a_whole_folder",
+        ),
     ),
     FieldFault(
         16,
         _STORAGE,
         "a mapped list that is reordered",
         "The folder is named by what is requested, so an account is written once.",
-        (),
+        (
+            "transfers/test_to_gcs.py::test_a_reordered_list_of_items_writes_nothing_twice",
+            "transfers/test_to_gcs.py::test_items_that_ask_something_else_have_folders_of_their_own",
+        ),
     ),
     FieldFault(
         17,
         _STORAGE,
         "many tasks that write to BigQuery at once",
         "Each target has its own lock. Conflicts are retried for longer the more there are.",
-        (),
+        (
+            "sinks/bigquery/test_retries.py::test_32_tasks_that_write_to_one_table_all_have_their_turn",
+            "sinks/bigquery/test_merge.py::test_scripts_of_two_tables_name_no_table_in_common",
+            "sinks/bigquery/test_retries.py::test_patience_grows_with_conflicts_up_to_a_bound",
+        ),
     ),
     FieldFault(
         18,
@@ -171,14 +233,20 @@ FIELD_FAULTS: Final = (
         "a bucket in another region; a REQUIRED column that is unknown; a partition filter on "
         "another column; no billing; more partitions than a job may write",
         "Refused before the first request, or split into several jobs.",
-        (),
+        (
+            "sinks/bigquery/test_prepare.py::test_a_staging_bucket_in_another_region_is_refused",
+            "sinks/bigquery/test_prepare.py::test_a_required_column_is_refused_where_the_groupings_leave_it_null",
+            "sinks/bigquery/test_prepare.py::test_a_partition_filter_on_another_column_is_refused_for_an_upsert",
+            "sinks/bigquery/test_prepare.py::test_a_project_without_billing_is_refused",
+            "sinks/bigquery/test_merge.py::test_one_statement_writes_at_most_4000_partitions",
+        ),
     ),
     FieldFault(
         19,
         _STORAGE,
         "queries that must carry labels, or stay below a number of bytes",
         "`labels` and `maximum_bytes_billed` are passed to the jobs.",
-        (),
+        ("transfers/test_to_bigquery.py::test_every_job_has_labels_and_every_query_a_byte_limit",),
     ),
     FieldFault(
         20,
@@ -197,7 +265,12 @@ FIELD_FAULTS: Final = (
         "asks for a password",
         "Loopback requests never use a proxy. Certificate and proxy errors fail at once and say "
         "so.",
-        (),
+        (
+            "api/test_transport.py::test_socks_proxies_have_deadlines_too",
+            "api/test_transport.py::test_loopback_requests_never_go_through_a_proxy",
+            "api/test_transport.py::test_untrusted_certificate_fails_at_once",
+            "api/test_transport.py::test_proxy_that_requires_a_password_fails_at_once",
+        ),
     ),
     FieldFault(
         22,
@@ -212,14 +285,17 @@ FIELD_FAULTS: Final = (
         "100,000 Tweets in a deferred sensor; a collection file that the triggerer does not have",
         "The triggerer's loop is not blocked. The error says on which machine the file was looked "
         "for.",
-        (),
+        (
+            "triggers/test_event_loop.py::test_a_trigger_of_100_000_tweets_does_not_block_the_loop",
+            "sensors/test_threshold_sensor.py::test_a_deferred_sensor_backs_off",
+        ),
     ),
     FieldFault(
         24,
         _PLATFORMS,
         "a task that is killed during a BigQuery job",
         "The job is cancelled. Temporary folders of killed tasks are deleted later.",
-        (),
+        ("transfers/test_to_bigquery.py::test_on_kill_cancels_the_job_that_runs",),
     ),
     FieldFault(
         25,
