@@ -13,7 +13,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from tenacity import Retrying, retry_if_exception
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError, ServiceError
+from airflow_provider_engagement.api.errors import RequestRejectedError, ServiceError
 from airflow_provider_engagement.sinks.bigquery.retries import (
     DEFAULT_WAIT,
     Patience,
@@ -78,7 +78,7 @@ class JobRunner:
         """Run a statement or a script, and return its finished job.
 
         :param sql: the text.
-        :raises InvalidArgumentError: if it would bill more than ``maximum_bytes_billed``.
+        :raises RequestRejectedError: if it would bill more than ``maximum_bytes_billed``.
         """
         try:
             return self.run(lambda job_id: self._start_query(sql, job_id))
@@ -87,7 +87,7 @@ class JobRunner:
                 raise
             message = f"maximum_bytes_billed is {self.maximum_bytes_billed}: {error.message}"
             advice = "Raise it, or leave it out."
-            raise InvalidArgumentError(message, advice=advice) from error
+            raise RequestRejectedError(message, advice=advice) from error
 
     def run(self, start: Callable[[str], AnyJob]) -> AnyJob:
         """Start a job, wait for its end, and repeat it while its failures are transient.

@@ -10,9 +10,9 @@ script is run again and sees the rows of the first one. Each target has a lock t
 because conflicts are detected by table, not by row: a shared one would abort writers of other
 tables. https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
 
-One statement may change at most 4,000 partitions, and one transaction 100,000. Rows of more days
-are written by several statements of the same transaction.
-https://cloud.google.com/bigquery/quotas#partitioned_tables and .../docs/transactions#limitations
+One statement can change a limited number of partitions, and one transaction 100,000. Rows of more
+days are written by several statements of the same transaction.
+https://cloud.google.com/bigquery/docs/transactions#limitations
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.rows.schema import COVERAGE, COVERAGE_KEY, LONG, Column
 from airflow_provider_engagement.sinks.bigquery import rows
+from airflow_provider_engagement.sinks.bigquery.partitions import MAX_PARTITIONS
 from airflow_provider_engagement.sinks.bigquery.sql import (
     account_is,
     columns,
@@ -60,8 +61,6 @@ STAGING: Final = tuple(
 )
 """The columns of a staging table: those of long rows, then those that only coverage has."""
 
-_MAX_PARTITIONS: Final = 4000
-
 # An id that was answered once stays answered, because its rows are in the table.
 _BETTER_COVERAGE: Final = (
     "(S.`status` = 'answered' AND T.`status` <> 'answered'"
@@ -80,6 +79,7 @@ class Batch:
     :param accounts: every account that the rows and the coverage have.
     :param row_dates: the first and the last date of the rows; None without rows.
     :param coverage_dates: the first and the last date of the coverage; None without coverage.
+    :param max_days: the days whose rows one statement can write.
     """
 
     target: TableName
@@ -88,15 +88,16 @@ class Batch:
     accounts: Collection[str]
     row_dates: Dates | None
     coverage_dates: Dates | None
+    max_days: int = MAX_PARTITIONS
 
     def row_chunks(self) -> Iterator[tuple[Dates, Dates | None]]:
         """Return date ranges that one statement can write, each with the filter on the source."""
         if self.row_dates is None:
             return
         first, last = self.row_dates
-        is_split = (last - first).days >= _MAX_PARTITIONS
+        is_split = (last - first).days >= self.max_days
         while first <= last:
-            end = min(last, first + timedelta(days=_MAX_PARTITIONS - 1))
+            end = min(last, first + timedelta(days=self.max_days - 1))
             yield (first, end), (first, end) if is_split else None
             first = end + timedelta(days=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 
@@ -13,9 +13,27 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.sinks.bigquery.names import TableName
 
-__all__ = ["check_partition_filter", "warn_of_expiration"]
+__all__ = ["MAX_PARTITIONS", "check_partition_filter", "max_days", "warn_of_expiration"]
 
 log = logging.getLogger(__name__)
+
+MAX_PARTITIONS: Final = 4000
+"""The partitions that one statement can change.
+
+https://cloud.google.com/bigquery/quotas#partitioned_tables
+"""
+
+_HOURS: Final = 24
+
+
+def max_days(table: bigquery.Table) -> int:
+    """Return the number of days whose rows one statement can write.
+
+    :param table: the table as BigQuery describes it.
+    """
+    partitioning = table.time_partitioning
+    is_hourly = partitioning is not None and partitioning.type_ == "HOUR"
+    return MAX_PARTITIONS // _HOURS if is_hourly else MAX_PARTITIONS
 
 
 def check_partition_filter(table: bigquery.Table, name: TableName) -> None:

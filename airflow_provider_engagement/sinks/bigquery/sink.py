@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.compute as pc
 from google.api_core.exceptions import Forbidden
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
+from airflow_provider_engagement.api.errors import PermissionDeniedError, check_one_of
 from airflow_provider_engagement.api.spec import GroupBy
 from airflow_provider_engagement.rows.layout import LAYOUTS, WIDE_LAYOUT, Layout, layout_of
 from airflow_provider_engagement.rows.schema import COVERAGE
@@ -34,7 +34,9 @@ from airflow_provider_engagement.sinks.bigquery.merge import (
 )
 from airflow_provider_engagement.sinks.bigquery.names import TableName, sanitize_labels
 from airflow_provider_engagement.sinks.bigquery.partitions import (
+    MAX_PARTITIONS,
     check_partition_filter,
+    max_days,
     warn_of_expiration,
 )
 from airflow_provider_engagement.sinks.bigquery.retries import DEFAULT_WAIT, Patience
@@ -107,9 +109,7 @@ class BigQuerySink:
         wait: wait_base = DEFAULT_WAIT,
         patience: Patience | None = None,
     ) -> None:
-        if write_mode not in WRITE_MODES:
-            message = f"write_mode is {write_mode!r}."
-            raise InvalidArgumentError(message, advice=f"Use one of {', '.join(WRITE_MODES)}.")
+        check_one_of(write_mode, WRITE_MODES, name="write_mode")
         self.table = TableName.parse(destination_table, client.project)
         self._groupings = tuple(groupings)
         self._layout = layout_of(layout, self._groupings)
@@ -128,6 +128,7 @@ class BigQuerySink:
             staging,
             staging_folder or f"engagement-staging/{datetime.now(UTC).date()}",
         )
+        self._max_days = MAX_PARTITIONS
         self._rows = 0
         self._extent = _Extent()
         self._staging: StagingTable | None = None
@@ -143,7 +144,7 @@ class BigQuerySink:
         jobs.location = dataset_location(jobs.client, self.table, jobs.location)
         if self._loading.bucket is not None:
             self._check_bucket(self._loading.bucket)
-        self._prepare_table(self.table, self._row_spec())
+        self._max_days = max_days(self._prepare_table(self.table, self._row_spec()))
         self._prepare_table(self.table.coverage, self._coverage_spec())
         ensure_table(jobs.client, self.table.lock, self._lock_spec())
         self._check_writable()
@@ -185,6 +186,7 @@ class BigQuerySink:
                 accounts=self._extent.accounts | extent.accounts,
                 row_dates=self._extent.dates,
                 coverage_dates=extent.dates,
+                max_days=self._max_days,
             )
             stats = {"load_jobs": staging.loads, **self._run_script(batch)}
         finally:
@@ -217,7 +219,7 @@ class BigQuerySink:
     def _lock_spec(self) -> TableSpec:
         return TableSpec(LOCK_COLUMNS, f"Each writer of {self.table.table} updates its row first.")
 
-    def _prepare_table(self, name: TableName, spec: TableSpec) -> None:
+    def _prepare_table(self, name: TableName, spec: TableSpec) -> bigquery.Table:
         table = ensure_table(self._jobs.client, name, spec)
         if self._mode == "upsert":
             check_partition_filter(table, name)
@@ -225,6 +227,7 @@ class BigQuerySink:
             window = self._period.period
             first = self._period.snapshot_at if window is None else window.start
             warn_of_expiration(table, name, first.date())
+        return table
 
     def _check_bucket(self, bucket: ObjectStore) -> None:
         bucket.check(self._loading.folder)

@@ -18,7 +18,7 @@ from google.api_core.exceptions import (
 )
 from tenacity import wait_none
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError, ServiceError
+from airflow_provider_engagement.api.errors import RequestRejectedError, ServiceError
 from airflow_provider_engagement.sinks.bigquery.jobs import JobRunner
 from airflow_provider_engagement.sinks.bigquery.retries import Patience
 
@@ -175,7 +175,7 @@ def test_a_query_over_the_byte_limit_is_refused_and_names_the_parameter() -> Non
     service = Service([FakeJob(OVER_LIMIT), FakeJob()])
     client = SimpleNamespace(query=lambda _, job_id, **__: service.start(job_id))
     with pytest.raises(
-        InvalidArgumentError, match=r"maximum_bytes_billed is 1000000: .*20971520 or higher"
+        RequestRejectedError, match=r"maximum_bytes_billed is 1000000: .*20971520 or higher"
     ):
         runner(client, maximum_bytes_billed=1_000_000).query("SELECT 1")
     assert len(service.started) == 1

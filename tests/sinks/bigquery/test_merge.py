@@ -123,6 +123,12 @@ def test_an_append_takes_no_lock() -> None:
     assert "MERGE" not in script
 
 
+def test_a_year_of_hourly_partitions_needs_three_statements() -> None:
+    year = date(2025, 1, 1), date(2025, 12, 31)
+    script = upsert_script(replace(batch(row_dates=year), max_days=166))
+    assert script.count("MERGE `p.d.counts`") == 3
+
+
 def test_only_what_is_staged_is_merged() -> None:
     rows_only, coverage_only = batch(coverage_dates=None), batch(row_dates=None)
     assert "counts_coverage" not in upsert_script(rows_only)

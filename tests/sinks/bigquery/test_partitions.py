@@ -17,6 +17,7 @@ from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.sinks.bigquery.names import TableName
 from airflow_provider_engagement.sinks.bigquery.partitions import (
     check_partition_filter,
+    max_days,
     warn_of_expiration,
 )
 
@@ -95,3 +96,19 @@ def test_other_tables_are_not_warned_of(
 ) -> None:
     warn_of_expiration(table(partitioning), NAME, TODAY - timedelta(days=900))
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("partitioning", "days"),
+    [
+        (None, 4000),
+        (TimePartitioning(field="date"), 4000),
+        (TimePartitioning(type_="MONTH", field="date"), 4000),
+        (TimePartitioning(type_="HOUR", field="collected_at"), 166),
+    ],
+    ids=["none", "day", "month", "hour"],
+)
+def test_one_statement_writes_fewer_days_of_hourly_partitions(
+    partitioning: TimePartitioning | None, days: int
+) -> None:
+    assert max_days(table(partitioning)) == days

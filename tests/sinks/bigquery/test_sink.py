@@ -364,11 +364,15 @@ def test_an_empty_pull_runs_no_script(bigquery: BigQuery, dataset: str) -> None:
 
 
 def test_a_parameter_that_is_not_allowed_is_named(bigquery: BigQuery) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"write_mode is 'replace'\. Use one of upsert"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"write_mode is 'replace'; it must be one of: 'upsert'"
+    ):
         BigQuerySink(bigquery.client, "d.counts", write_mode="replace")
     with pytest.raises(InvalidArgumentError, match="destination_table is 'counts'"):
         BigQuerySink(bigquery.client, "counts")
-    with pytest.raises(InvalidArgumentError, match=r"layout is 'square'\. Use one of long, wide"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"layout is 'square'; it must be one of: 'long'"
+    ):
         BigQuerySink(bigquery.client, "d.counts", layout="square")
 
 
@@ -465,8 +469,26 @@ def test_a_wide_upsert_twice_is_the_same_table(bigquery: BigQuery, dataset: str)
 
 
 def test_rows_without_a_wide_form_are_refused(bigquery: BigQuery, dataset: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"grouping engagement\.type lacks tweet\.id"):
+    with pytest.raises(InvalidArgumentError, match=r"grouping engagement\.type has no tweet\.id"):
         BigQuerySink(bigquery.client, "d.counts", layout="wide", groupings=["engagement.type"])
     sink = BigQuerySink(bigquery.client, f"{dataset}.counts", layout="wide")
     with pytest.raises(InvalidArgumentError, match="there are counts without engagement_type"):
         sink.write(rows_table(hour_row(engagement_type=None)))
+
+
+@pytest.mark.parametrize("write_mode", ["upsert", "append", "truncate"])
+def test_rows_of_more_than_4000_days_are_written_in_one_transaction(
+    bigquery: BigQuery, dataset: str, write_mode: str
+) -> None:
+    rows = [
+        hour_row(period_start=moment, period_end=moment + timedelta(hours=1), value=number)
+        for number, moment in enumerate(
+            [START - timedelta(days=days) for days in (0, 1, 3999, 4000, 4001, 4400)]
+        )
+    ]
+    client = Failing(bigquery.client)
+    write(client, dataset, rows, [coverage_row()], write_mode=write_mode)
+    assert counts(bigquery, dataset) == sorted_rows(rows_table(*rows).to_pylist())
+    (script,) = client.scripts
+    statement = "MERGE" if write_mode == "upsert" else "INSERT INTO"
+    assert script["sql"].count(f"{statement} `test.{dataset}.counts` ") == 2
