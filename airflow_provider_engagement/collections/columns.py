@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.collections.parsing import parse_literal
 from airflow_provider_engagement.collections.records import MEDIA_TYPES, TWEET_TYPES, TweetRecord
@@ -54,19 +54,21 @@ class Columns:
     """
 
     def __init__(self, names: Sequence[str], id_position: int) -> None:
-        self.id_position = id_position
-        self._attributes: list[tuple[int, str, str]] = []
+        self._attributes: list[tuple[int, str, str, Callable[[str], object]]] = []
         self._labels: list[tuple[int, str]] = []
+        self._type_position: int | None = None
         taken: set[str] = set()
         for position, name in enumerate(names):
             known = _ATTRIBUTES.get(normalized_name(name))
             if position == id_position or not name or normalized_name(name) == _DERIVED:
                 continue
-            if known is not None and known not in taken:
-                taken.add(known)
-                self._attributes.append((position, known, name))
-            else:
+            if known is None or known in taken:
                 self._labels.append((position, name))
+                continue
+            taken.add(known)
+            self._attributes.append((position, known, name, _READERS.get(known, _text)))
+            if known == "tweet_type":
+                self._type_position = position
 
     def read(self, tweet_id: str, row: Sequence[str]) -> TweetRecord:
         """Read a row, which may be shorter than the header.
@@ -81,28 +83,25 @@ class Columns:
             for position, name in self._labels
             if position < len(row) and (value := row[position].strip())
         }
-        found: dict[str, object] = {}
-        for position, attribute, name in self._attributes:
+        found: dict[str, Any] = {}
+        for position, attribute, name, read in self._attributes:
             value = row[position].strip() if position < len(row) else ""
-            if value:
-                read = _READERS.get(attribute, _text)(value)
-                if read is None:
-                    labels[name] = value
-                elif attribute != "url":
-                    found[attribute] = read
-                else:
-                    found.setdefault("author_username", read)
-        return TweetRecord(tweet_id=tweet_id, labels=labels or None, **found)  # type: ignore[arg-type]  # by attribute
+            if not value:
+                continue
+            found[attribute] = read(value)
+            if found[attribute] is None:
+                labels[name] = value
+        if (username := found.pop("url", None)) and not found.get("author_username"):
+            found["author_username"] = username
+        return TweetRecord(tweet_id=tweet_id, labels=labels or None, **found)
 
     def is_repost(self, row: Sequence[str]) -> bool:
         """Return whether a row says that its Tweet is a repost.
 
         :param row: its values as text.
         """
-        return any(
-            attribute == "tweet_type" and position < len(row) and _type(row[position]) == "repost"
-            for position, attribute, _ in self._attributes
-        )
+        position = self._type_position
+        return position is not None and position < len(row) and _type(row[position]) == "repost"
 
 
 def _text(value: str) -> str:

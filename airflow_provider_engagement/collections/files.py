@@ -68,8 +68,7 @@ def expand_uri(uri: str, store: FileStore) -> list[str]:
     if not is_pattern(uri):
         return [uri]
     prefix = uri.partition("*")[0]
-    scheme, authority, path = split_uri(prefix)
-    if not path or (scheme != "file" and not authority):
+    if not split_uri(prefix)[2]:
         raise InvalidArgumentError(f"{uri} has * in the name of its bucket.")
     matches = re.compile(_regex(uri), re.DOTALL).fullmatch
     with storage_errors(uri):

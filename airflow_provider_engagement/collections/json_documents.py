@@ -65,7 +65,11 @@ def _read_lines(first: str, lines: Lines, source: Source) -> Iterator[TweetRecor
                 continue
             cut = "ends inside a JSON value." if not lines.ended else "is not JSON."
             raise source.place.error(cut) from None
-        yield from read_value(value, source)
+        record = _read_tweet(value, source) if isinstance(value, dict) else None
+        if record is not None:
+            yield record
+        else:
+            yield from read_value(value, source)
 
 
 def _read_stream(first: str, lines: Lines, source: Source) -> Iterator[TweetRecord]:

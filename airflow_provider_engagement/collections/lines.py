@@ -15,6 +15,8 @@ __all__ = ["MAX_LINE", "Lines"]
 # A page of 500 Tweets with all that belongs to them has 5 MB; a line of a million ids, 20 MB.
 MAX_LINE: Final = 32 * 2**20
 
+_BREAKS: Final = ("\n", "\r")
+
 
 class Lines:
     """The lines of a file, each with its line break.
@@ -36,20 +38,20 @@ class Lines:
     def first(self) -> str:
         """Return the first line that is not blank, or its start; empty if the file has none."""
         while line := self._text.readline(MAX_LINE):
-            self._count(line)
+            self._place.line += 1
+            self.ended = line.endswith(_BREAKS)
             if line.strip():
                 return line
         return ""
 
     def _read(self) -> Iterator[str]:
-        while line := self._text.readline(MAX_LINE):
-            self._count(line)
-            self.check_length(line)
+        readline, place = self._text.readline, self._place
+        while line := readline(MAX_LINE):
+            place.line += 1
+            self.ended = line.endswith(_BREAKS)
+            if not self.ended:
+                self.check_length(line)
             yield line
-
-    def _count(self, line: str) -> None:
-        self._place.line += 1
-        self.ended = line.endswith(("\n", "\r"))
 
     def check_length(self, line: str) -> None:
         """Refuse a line that is the start of a longer one.

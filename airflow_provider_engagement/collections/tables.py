@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AttributeTables"]
 
-_BATCH: Final = 20_000
+_BATCH: Final = 5_000
 _IN_MEMORY: Final = 32 * 2**20
 
 

@@ -104,7 +104,8 @@ def parse_id(value: object, where: object) -> str:
 def _parse_text(text: str, where: object) -> str:
     found = _FORMS.fullmatch(text)
     if found is not None:
-        return parse_tweet_id(found[found.lastgroup or 0], where=str(where))
+        digits = found[found.lastgroup or 0]
+        return digits if is_plain_id(digits) else parse_tweet_id(digits, where=str(where))
     if _ROUNDED.fullmatch(text) and not text.isdigit():
         raise InvalidArgumentError(
             f"{where} is not a Tweet id: got a number with a decimal point or an exponent, "

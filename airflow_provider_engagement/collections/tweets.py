@@ -49,7 +49,9 @@ def object_of(value: object) -> _Json:
 
 def objects(value: object) -> list[_Json]:
     """Return the objects of an array, none for any other value."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    if not isinstance(value, list) or not value:
+        return []
+    return [each for each in value if isinstance(each, dict)]
 
 
 def text_of(value: object) -> str | None:
@@ -61,7 +63,8 @@ def is_repost(tweet: _Json) -> bool:
     """Return whether a Tweet object, of v1.1 or v2, is a repost of another Tweet."""
     if "retweeted_status" in tweet:
         return tweet["retweeted_status"] is not None
-    return any(each.get("type") == "retweeted" for each in objects(tweet.get("referenced_tweets")))
+    references = tweet.get("referenced_tweets")
+    return bool(references) and any(each.get("type") == "retweeted" for each in objects(references))
 
 
 def from_status(tweet: _Json, tweet_id: str) -> TweetRecord:
@@ -72,27 +75,24 @@ def from_status(tweet: _Json, tweet_id: str) -> TweetRecord:
     """
     user = object_of(tweet.get("user"))
     whole = object_of(tweet.get("extended_tweet")) or tweet
-    entities = whole.get("entities")
-    links = objects(object_of(entities).get("urls"))
-    if is_repost(tweet):
-        tweet_type: str | None = "repost"
-    elif tweet.get("in_reply_to_status_id_str") or tweet.get("in_reply_to_status_id"):
-        tweet_type = "reply"
-    elif tweet.get("is_quote_status") or tweet.get("quoted_status"):
-        tweet_type = "quote"
-    else:
-        tweet_type = "post"
+    text = whole.get("full_text") or whole.get("text") or tweet.get("text")
     return TweetRecord(
-        tweet_id=tweet_id,
-        author_id=text_of(user.get("id_str")) or _number(user.get("id")),
-        author_username=text_of(user.get("screen_name")),
-        text=_unescaped(whole.get("full_text") or whole.get("text") or tweet.get("text")),
-        lang=text_of(tweet.get("lang")),
-        tweet_type=tweet_type,
-        media_type=_media_type(whole.get("extended_entities") or entities),
-        has_link=None if entities is None else any(map(_leads_out, links)),
-        hashtags=_hashtags(entities, "text"),
+        tweet_id,
+        text_of(user.get("id_str")) or _number(user.get("id")),
+        text_of(user.get("screen_name")),
+        _unescaped(text),
+        text_of(tweet.get("lang")),
+        _type_of_status(tweet),
+        *_in_entities(whole.get("entities"), whole.get("extended_entities")),
     )
+
+
+def _type_of_status(tweet: _Json) -> str:
+    if is_repost(tweet):
+        return "repost"
+    if tweet.get("in_reply_to_status_id_str") or tweet.get("in_reply_to_status_id"):
+        return "reply"
+    return "quote" if tweet.get("is_quote_status") or tweet.get("quoted_status") else "post"
 
 
 def from_archive(tweet: _Json, tweet_id: str) -> TweetRecord:
@@ -123,25 +123,23 @@ def from_activity(activity: _Json, tweet_id: str) -> TweetRecord:
     """
     actor = object_of(activity.get("actor"))
     whole = object_of(activity.get("long_object")) or activity
-    entities = whole.get("twitter_entities")
-    links = objects(object_of(entities).get("urls"))
-    if activity.get("verb") == "share":
-        tweet_type = "repost"
-    elif activity.get("inReplyTo"):
-        tweet_type = "reply"
-    else:
-        tweet_type = "quote" if activity.get("twitter_quoted_status") else "post"
     return TweetRecord(
-        tweet_id=tweet_id,
-        author_id=(text_of(actor.get("id")) or "").rpartition(":")[2] or None,
-        author_username=text_of(actor.get("preferredUsername")),
-        text=_unescaped(whole.get("body") or activity.get("body")),
-        lang=text_of(activity.get("twitter_lang")),
-        tweet_type=tweet_type,
-        media_type=_media_type(whole.get("twitter_extended_entities") or entities),
-        has_link=None if entities is None else any(map(_leads_out, links)),
-        hashtags=_hashtags(entities, "text"),
+        tweet_id,
+        (text_of(actor.get("id")) or "").rpartition(":")[2] or None,
+        text_of(actor.get("preferredUsername")),
+        _unescaped(whole.get("body") or activity.get("body")),
+        text_of(activity.get("twitter_lang")),
+        _type_of_activity(activity),
+        *_in_entities(whole.get("twitter_entities"), whole.get("twitter_extended_entities")),
     )
+
+
+def _type_of_activity(activity: _Json) -> str:
+    if activity.get("verb") == "share":
+        return "repost"
+    if activity.get("inReplyTo"):
+        return "reply"
+    return "quote" if activity.get("twitter_quoted_status") else "post"
 
 
 def from_v2(tweet: _Json, tweet_id: str, includes: Includes) -> TweetRecord:
@@ -157,7 +155,6 @@ def from_v2(tweet: _Json, tweet_id: str, includes: Includes) -> TweetRecord:
     note = object_of(tweet.get("note_tweet"))
     text = text_of(note.get("text")) or text_of(tweet.get("text"))
     entities = note.get("entities") or tweet.get("entities")
-    links = objects(object_of(entities).get("urls"))
     has_no_link = text is not None and "://" not in text
     author_id = text_of(tweet.get("author_id"))
     return TweetRecord(
@@ -168,7 +165,7 @@ def from_v2(tweet: _Json, tweet_id: str, includes: Includes) -> TweetRecord:
         lang=text_of(tweet.get("lang")),
         tweet_type=_type_in_v2(tweet),
         media_type=_media_in_v2(tweet, includes, has_no_link=has_no_link),
-        has_link=any(map(_leads_out, links)) if entities or has_no_link else None,
+        has_link=_has_link(entities or ({} if has_no_link else None)),
         hashtags=_hashtags(entities or ({} if text and "#" not in text else None), "tag"),
     )
 
@@ -188,28 +185,39 @@ def _media_in_v2(tweet: _Json, includes: Includes, *, has_no_link: bool) -> str 
     return _one_of(includes.media_types.get(key) for key in keys)
 
 
-def _media_type(entities: object) -> str | None:
-    if not isinstance(entities, dict):
-        return None
-    media = entities.get("media")
-    return _one_of(text_of(each.get("type")) for each in objects(media)) if media else "none"
+def _in_entities(
+    entities: object, extended: object
+) -> tuple[str | None, bool | None, list[str] | None]:
+    """Return the media type, whether there is a link, and the hashtags."""
+    media_in = extended or entities  # plain entities know photos only
+    media_type = None
+    if isinstance(media_in, dict):
+        media = media_in.get("media")
+        media_type = (
+            _one_of(text_of(each.get("type")) for each in objects(media)) if media else "none"
+        )
+    return media_type, _has_link(entities), _hashtags(entities, "text")
 
 
 def _one_of(kinds: Iterable[str | None]) -> str | None:
     found = set(kinds)
-    return (
-        "mixed"
-        if len(found) > 1 and None not in found
-        else found.pop()
-        if len(found) == 1
-        else None
-    )
+    if len(found) == 1:
+        return found.pop()
+    return "mixed" if found and None not in found else None
+
+
+def _has_link(entities: object) -> bool | None:
+    if not isinstance(entities, dict):
+        return None
+    links = entities.get("urls")
+    return bool(links) and any(map(_leads_out, objects(links)))
 
 
 def _leads_out(link: Mapping[str, Any]) -> bool:
     """Return whether a link leads to something else than a post and its media."""
     target = text_of(link.get("expanded_url")) or text_of(link.get("url")) or ""
-    return "media_key" not in link and _POST_URL.match(target) is None
+    is_of_post = "/status/" in target and _POST_URL.match(target) is not None
+    return "media_key" not in link and not is_of_post
 
 
 def _hashtags(entities: object, key: str) -> list[str] | None:

@@ -1,14 +1,28 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import gzip
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.hooks.storage import AirflowFiles, put_file, read_tweet_ids
+from airflow_provider_engagement.collections import read_collection as read_without_airflow
+from airflow_provider_engagement.collections.files import GcsFiles, expand_uri
+from airflow_provider_engagement.hooks.storage import (
+    AirflowFiles,
+    put_file,
+    read_collection,
+    read_tweet_ids,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from google.cloud.storage import Bucket
+
+    from tools.clients import Gcs
 
 
 def test_ids_are_read_from_a_value_and_from_a_file(tmp_path: Path) -> None:
@@ -57,3 +71,96 @@ def test_the_ids_column_of_a_file_or_of_rows_can_be_chosen(tmp_path: Path) -> No
     (tmp_path / "ids.csv").write_text("tweet_id,original\n20,21\n")
     assert read_tweet_ids(f"file://{tmp_path}/ids.csv", id_column="original") == ["21"]
     assert read_tweet_ids([{"tweet_id": 20, "original": 21}], id_column="original") == ["21"]
+
+
+# ---- Folders and patterns --------------------------------------------------------------------
+
+FILES = {
+    "inbox/2026-11-01/a.json.gz": gzip.compress(b'{"tweet_id": "20", "text": "one"}\n'),
+    "inbox/2026-11-02/b.json": json.dumps({"results": [{"id_str": "21", "text": "two"}]}).encode(),
+    "inbox/2026-12-01/c.txt": b"22\n20\n",
+    "inbox/_SUCCESS": b"",
+    "other/d.txt": b"23\n",
+}
+FOUND = [
+    ("inbox/", ["20", "21", "22"]),
+    ("inbox/2026-11-*/*", ["20", "21"]),
+    ("inbox/2026-11-*/*.json.gz", ["20"]),
+    ("**/*.txt", ["22", "20", "23"]),
+    ("*/d.*", ["23"]),
+    ("other/d.txt", ["23"]),
+]
+
+
+@pytest.fixture
+def bucket(gcs: Gcs) -> Bucket:
+    bucket = gcs.make_bucket()
+    for name, content in FILES.items():
+        bucket.blob(name).upload_from_string(content)
+    return bucket
+
+
+@pytest.mark.parametrize(("pattern", "ids"), FOUND)
+def test_objects_of_a_bucket_are_found_by_folder_and_pattern(
+    bucket: Bucket, pattern: str, ids: list[str]
+) -> None:
+    uri = f"gs://{bucket.name}/{pattern}"
+    assert read_tweet_ids(uri) == ids
+    assert read_tweet_ids(f"gs://google_cloud_default@{bucket.name}/{pattern}") == ids
+    assert read_without_airflow(uri).tweet_ids == ids
+
+
+@pytest.mark.parametrize(("pattern", "ids"), FOUND)
+@pytest.mark.parametrize("scheme", ["file", "local"])  # the latter by Airflow's object storage
+def test_files_are_found_by_folder_and_pattern(
+    scheme: str, tmp_path: Path, pattern: str, ids: list[str]
+) -> None:
+    for name, content in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert read_tweet_ids(f"{scheme}://{tmp_path}/{pattern}") == ids
+
+
+def test_what_a_bucket_says_of_its_tweets_is_read(bucket: Bucket) -> None:
+    collection = read_collection(f"gs://{bucket.name}/inbox/")
+    assert collection.attributes["text"].to_pylist() == ["one", "two", None]
+
+
+def test_an_object_that_cannot_be_read_is_named(bucket: Bucket) -> None:
+    bucket.blob("inbox/z.txt").upload_from_string(b"20\nhunter2\n")
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_tweet_ids(f"gs://{bucket.name}/inbox/")
+    where = f"tweet_ids: gs://{bucket.name}/inbox/z.txt, line 2 "
+    assert str(caught.value).startswith(where)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["gs://none-such/inbox/", "gs://none-such/*.txt", "gs://none-such/a"]
+)
+def test_a_bucket_that_does_not_exist_is_refused(gcs: Gcs, uri: str) -> None:
+    assert gcs.url
+    with pytest.raises(InvalidArgumentError, match=r"does not exist|matches no file"):
+        read_tweet_ids(uri)
+
+
+def test_a_pattern_that_matches_nothing_is_refused(bucket: Bucket) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"/none/ matches no file.*start with"):
+        read_tweet_ids(f"gs://{bucket.name}/none/")
+
+
+def test_reposts_are_left_out_or_kept() -> None:
+    tweets = [
+        {"id_str": "20", "text": "a"},
+        {"id_str": "21", "text": "b", "retweeted_status": {"id_str": "20", "text": "a"}},
+    ]
+    assert read_tweet_ids(tweets) == ["20"]
+    assert read_tweet_ids(tweets, reposts="keep") == ["20", "21"]
+
+
+def test_what_the_console_makes_for_a_folder_is_not_a_file() -> None:
+    objects = [SimpleNamespace(name=name) for name in ("inbox/", "inbox/a.txt", "inbox/b/")]
+    bucket = SimpleNamespace(list_blobs=lambda prefix: objects if prefix == "inbox/" else [])
+    client: Any = SimpleNamespace(bucket=lambda name: bucket if name == "b" else None)
+    assert expand_uri("gs://b/inbox/", GcsFiles(lambda _: client)) == ["gs://b/inbox/a.txt"]
