@@ -50,9 +50,10 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
     A templated parameter that renders to ``None`` or to an empty text has its default.
 
     :param endpoint: ``"totals"``, ``"28hr"`` or ``"historical"``.
-    :param tweet_ids: the Tweets (templated): a list of ids as text or numbers, or what a template
-        renders to: a JSON or Python list, one number, separated ids; or the URI of a file of ids,
-        one a line, plain or gzip. For more than 10,000 ids give a URI or an upstream's ``.output``.
+    :param tweet_ids: the Tweets (templated): a list of ids, the output of another task, text that
+        holds a JSON or Python list or separated ids, or the URI of a file, a folder or a pattern.
+        Use ids as text, not numbers: spreadsheets and JavaScript round numbers. For more than
+        10,000 ids use a URI or the output of another task.
     :param engagement_types: the counts to ask for (templated); by default all that the endpoint
         has and the credentials allow.
     :param granularity: by default ``"total"`` on totals, ``"day"`` on historical and ``"hour"`` on
