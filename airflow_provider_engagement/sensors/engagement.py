@@ -140,13 +140,10 @@ class EngagementThresholdSensor(BaseSensorOperator):
         """
         from airflow_provider_engagement.hooks.engagement import EngagementHook
 
-        is_read = False
         try:
-            client = EngagementHook(self.engagement_conn_id).get_conn()
-            is_read = True
-            verdict = self._poll(client)
+            verdict = self._poll(EngagementHook(self.engagement_conn_id).get_conn())
         except EngagementError as error:
-            if not ((is_read and error.retryable) or self._patience.lasts()):
+            if not (error.retryable or self._patience.lasts()):
                 raise
             self.log.warning("This poll failed. %s", error)
             return PokeReturnValue(is_done=False)
@@ -189,8 +186,12 @@ class EngagementThresholdSensor(BaseSensorOperator):
         from airflow_provider_engagement.triggers.engagement import EngagementThresholdTrigger
         from airflow_provider_engagement.triggers.polling import serialize_tweet_ids
 
-        # A connection that does not exist fails the task here, at once. The triggerer waits it out.
-        EngagementHook(self.engagement_conn_id).get_settings()
+        # A connection that is not found fails the task here, at once. The trigger is patient.
+        try:
+            EngagementHook(self.engagement_conn_id).get_settings()
+        except EngagementError as error:
+            if not error.retryable:
+                raise
         trigger = EngagementThresholdTrigger(
             tweet_ids=serialize_tweet_ids(self.tweet_ids),
             thresholds=rule.serialize(),

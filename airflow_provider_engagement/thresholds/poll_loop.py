@@ -46,9 +46,9 @@ class PollLoop:
     async def results(self) -> AsyncIterator[PollResult]:
         """Poll at once, and again at each time of the schedule.
 
-        :raises EngagementError: if a fault does not pass: see :class:`Patience`. A connection that
-            cannot be read gets the same patience from the start, because the task that deferred
-            has read it.
+        :raises EngagementError: if an error is not retryable and :class:`Patience` ends. A
+            connection that is not found has patience from the start, because the task that
+            deferred has found it.
         """
         clock = asyncio.get_running_loop().time
         connection, service = Patience(has_succeeded=True), Patience()
@@ -63,8 +63,8 @@ class PollLoop:
                 connection.succeed()
                 result = await poll(self._request(settings, due, wait))
             except EngagementError as error:
-                passes = (error.retryable or service.lasts()) if is_read else connection.lasts()
-                if not (passes or self.waits_out_all):
+                patience = service if is_read else connection
+                if not (self.waits_out_all or error.retryable or patience.lasts()):
                     raise
                 log.warning("This poll failed. The next one is in %.0f s. %s", wait, error)
                 due = clock() + wait

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.errors import (
@@ -21,8 +20,6 @@ from airflow_provider_engagement.thresholds.rules import Rule, parse_rule
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_engagement.api.settings import Settings
-    from airflow_provider_engagement.hooks.engagement import EngagementHook
     from airflow_provider_engagement.thresholds.schedule import PollSchedule
 
 __all__ = ["PollSettings", "serialize_tweet_ids"]
@@ -102,21 +99,11 @@ class PollSettings:
             self.endpoint,
             self.rule.engagement_types,
             schedule,
-            read_settings=partial(_read_settings, hook),
+            read_settings=hook.aget_settings,
             read_tweet_ids=_Collection(self.tweet_ids).read,
             on_secret=hook.mask,
             waits_out_all=waits_out_all,
         )
-
-
-async def _read_settings(hook: EngagementHook) -> Settings:
-    try:
-        return await hook.aget_settings()
-    except EngagementError:
-        raise
-    except Exception as error:
-        msg = f"Connection {hook.engagement_conn_id!r} cannot be read: {type(error).__name__}."
-        raise ServiceError(msg) from error
 
 
 class _Collection:

@@ -239,6 +239,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.usefixtures("airflow_home")  # Airflow 2.11 looks for connections in its database
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_soft_fail_does_not_skip_what_needs_a_change(
