@@ -20,6 +20,7 @@ from airflow_provider_engagement.api.errors import (
     InvalidArgumentError,
     check_one_of,
 )
+from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_engagement.api.client import EngagementClient
-    from airflow_provider_engagement.operators.parameters import TweetIds
+    from airflow_provider_engagement.hooks.engagement import EngagementHook
+    from airflow_provider_engagement.operators.parameters import Text, TweetIds
     from airflow_provider_engagement.sensors.parameters import (
         Match,
         PolledEndpoint,
@@ -91,7 +93,7 @@ class EngagementThresholdSensor(BaseSensorOperator):
         match: Match = "any",
         require: Requirement = "any",
         endpoint: PolledEndpoint = "totals",
-        engagement_conn_id: str = "engagement_default",
+        engagement_conn_id: Text = ENGAGEMENT_CONN_ID,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Unpack[SensorParameters],
     ) -> None:
@@ -138,10 +140,8 @@ class EngagementThresholdSensor(BaseSensorOperator):
 
         :raises EngagementError: if the task must fail.
         """
-        from airflow_provider_engagement.hooks.engagement import EngagementHook
-
         try:
-            verdict = self._poll(EngagementHook(self.engagement_conn_id).get_conn())
+            verdict = self._poll(self._hook().get_conn())
         except EngagementError as error:
             if not (error.retryable or self._patience.lasts()):
                 raise
@@ -182,13 +182,13 @@ class EngagementThresholdSensor(BaseSensorOperator):
             raise
 
     def _defer(self, rule: Rule) -> NoReturn:
-        from airflow_provider_engagement.hooks.engagement import EngagementHook
         from airflow_provider_engagement.triggers.engagement import EngagementThresholdTrigger
         from airflow_provider_engagement.triggers.polling import serialize_tweet_ids
 
+        hook = self._hook()
         # A connection that is not found fails the task here, at once. The trigger is patient.
         try:
-            EngagementHook(self.engagement_conn_id).get_settings()
+            hook.get_settings()
         except EngagementError as error:
             if not error.retryable:
                 raise
@@ -198,7 +198,7 @@ class EngagementThresholdSensor(BaseSensorOperator):
             match=self.match,
             require=rule.require,
             endpoint=self.endpoint,
-            engagement_conn_id=self.engagement_conn_id,
+            engagement_conn_id=hook.engagement_conn_id,
             poll_interval=self.poke_interval,
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
@@ -223,11 +223,19 @@ class EngagementThresholdSensor(BaseSensorOperator):
             )
             return decide(rule, observe(client, query, self._tweet_ids()))
 
+    def _hook(self) -> EngagementHook:
+        from airflow_provider_engagement.hooks.engagement import EngagementHook
+        from airflow_provider_engagement.operators.coercion import or_default
+
+        return EngagementHook(str(or_default(self.engagement_conn_id, ENGAGEMENT_CONN_ID)))
+
     def _rule(self) -> Rule:
+        from airflow_provider_engagement.operators.coercion import or_default
         from airflow_provider_engagement.thresholds.rules import parse_rule
 
+        require = or_default(self.require, "any")
         return parse_rule(
-            self.thresholds, match=self.match, require=self.require, endpoint=self.endpoint
+            self.thresholds, match=self.match, require=require, endpoint=self.endpoint
         )
 
     def _tweet_ids(self) -> list[str]:

@@ -343,6 +343,16 @@ def test_ids_are_read_as_upstream_tasks_return_them(
     assert world.now() == NOW
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("text", ["None", "", None])
+def test_a_template_without_a_value_means_the_default(
+    api: Simulator, tweets: list[str], monkeypatch: pytest.MonkeyPatch, mode: str, text: Any
+) -> None:
+    connect(monkeypatch, api.connection("acme"), "engagement_default")
+    given = {"require": text, "engagement_conn_id": text}
+    assert outcome(sensor(mode, tweets, thresholds={"favorites": 0}, **given))["needed"] == 1
+
+
 def test_a_deferred_sensor_backs_off(world: World, api: Simulator, tweets: list[str]) -> None:
     given = {"poke_interval": 0.1, "exponential_backoff": True, "timeout": 3}
     assert outcome(sensor("deferrable", tweets, **too_late() | given)) is AirflowSensorTimeout
