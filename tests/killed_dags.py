@@ -13,7 +13,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_engagement.api import client
-from airflow_provider_engagement.api.retry import RetryPolicy
+from airflow_provider_engagement.api.client import RetryPolicy
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.client import EngagementClient
-from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.client import EngagementClient, RetryPolicy
+from airflow_provider_engagement.api.plan import ReportingPeriod, make_plan
 from airflow_provider_engagement.api.query import build_query
-from airflow_provider_engagement.api.retry import RetryPolicy
-from airflow_provider_engagement.api.secret import Secret
-from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
 from airflow_provider_engagement.pull import PullResult, PullStats, pull
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.sinks.memory import MemorySink
 
 if TYPE_CHECKING:

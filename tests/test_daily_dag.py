@@ -22,7 +22,7 @@ import pytest
 import requests
 from run_operator import counts, expected_counts
 
-from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import Secret
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.simulator import World

@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.client import EngagementClient
-from airflow_provider_engagement.api.plan import Plan, make_plan
+from airflow_provider_engagement.api.plan import Plan, ReportingPeriod, make_plan
 from airflow_provider_engagement.api.query import PlannedRequest, build_query
 from airflow_provider_engagement.api.response import read_response
-from airflow_provider_engagement.api.secret import Secret
-from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
 from airflow_provider_engagement.api.spec import Access, EndpointName
 from airflow_provider_engagement.api.transport import Reply
 from airflow_provider_engagement.api.tweet_id import created_at, first_id_at
@@ -34,7 +33,6 @@ from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.hooks.storage import put_file
 from airflow_provider_engagement.pull import PullStats, pull
 from airflow_provider_engagement.rows.flatten import flatten
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.sinks.files import FileSink
 from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.pull_profile import task_context
@@ -83,8 +81,10 @@ def payload() -> None:
 
     def ours() -> object:
         reply = Reply(200, {}, body, NOW)
-        answer = read_response(reply, grouping_names=["hour"], redact=str)
-        return flatten(answer, query=query, request=request, account="acme", period=period)
+        response = read_response(reply, grouping_names=["hour"])
+        if response is None:
+            raise AssertionError
+        return flatten(response, query=query, request=request, account="acme", period=period)
 
     loads, by_us, by_hand = median_of(
         9,

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 import airflow_provider_engagement
 from airflow_provider_engagement.api import errors, spec
-from airflow_provider_engagement.api.errors import EngagementError
+from airflow_provider_engagement.api.client import RetryPolicy
+from airflow_provider_engagement.api.errors import EngagementError, InvalidResponseError
 from airflow_provider_engagement.api.query import GRANULARITIES, Grouping
 from airflow_provider_engagement.api.rate_limit import MAX_WAIT
-from airflow_provider_engagement.api.response import read_response
-from airflow_provider_engagement.api.retry import RetryPolicy
+from airflow_provider_engagement.api.refusal import refusal
 from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES, Reply
 from airflow_provider_engagement.collections.schema import ATTRIBUTES, LABELS, Attribute
@@ -213,10 +213,9 @@ def _refusal(status: int, words: str) -> EngagementError:
     body = words if words.startswith("<") else json.dumps({"errors": listed})
     reply = Reply(status, {}, body.encode(), datetime.now(UTC))
     try:
-        read_response(reply, grouping_names=["asked"], redact=str)
-    except EngagementError as error:
+        return refusal(reply, redact=str)
+    except InvalidResponseError as error:
         return error
-    raise AssertionError
 
 
 def _figures() -> str:

@@ -17,7 +17,7 @@ from airflow_provider_engagement.api.errors import (
     InvalidResponseError,
     ServiceError,
 )
-from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import Secret
 from airflow_provider_engagement.api.spec import Access
 from airflow_provider_engagement.api.transport import exchange
 

@@ -17,10 +17,42 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.api.query import Query
 
-__all__ = ["Plan", "batches", "bucket_size", "make_plan", "public_requests"]
+__all__ = [
+    "Plan",
+    "ReportingPeriod",
+    "batches",
+    "bucket_size",
+    "make_plan",
+    "public_requests",
+    "utc_text",
+]
 
 # A response of 28hr covers 28 hours and the current one.
 _BUCKETS_OF_28HR = 29
+
+
+@dataclass(frozen=True, slots=True)
+class ReportingPeriod:
+    """What the counts of a pull are about.
+
+    :param snapshot_at: the moment that counts to date are of, UTC.
+    :param period: the whole period of the run, aligned, UTC. The plan's window may be shorter, if
+        the service does not hold all of it. None for counts to date.
+    """
+
+    snapshot_at: datetime
+    period: Window | None = None
+
+    def describe(self) -> dict[str, str]:
+        """Return it as JSON-able text: ``snapshot_at``, or ``start`` and ``end``."""
+        if self.period is None:
+            return {"snapshot_at": utc_text(self.snapshot_at)}
+        return {"start": utc_text(self.period.start), "end": utc_text(self.period.end)}
+
+
+def utc_text(moment: datetime) -> str:
+    """Return a UTC datetime as ISO 8601 text that ends in ``Z``."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from airflow_provider_engagement.api.client import EngagementClient
+from airflow_provider_engagement.api.client import EngagementClient, PullStoppedError, RetryPolicy
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
     EngagementError,
@@ -27,7 +27,6 @@ from airflow_provider_engagement.api.errors import (
     TweetsRefusedError,
 )
 from airflow_provider_engagement.api.query import PlannedRequest, build_query
-from airflow_provider_engagement.api.retry import PullStoppedError, RetryPolicy
 from airflow_provider_engagement.api.settings import Credentials
 from airflow_provider_engagement.api.spec import PUBLIC_TYPES, Access, EndpointName
 
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from airflow_provider_engagement.api.secret import Secret
-    from airflow_provider_engagement.api.settings import Settings
+    from airflow_provider_engagement.api.settings import Secret, Settings
 
 __all__ = ["AccessReport", "probe"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,35 +16,39 @@ from airflow_provider_engagement.api.errors import (
     ServiceError,
     TweetsRefusedError,
 )
+from airflow_provider_engagement.api.response import (
+    error_texts,
+    forbidden_ids,
+    ids_in,
+    kind_of,
+    read_document,
+)
 from airflow_provider_engagement.api.transport import proxy_requires_password
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_engagement.api.transport import Reply
 
-__all__ = ["forbidden_ids", "ids_in", "kind_of", "refusal"]
+__all__ = ["refusal"]
 
 _FORBIDDEN: Final = "forbidden to access tweets"
 _UNAVAILABLE: Final = "tweet id(s) are unavailable"
-_DIGITS: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+_MAX_WORDS: Final = 5
+_MAX_WORD_LENGTH: Final = 300
 _SUCCESS: Final = 2  # the hundreds of a status
 _REDIRECTION: Final = 3
 
 
-def refusal(
-    reply: Reply,
-    document: Mapping[str, Any] | None,
-    errors: tuple[str, ...],
-    words: tuple[str, ...],
-) -> EngagementError:
-    """Return the error that a reply means.
+def refusal(reply: Reply, *, redact: Callable[[str], str]) -> EngagementError:
+    """Return the error that a reply without counts means.
 
     :param reply: the reply.
-    :param document: its JSON object; None if its body is something else.
-    :param errors: the messages in the document.
-    :param words: the same, shortened and without secrets.
+    :param redact: removes secrets from the service's words.
     """
+    document = read_document(reply)
+    errors = error_texts(document)
+    words = _shown(errors, redact)
     status, said = reply.status, " ".join(errors).lower()
     if status == HTTPStatus.TOO_MANY_REQUESTS or "rate limit" in said:
         return RateLimitError("The service refused a request for its rate.", status=status)
@@ -58,6 +61,13 @@ def refusal(
             "The response has none of the groupings of the request.", status=status, words=words
         )
     return _refusal_of_the_app(reply, said, words) or _other_refusal(reply, document, words)
+
+
+def _shown(errors: tuple[str, ...], redact: Callable[[str], str]) -> tuple[str, ...]:
+    return tuple(
+        "".join(c if c.isprintable() else " " for c in redact(text)[:_MAX_WORD_LENGTH])
+        for text in errors[:_MAX_WORDS]
+    )
 
 
 def _refusal_of_the_app(reply: Reply, said: str, words: tuple[str, ...]) -> EngagementError | None:
@@ -145,28 +155,3 @@ def _tweets_refused(
     error.forbidden = forbidden_ids(errors)
     error.unavailable = ids_in((document or {}).get("unavailable_tweet_ids"))
     return error
-
-
-def forbidden_ids(errors: tuple[str, ...]) -> frozenset[str]:
-    """Read the ids of both wordings: after the last colon, because one has an author id before."""
-    return frozenset(
-        part.strip()
-        for text in errors
-        if text.lower().startswith(_FORBIDDEN) and ":" in text
-        for part in text.rpartition(":")[2].split(",")
-        if _DIGITS.fullmatch(part.strip())
-    )
-
-
-def ids_in(value: object) -> frozenset[str]:
-    """Read an array of ids, which may be absent, empty, or of numbers."""
-    if not isinstance(value, list):
-        return frozenset()
-    return frozenset(
-        str(item) for item in value if isinstance(item, (str, int)) and _DIGITS.fullmatch(str(item))
-    )
-
-
-def kind_of(body: bytes) -> str:
-    """Name what a body is, if it is not a JSON object."""
-    return "an HTML page" if body.lstrip()[:1] == b"<" else "not a JSON object"

@@ -7,13 +7,13 @@ So the body and the status are read together.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import InvalidResponseError
-from airflow_provider_engagement.api.refusal import forbidden_ids, ids_in, kind_of, refusal
 from airflow_provider_engagement.api.spec import (
     ENGAGEMENT_TYPES,
     RESERVED_GROUPING_NAMES,
@@ -21,15 +21,23 @@ from airflow_provider_engagement.api.spec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from airflow_provider_engagement.api.transport import Reply
 
-__all__ = ["EngagementResponse", "read_response"]
+__all__ = [
+    "EngagementResponse",
+    "error_texts",
+    "forbidden_ids",
+    "ids_in",
+    "kind_of",
+    "read_document",
+    "read_response",
+]
 
 _IDS_SUFFIX: Final = "_tweet_ids"
-_MAX_WORDS: Final = 5
-_MAX_WORD_LENGTH: Final = 300
+_FORBIDDEN: Final = "forbidden to access tweets"
+_DIGITS: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _OK: Final = HTTPStatus.OK
 
 
@@ -61,19 +69,17 @@ class EngagementResponse:
         return self.unavailable | self.forbidden
 
 
-def read_response(
-    reply: Reply, *, grouping_names: Collection[str], redact: Callable[[str], str]
-) -> EngagementResponse:
-    """Read the counts of a reply, or raise what the reply means instead.
+def read_response(reply: Reply, *, grouping_names: Collection[str]) -> EngagementResponse | None:
+    """Read the counts of a reply.
 
     :param reply: the HTTP response.
     :param grouping_names: the groupings of the request.
-    :param redact: removes secrets from the service's words.
-    :raises TweetsRefusedError: if the service refused the request because of single Tweets.
-    :raises EngagementError: of the kind that the refusal or fault is.
+    :returns: None if the reply has no counts: then it is a refusal or a fault.
+    :raises InvalidResponseError: if its status is 200 and it is not a JSON object, or an object in
+        it has the same name twice.
     """
-    document = _document(reply)
-    errors = _errors(document)
+    document = read_document(reply)
+    errors = error_texts(document)
     if reply.status == _OK and document is not None:
         found = {name: document[name] for name in grouping_names if name in document}
         unavailable = ids_in(document.get("unavailable_tweet_ids"))
@@ -88,11 +94,14 @@ def read_response(
                 start=_moment(document.get("start")),
                 end=_moment(document.get("end")),
             )
-    raise refusal(reply, document, errors, _shown(errors, redact))
+    return None
 
 
-def _document(reply: Reply) -> dict[str, Any] | None:
-    """Read the body's JSON object; None if there is none, which only a refusal may have."""
+def read_document(reply: Reply) -> dict[str, Any] | None:
+    """Return the body's JSON object; None if there is none, which only a refusal may have.
+
+    :raises InvalidResponseError: if there is none although the status is 200.
+    """
     try:
         document = json.loads(reply.body)
     except (ValueError, RecursionError):
@@ -151,8 +160,8 @@ def _object_with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _errors(document: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Read ``errors``: strings from this API, objects with a message from the front door."""
+def error_texts(document: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the texts of ``errors``: strings from this API, objects from the front door."""
     entries = document.get("errors") if document else None
     if not isinstance(entries, list):
         return ()
@@ -164,11 +173,29 @@ def _errors(document: Mapping[str, Any] | None) -> tuple[str, ...]:
     return tuple(text for text in texts if isinstance(text, str))
 
 
-def _shown(errors: tuple[str, ...], redact: Callable[[str], str]) -> tuple[str, ...]:
-    return tuple(
-        "".join(c if c.isprintable() else " " for c in redact(text)[:_MAX_WORD_LENGTH])
-        for text in errors[:_MAX_WORDS]
+def forbidden_ids(errors: tuple[str, ...]) -> frozenset[str]:
+    """Read the ids of both wordings: after the last colon, because one has an author id before."""
+    return frozenset(
+        part.strip()
+        for text in errors
+        if text.lower().startswith(_FORBIDDEN) and ":" in text
+        for part in text.rpartition(":")[2].split(",")
+        if _DIGITS.fullmatch(part.strip())
     )
+
+
+def ids_in(value: object) -> frozenset[str]:
+    """Read an array of ids, which may be absent, empty, or of numbers."""
+    if not isinstance(value, list):
+        return frozenset()
+    return frozenset(
+        str(item) for item in value if isinstance(item, (str, int)) and _DIGITS.fullmatch(str(item))
+    )
+
+
+def kind_of(body: bytes) -> str:
+    """Name what a body is, if it is not a JSON object."""
+    return "an HTML page" if body.lstrip()[:1] == b"<" else "not a JSON object"
 
 
 def _moment(value: object) -> datetime | None:

@@ -15,11 +15,11 @@ from airflow_provider_engagement.api.errors import (
     EngagementError,
     InvalidArgumentError,
 )
-from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import (
     DEFAULT_HOST,
     DEFAULT_OAUTH2_ENDPOINT,
     Credentials,
+    Secret,
     Settings,
 )
 from airflow_provider_engagement.api.spec import EndpointName

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from airflow_provider_engagement.api.client import EngagementClient
-    from airflow_provider_engagement.api.secret import Secret
-    from airflow_provider_engagement.api.settings import Settings
+    from airflow_provider_engagement.api.settings import Secret, Settings
     from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.hooks.connection import ConnectionFields
 

@@ -16,9 +16,9 @@ from airflow_provider_engagement.operators.partition import partition_key, parti
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_engagement.api.plan import ReportingPeriod
     from airflow_provider_engagement.api.query import Query
     from airflow_provider_engagement.operators.task_run import TaskRun
-    from airflow_provider_engagement.rows.period import ReportingPeriod
 
 __all__ = [
     "WindowParameters",

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
-    from airflow_provider_engagement.api.plan import Plan
+    from airflow_provider_engagement.api.plan import Plan, ReportingPeriod
     from airflow_provider_engagement.api.settings import Settings
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
-    from airflow_provider_engagement.rows.period import ReportingPeriod
     from airflow_provider_engagement.sinks.base import ObjectStore
 
 __all__ = ["TaskRun"]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from airflow_provider_engagement.pull.results import PullResult
-from airflow_provider_engagement.rows.result import RequestResult
+from airflow_provider_engagement.rows.flatten import RequestResult
 from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 
 if TYPE_CHECKING:

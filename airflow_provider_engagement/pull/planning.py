@@ -6,9 +6,8 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_provider_engagement.api.plan import bucket_size, make_plan
+from airflow_provider_engagement.api.plan import ReportingPeriod, bucket_size, make_plan
 from airflow_provider_engagement.api.window import align_to, clip_to_available
-from airflow_provider_engagement.rows.period import ReportingPeriod
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_engagement.api.client import EngagementClient
-    from airflow_provider_engagement.api.plan import Plan
+    from airflow_provider_engagement.api.plan import Plan, ReportingPeriod
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
-    from airflow_provider_engagement.rows.period import ReportingPeriod
-    from airflow_provider_engagement.rows.result import RequestResult
+    from airflow_provider_engagement.rows.flatten import RequestResult
     from airflow_provider_engagement.sinks.base import Sink
 
 __all__ = ["PullRunner", "fetch_counts", "pull"]

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_engagement.api.errors import InvalidResponseError
-from airflow_provider_engagement.rows.result import NO_ROWS
+from airflow_provider_engagement.rows.flatten import NO_ROWS
 from airflow_provider_engagement.rows.schema import LONG_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_provider_engagement.rows.result import RequestResult
+    from airflow_provider_engagement.rows.flatten import RequestResult
 
 __all__ = ["PartialSums", "sum_rows"]
 

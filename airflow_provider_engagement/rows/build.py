@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from airflow_provider_engagement.api.plan import ReportingPeriod
     from airflow_provider_engagement.api.query import Grouping, PlannedRequest, Query
     from airflow_provider_engagement.api.response import EngagementResponse
     from airflow_provider_engagement.rows.decode import Counts
-    from airflow_provider_engagement.rows.period import ReportingPeriod
 
 __all__ = ["RowBuilder", "created_at", "granularity_of"]
 

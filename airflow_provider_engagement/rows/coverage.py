@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from airflow_provider_engagement.api.plan import Plan
-    from airflow_provider_engagement.rows.period import ReportingPeriod
-    from airflow_provider_engagement.rows.result import RequestResult
+    from airflow_provider_engagement.api.plan import Plan, ReportingPeriod
+    from airflow_provider_engagement.rows.flatten import RequestResult
 
 __all__ = ["Coverage", "Status", "TweetOutcome"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -11,17 +12,67 @@ from airflow_provider_engagement.api.errors import InvalidResponseError
 from airflow_provider_engagement.api.spec import EndpointName, GroupBy
 from airflow_provider_engagement.rows.build import RowBuilder
 from airflow_provider_engagement.rows.decode import Counts, read_counts
-from airflow_provider_engagement.rows.result import NO_ROWS, RequestResult
+from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 from airflow_provider_engagement.rows.time_buckets import check_28_hours, within_window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from airflow_provider_engagement.api.plan import ReportingPeriod
     from airflow_provider_engagement.api.query import Grouping, PlannedRequest, Query
     from airflow_provider_engagement.api.response import EngagementResponse
-    from airflow_provider_engagement.rows.period import ReportingPeriod
 
-__all__ = ["flatten"]
+__all__ = ["NO_ROWS", "RequestResult", "flatten"]
+
+NO_ROWS: Final = arrow_schema(LONG).empty_table()
+
+
+@dataclass(slots=True)
+class RequestResult:
+    """What one request brought: rows, and what happened to its Tweets.
+
+    :param request: the request.
+    :param rows: final rows, in the long layout.
+    :param partial_sums: rows that are summed with those of other requests.
+    :param counted: ids that have at least one count.
+    :param unavailable: ids that are deleted, protected or suspended.
+    :param forbidden: ids that belong to another account.
+    :param unresolved: ids of batches that were refused, and not narrowed down within bounds.
+    :param unsupported: by id, the types that the service lists as unsupported.
+    :param missing: by id, types of the request that the response does not contain; under None
+        those of sums over all Tweets.
+    :param unrequested: how many counts the response has that the request did not ask for.
+    :param resumed: whether an earlier try of the task fetched it.
+    """
+
+    request: PlannedRequest
+    rows: pa.Table = field(default_factory=lambda: NO_ROWS)
+    partial_sums: pa.Table = field(default_factory=lambda: NO_ROWS)
+    counted: set[str] = field(default_factory=set)
+    unavailable: set[str] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
+    unresolved: set[str] = field(default_factory=set)
+    unsupported: dict[str, frozenset[str]] = field(default_factory=dict)
+    missing: dict[str | None, frozenset[str]] = field(default_factory=dict)
+    unrequested: int = 0
+    resumed: bool = False
+
+    def add_missing(self, tweet_id: str | None, types: Collection[str]) -> None:
+        """Record types that the response does not contain."""
+        self.missing[tweet_id] = self.missing.get(tweet_id, frozenset()).union(types)
+
+    def merge(self, other: RequestResult) -> None:
+        """Add what a part of the same request brought."""
+        self.rows = pa.concat_tables([self.rows, other.rows])
+        self.partial_sums = pa.concat_tables([self.partial_sums, other.partial_sums])
+        self.counted |= other.counted
+        self.unavailable |= other.unavailable
+        self.forbidden |= other.forbidden
+        self.unresolved |= other.unresolved
+        self.unsupported |= other.unsupported
+        self.unrequested += other.unrequested
+        for tweet_id, types in other.missing.items():
+            self.add_missing(tweet_id, types)
 
 
 def flatten(
@@ -56,7 +107,9 @@ def flatten(
     final, partial = [NO_ROWS], [NO_ROWS]
     for grouping in query.groupings:
         counts = _read(response, grouping)
-        requested = within_window(_requested(counts, request), response, request.window)
+        requested = _requested(counts, request)
+        if GroupBy.DAY in counts.levels:
+            requested = within_window(requested, response, request.window)
         served = _served(requested, response)
         for tweet_id, types in _missing_types(served, response, request):
             result.add_missing(tweet_id, types)

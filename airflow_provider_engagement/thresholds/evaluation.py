@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from airflow_provider_engagement.rows.period import utc_text
+from airflow_provider_engagement.api.plan import utc_text
 from airflow_provider_engagement.thresholds.rules import SUM
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.plan import ReportingPeriod, make_plan
 from airflow_provider_engagement.pull import fetch_counts
 from airflow_provider_engagement.rows.coverage import Status
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.sinks.memory import MemorySink
 
 if TYPE_CHECKING:

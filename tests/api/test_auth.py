@@ -27,8 +27,7 @@ from airflow_provider_engagement.api.errors import (
     EngagementError,
     ServiceError,
 )
-from airflow_provider_engagement.api.secret import Secret
-from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
 from airflow_provider_engagement.api.spec import ENDPOINTS, Access
 from airflow_provider_engagement.api.transport import new_session, post
 from airflow_provider_engagement.simulator import Simulator, World

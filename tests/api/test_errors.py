@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_engagement.api import errors
+from airflow_provider_engagement.api.client import PullStoppedError
 from airflow_provider_engagement.api.errors import (
     EngagementError,
     InvalidArgumentError,
     PermissionDeniedError,
     TweetsRefusedError,
 )
-from airflow_provider_engagement.api.retry import PullStoppedError
 
 TREE = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
 FACTS: dict[str, Any] = {

@@ -22,7 +22,7 @@ from airflow_provider_engagement.api.errors import (
     ServiceError,
 )
 from airflow_provider_engagement.api.probe import AccessReport, probe
-from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import Secret
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 

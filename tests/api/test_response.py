@@ -16,12 +16,15 @@ from airflow_provider_engagement.api.errors import (
     ServiceError,
     TweetsRefusedError,
 )
+from airflow_provider_engagement.api.refusal import refusal
 from airflow_provider_engagement.api.response import read_response
-from airflow_provider_engagement.api.secret import Redactor, Secret
+from airflow_provider_engagement.api.settings import Redactor, Secret
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
 from airflow_provider_engagement.api.transport import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from airflow_provider_engagement.api.response import EngagementResponse
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -29,10 +32,20 @@ COUNTS = {"20": {"favorites": "1"}}
 HTML = b"<!DOCTYPE html><html><body>We are having a moment</body></html>"
 
 
+def read_or_refuse(
+    reply: Reply, names: Collection[str], redact: Callable[[str], str]
+) -> EngagementResponse:
+    """Do with a reply what the client does."""
+    response = read_response(reply, grouping_names=names)
+    if response is None:
+        raise refusal(reply, redact=redact)
+    return response
+
+
 def read(status: int, body: object, *, names: tuple[str, ...] = ("total",)) -> EngagementResponse:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     reply = Reply(status=status, headers={}, body=raw, received_at=NOW)
-    return read_response(reply, grouping_names=names, redact=str)
+    return read_or_refuse(reply, names, str)
 
 
 def refused(status: int, body: object) -> EngagementError:
@@ -228,7 +241,7 @@ def test_the_services_words_are_redacted_cut_and_made_printable() -> None:
     entries += ["x" * 10_000] * 10
     reply = Reply(400, {}, json.dumps({"errors": entries}).encode(), NOW)
     with pytest.raises(RequestRejectedError) as caught:
-        read_response(reply, grouping_names=["total"], redact=Redactor([secret]))
+        read_or_refuse(reply, ["total"], Redactor([secret]))
     assert caught.value.words[0] == "said *** and *** [31m "
     assert len(str(caught.value)) < 2000
 

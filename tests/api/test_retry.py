@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_engagement.api import auth
-from airflow_provider_engagement.api.client import EngagementClient
+from airflow_provider_engagement.api.client import (
+    EngagementClient,
+    PullStoppedError,
+    Retrier,
+    RetryPolicy,
+)
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
     EngagementError,
@@ -18,9 +23,7 @@ from airflow_provider_engagement.api.errors import (
     ServiceError,
 )
 from airflow_provider_engagement.api.query import PlannedRequest, build_query
-from airflow_provider_engagement.api.retry import PullStoppedError, Retrier, RetryPolicy
-from airflow_provider_engagement.api.secret import Secret
-from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
 from airflow_provider_engagement.api.spec import Access, EndpointName
 
 if TYPE_CHECKING:

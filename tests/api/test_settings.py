@@ -6,8 +6,14 @@ from typing import Any
 import pytest
 
 from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
-from airflow_provider_engagement.api.secret import MASK, Redactor, Secret
-from airflow_provider_engagement.api.settings import Credentials, Settings, checked_url
+from airflow_provider_engagement.api.settings import (
+    MASK,
+    Credentials,
+    Redactor,
+    Secret,
+    Settings,
+    checked_url,
+)
 from airflow_provider_engagement.api.spec import EndpointName
 
 APP = {"consumer_key": Secret("key"), "consumer_secret": Secret("s+e/c=")}

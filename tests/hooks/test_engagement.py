@@ -16,8 +16,7 @@ from airflow_provider_engagement.api.errors import (
     EngagementError,
     InvalidArgumentError,
 )
-from airflow_provider_engagement.api.secret import Secret
-from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
 from airflow_provider_engagement.api.spec import Access, EndpointName
 from airflow_provider_engagement.api.tweet_id import first_id_at
 from airflow_provider_engagement.hooks.engagement import EngagementHook

@@ -17,11 +17,11 @@ from airflow.providers_manager import ProvidersManager
 from run_operator import CONN_ID, connect
 
 from airflow_provider_engagement import get_provider_info as module
-from airflow_provider_engagement.api.secret import Secret
 from airflow_provider_engagement.api.settings import (
     DEFAULT_HOST,
     DEFAULT_OAUTH2_ENDPOINT,
     Credentials,
+    Secret,
     Settings,
 )
 from airflow_provider_engagement.api.spec import EndpointName

@@ -15,7 +15,7 @@ from airflow_provider_engagement.api import auth as auth_module
 from airflow_provider_engagement.api import probe as probe_module
 from airflow_provider_engagement.api import refusal as refusal_module
 from airflow_provider_engagement.api import response as response_module
-from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import Secret
 from airflow_provider_engagement.hooks.engagement import EngagementHook
 from airflow_provider_engagement.simulator import Simulator, World
 from tools.env import ROOT

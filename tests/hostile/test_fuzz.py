@@ -20,16 +20,13 @@ from hostile import mutants, oracle
 from hostile.wire import Good, Wire
 from hypothesis import HealthCheck, Phase, given, settings
 
-from airflow_provider_engagement.api.client import EngagementClient
+from airflow_provider_engagement.api.client import EngagementClient, RetryPolicy
 from airflow_provider_engagement.api.errors import EngagementError
-from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.plan import ReportingPeriod, make_plan
 from airflow_provider_engagement.api.query import build_query
-from airflow_provider_engagement.api.retry import RetryPolicy
-from airflow_provider_engagement.api.secret import Secret
-from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
 from airflow_provider_engagement.api.window import DAY, Window
 from airflow_provider_engagement.pull import pull
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.simulator import World
 from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.hostile.made import http

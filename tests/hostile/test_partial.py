@@ -13,18 +13,15 @@ import pyarrow as pa
 import pytest
 from hostile.wire import Good, Wire
 
-from airflow_provider_engagement.api.client import EngagementClient
+from airflow_provider_engagement.api.client import EngagementClient, RetryPolicy
 from airflow_provider_engagement.api.errors import InvalidResponseError, ServiceError
-from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.plan import ReportingPeriod, make_plan
 from airflow_provider_engagement.api.query import build_query
-from airflow_provider_engagement.api.retry import RetryPolicy
-from airflow_provider_engagement.api.secret import Secret
-from airflow_provider_engagement.api.settings import Credentials, Settings
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
 from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES
 from airflow_provider_engagement.api.window import DAY, Window
 from airflow_provider_engagement.pull import PullResult, pull
 from airflow_provider_engagement.pull.checkpoint import CheckpointStore
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.rows.schema import LONG, arrow_schema
 from airflow_provider_engagement.simulator import World
 from airflow_provider_engagement.sinks.gcs import GcsStore

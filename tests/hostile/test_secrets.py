@@ -34,8 +34,8 @@ from object_checks import without_try
 from run_operator import CONN_ID, connect, run
 
 from airflow_provider_engagement.api import client as client_module
+from airflow_provider_engagement.api.client import RetryPolicy
 from airflow_provider_engagement.api.errors import EngagementError
-from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.window import DAY
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.sensors.engagement import EngagementThresholdSensor

@@ -12,8 +12,8 @@ from run_operator import CONN_ID, NOW, connect, run
 
 from airflow_provider_engagement.api import client as client_module
 from airflow_provider_engagement.api import errors
+from airflow_provider_engagement.api.client import RetryPolicy
 from airflow_provider_engagement.api.errors import EngagementError
-from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.window import DAY
 from airflow_provider_engagement.simulator import FAULT_KINDS, Faults, Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (

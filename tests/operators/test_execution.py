@@ -15,7 +15,7 @@ from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run
 from airflow_provider_engagement.api.errors import DeadlineExceededError
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.operators.reporting import PROGRESS_KEY
-from airflow_provider_engagement.pull import progress as progress_module
+from airflow_provider_engagement.pull import fetch as progress_module
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,

@@ -14,11 +14,11 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset
 from run_operator import NOW, counts, expected_counts
 
-from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.plan import ReportingPeriod
+from airflow_provider_engagement.api.settings import Secret
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
 from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.operators.reporting import console_url, describe_assets
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.sinks.base import WriteResult
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
-from airflow_provider_engagement.api.client import EngagementClient
+from airflow_provider_engagement.api.client import EngagementClient, RetryPolicy
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
     IncompleteDataError,
@@ -24,7 +24,6 @@ from airflow_provider_engagement.api.errors import (
     PermissionDeniedError,
     ServiceError,
 )
-from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema

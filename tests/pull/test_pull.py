@@ -8,13 +8,12 @@ import pytest
 from run_operator import expected_counts
 from support import pull_rows, settings_for
 
-from airflow_provider_engagement.api.client import EngagementClient
+from airflow_provider_engagement.api.client import EngagementClient, RetryPolicy
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
     IncompleteDataError,
     ServiceError,
 )
-from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES, Access
 from airflow_provider_engagement.pull import PullStats
 from airflow_provider_engagement.simulator import Faults, Simulator, World

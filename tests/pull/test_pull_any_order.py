@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from support import QUICK, settings_for
 
 from airflow_provider_engagement.api.client import EngagementClient
-from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.plan import ReportingPeriod, make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, clip_to_available
 from airflow_provider_engagement.pull import pull
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.sinks.base import WriteResult
 from airflow_provider_engagement.sinks.bigquery import BigQuerySink

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from support import QUICK, settings_for
 
 from airflow_provider_engagement.api.client import EngagementClient
-from airflow_provider_engagement.api.plan import bucket_size, make_plan
+from airflow_provider_engagement.api.plan import ReportingPeriod, bucket_size, make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, clip_to_available
 from airflow_provider_engagement.pull import PullResult, pull
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 from airflow_provider_engagement.simulator.world import milliseconds
 from airflow_provider_engagement.sinks.memory import MemorySink

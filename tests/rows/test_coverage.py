@@ -8,12 +8,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_engagement.api.plan import Plan
+from airflow_provider_engagement.api.plan import Plan, ReportingPeriod
 from airflow_provider_engagement.api.query import PlannedRequest, Query
 from airflow_provider_engagement.api.spec import ENDPOINTS, Access, EndpointName
 from airflow_provider_engagement.rows.coverage import Coverage, Status, TweetOutcome
-from airflow_provider_engagement.rows.period import ReportingPeriod
-from airflow_provider_engagement.rows.result import RequestResult
+from airflow_provider_engagement.rows.flatten import RequestResult
 from airflow_provider_engagement.rows.schema import COVERAGE, arrow_schema
 
 SNAPSHOT = datetime(2026, 11, 21, tzinfo=UTC)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_engagement.api.errors import InvalidResponseError
+from airflow_provider_engagement.api.plan import ReportingPeriod
 from airflow_provider_engagement.api.query import Grouping, PlannedRequest, Query, build_query
 from airflow_provider_engagement.api.response import EngagementResponse, read_response
 from airflow_provider_engagement.api.spec import (
@@ -24,10 +25,9 @@ from airflow_provider_engagement.api.transport import Reply
 from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.rows.decode import Counts, read_counts
 from airflow_provider_engagement.rows.flatten import flatten
-from airflow_provider_engagement.rows.period import ReportingPeriod
 
 if TYPE_CHECKING:
-    from airflow_provider_engagement.rows.result import RequestResult
+    from airflow_provider_engagement.rows.flatten import RequestResult
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NOW = datetime(2026, 11, 21, 8, 0, 0, 5, tzinfo=UTC)
@@ -43,7 +43,9 @@ TYPE, TWEET, DAY, HOUR = (
 def answer_of(name: str, grouping: Grouping) -> EngagementResponse:
     body = (GOLDEN / name).read_bytes()
     reply = Reply(status=200, headers={}, body=body, received_at=NOW)
-    return read_response(reply, grouping_names=[grouping.name], redact=str)
+    response = read_response(reply, grouping_names=[grouping.name])
+    assert response is not None
+    return response
 
 
 def flattened(

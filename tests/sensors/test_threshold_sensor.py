@@ -411,7 +411,7 @@ def test_it_returns_the_counts_seen(world: World, tweets: list[str]) -> None:
 def test_an_outage_is_waited_out(
     world: World, api: Simulator, tweets: list[str], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airflow_provider_engagement.api.retry import RetryPolicy
+    from airflow_provider_engagement.api.client import RetryPolicy
 
     monkeypatch.setattr(
         "airflow_provider_engagement.api.client.RetryPolicy", lambda: RetryPolicy(0.0, 0.001, 0.01)

@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from run_operator import CONN_ID, NOW, connect, run
 
 from airflow_provider_engagement.api import client as client_module
+from airflow_provider_engagement.api.client import RetryPolicy
 from airflow_provider_engagement.api.errors import ServiceError
-from airflow_provider_engagement.api.retry import RetryPolicy
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (

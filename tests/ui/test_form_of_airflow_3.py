@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_engagement.api.secret import Secret
+from airflow_provider_engagement.api.settings import Secret
 from airflow_provider_engagement.get_provider_info import get_provider_info
 from airflow_provider_engagement.simulator import Simulator, World
 from tools.process import clean_environment

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
     from tenacity.wait import wait_base
 
-    from airflow_provider_engagement.rows.period import ReportingPeriod
+    from airflow_provider_engagement.api.plan import ReportingPeriod
     from airflow_provider_engagement.sinks.base import ObjectStore
 
 __all__ = ["WRITE_MODES", "BigQuerySink"]

@@ -13,8 +13,8 @@ from google.cloud.bigquery import Dataset, SchemaField, Table, TimePartitioning
 from tenacity import wait_none
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
+from airflow_provider_engagement.api.plan import ReportingPeriod
 from airflow_provider_engagement.api.window import Window
-from airflow_provider_engagement.rows.period import ReportingPeriod
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG
 from airflow_provider_engagement.sinks.bigquery import BigQuerySink
 from airflow_provider_engagement.sinks.bigquery.tables import table_schema
