@@ -5,12 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import shutil
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -18,10 +15,12 @@ from google.cloud import bigquery
 
 from airflow_provider_engagement.rows.schema import arrow_schema
 from airflow_provider_engagement.sinks.bigquery.tables import table_schema
+from airflow_provider_engagement.sinks.scratch import ScratchFolder
 from airflow_provider_engagement.sinks.writers import Part, RollingWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from airflow_provider_engagement.rows.schema import Column
     from airflow_provider_engagement.sinks.base import ObjectStore
@@ -103,7 +102,7 @@ class StagingTable:
         self._settings = settings
         self._fields = table_schema(columns)
         self._schema = arrow_schema(tuple(columns))
-        self._folder: Path | None = None
+        self._scratch: ScratchFolder | None = None
         self._writer: RollingWriter | None = None
         self._uploaded: list[str] = []
         self._expires: datetime | None = None
@@ -128,11 +127,11 @@ class StagingTable:
     def drop(self) -> None:
         """Delete the table, its objects and its files. Never raises; can be called twice."""
         writer, self._writer = self._writer, None
-        folder, self._folder = self._folder, None
-        if writer is None or folder is None:
+        scratch, self._scratch = self._scratch, None
+        if writer is None or scratch is None:
             return
         writer.abandon()
-        shutil.rmtree(folder, ignore_errors=True)
+        scratch.remove()
         if self._expires is not None:
             client = self._jobs.client
             _try(lambda: client.delete_table(str(self.name), not_found_ok=True))
@@ -142,9 +141,9 @@ class StagingTable:
 
     def _open_writer(self) -> RollingWriter:
         if self._writer is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="engagement-"))
+            self._scratch = ScratchFolder()
             self._writer = RollingWriter(
-                self._folder,
+                self._scratch.path,
                 self._schema,
                 "parquet",
                 part_bytes=self._settings.budget.part_bytes,

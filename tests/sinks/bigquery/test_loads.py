@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -202,3 +203,20 @@ def test_dropping_never_raises(
     table.drop()
     table.drop()
     assert caplog.text.count("could not be deleted") == 2
+
+
+def test_files_of_a_killed_task_are_deleted_by_a_later_one(
+    bigquery: BigQuery, dataset: str, scratch: Path
+) -> None:
+    killed = scratch / "engagement-killed"
+    killed.mkdir()
+    (killed / "part-00000.parquet").write_bytes(b"rows")
+    marker = killed / ".engagement-owner"
+    marker.touch()
+    an_hour_ago = datetime.now(UTC).timestamp() - 3600
+    os.utime(marker, (an_hour_ago, an_hour_ago))
+    table = staging(bigquery.client, dataset)
+    table.write(rows_table(hour_row()))
+    assert not killed.exists()
+    table.drop()
+    assert list(scratch.iterdir()) == []
