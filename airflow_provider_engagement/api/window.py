@@ -113,13 +113,13 @@ def clip_to_available(
         )
     # The service refuses an end in the future, so the current hour is left out.
     end = min(end, _floor(now, HOUR))
+    if not start < end:
+        return None, [*warnings, f"The service holds no complete hour of {window}."]
     if end < window.end:
         warnings.append(
             f"The window ends at {window.end:%Y-%m-%d %H:%M} UTC, which is in the future: counts "
             f"are requested until {end:%Y-%m-%d %H:%M} UTC."
         )
-    if not start < end:
-        return None, [*warnings, f"The service holds no complete hour of {window}."]
     return Window(start, end), warnings
 
 

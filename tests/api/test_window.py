@@ -73,18 +73,21 @@ def test_an_empty_range_is_an_error_that_names_the_fix(start: str, end: str) -> 
         align_to(window_of(start, end), DAY)
 
 
-def test_nothing_to_come_is_asked_for() -> None:
+def test_a_window_that_reaches_into_the_future_is_clipped_with_a_warning() -> None:
     window, warnings = clip_to_available(
         window_of("2026-11-20", "2026-11-23"), now=NOW, strict=False
     )
     assert window == window_of("2026-11-20", "2026-11-21T09:00")
     (warning,) = warnings
     assert "ends at 2026-11-23 00:00 UTC, which is in the future" in warning
+    assert "until 2026-11-21 09:00 UTC" in warning
+    past = window_of("2026-11-20", "2026-11-21T09:00")
+    assert clip_to_available(past, now=NOW, strict=False) == (past, [])
     window, warnings = clip_to_available(
         window_of("2026-11-22", "2026-11-23"), now=NOW, strict=False
     )
     assert window is None
-    assert "no complete hour of 2026-11-22 00:00" in warnings[-1]
+    assert "no complete hour of 2026-11-22 00:00" in warnings[0]
 
 
 def test_what_the_service_no_longer_holds_is_warned_of_or_refused() -> None:

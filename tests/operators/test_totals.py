@@ -369,6 +369,63 @@ def test_how_late_is_too_late_may_be_chosen(
     assert len(simulator.requests) == 1
 
 
+WEEK = timedelta(days=7)
+
+
+@pytest.mark.parametrize("run_type", ["manual", "operator_triggered"])
+def test_a_run_by_hand_has_the_counts_of_now_whatever_its_interval(
+    world: World, ids: list[str], run_type: str, simulator: Simulator
+) -> None:
+    ran = run(totals(ids), at=NOW - WEEK, run_type=run_type)
+    assert counts(ran.value) == expected_counts(world, ids, TYPES)
+    # The run started now.
+    assert ran.summary["window"] == snapshot_window(NOW)
+    assert {row["snapshot_at"] for row in ran.value} == {snapshot_window(NOW)["snapshot_at"]}
+    assert len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill", "asset_triggered"])
+def test_another_run_of_long_ago_is_skipped(
+    ids: list[str], run_type: str, simulator: Simulator
+) -> None:
+    with pytest.raises(AirflowSkipException, match="max_snapshot_age"):
+        run(totals(ids), at=NOW - WEEK, run_type=run_type)
+    assert simulator.requests == []
+
+
+# ---- Templates without a value ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("empty", ["None", ""])
+def test_a_template_without_a_value_means_the_default(
+    world: World,
+    ids: list[str],
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    empty: str,
+) -> None:
+    connect(monkeypatch, simulator.connection("acme"), "engagement_default")
+    fields = set(EngagementTotalsOperator.template_fields) - {"tweet_ids"}
+    given: dict[str, Any] = dict.fromkeys(fields, "{{ nothing }}")
+    operator = EngagementTotalsOperator(task_id="totals", tweet_ids=ids, **given)
+    ran = run(operator, variables={"nothing": empty})
+    assert counts(ran.value) == expected_counts(world, ids, TYPES)
+    with pytest.raises(AirflowSkipException, match=r"max_snapshot_age, which is 24\.0 hours"):
+        run(operator, at=NOW - WEEK, variables={"nothing": empty})
+
+
+@pytest.mark.parametrize("render", [json.dumps, str])
+def test_groupings_are_read_from_json_and_from_python(
+    ids: list[str], simulator: Simulator, render: Callable[[object], str]
+) -> None:
+    groupings = {"mine": {"group_by": ["engagement.type", "tweet.id"]}}
+    ran = run(totals(ids, groupings="{{ groupings }}"), variables={"groupings": render(groupings)})
+    assert {row["grouping"] for row in ran.value} == {"tweet.id/engagement.type"}
+    (request,) = simulator.requests
+    assert request.body["groupings"] == {"mine": groupings["mine"]}
+
+
 # ---- Failures --------------------------------------------------------------------------------
 
 

@@ -154,7 +154,9 @@ class JobRunner:
 
     def _start_query(self, sql: str, job_id: str) -> bigquery.QueryJob:
         config = bigquery.QueryJobConfig(labels=self.labels, use_legacy_sql=False)
-        config.maximum_bytes_billed = self.maximum_bytes_billed
+        if self.maximum_bytes_billed is not None:
+            # Google's setter would send None as the text "None".
+            config.maximum_bytes_billed = self.maximum_bytes_billed
         return self.client.query(
             sql,
             job_id=job_id,
