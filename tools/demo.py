@@ -1,7 +1,7 @@
-"""``make demo``: the example DAG, from the API to a BigQuery table, on this machine alone.
+"""``make demo``: the example DAG, from the API to a BigQuery table, on this machine.
 
-The API, BigQuery and GCS are stand-ins that start here and end here; Airflow is the real one, with
-a home of its own in a temporary folder. Nothing is left behind.
+The API, BigQuery and GCS are local stand-ins. Airflow is real, with its home in a temporary folder.
+Both are removed at the end.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ TABLE: Final = f"{DATASET}.engagement"
 TWEETS: Final = 300
 TWEET_IDS: Final = f"gs://{BUCKET}/tweet_ids.txt"
 
-# A world with all that goes wrong in a real one: others' Tweets among ours, deleted and protected
-# ones, old ones (the simulator makes them up over 120 days), and a service that falters.
+# A world with the faults of a real one: Tweets of other accounts, deleted, protected and old ones
+# (the simulator spreads them over 120 days), and an API that fails now and then.
 WORLD: Final = (
     *("--account", ACCOUNT, "--seed", "7", "--tweets", str(TWEETS)),
     *("--foreign-share", "0.03", "--deleted-share", "0.04", "--protected-share", "0.02"),
@@ -54,7 +54,7 @@ WORLD: Final = (
 
 AIRFLOW: Final = Path(sys.executable).with_name("airflow")
 
-# A task that fails is tried again after minutes, as it should be; a demo has seen enough.
+# Airflow retries a failed task after minutes. The demo stops instead.
 _FAILED: Final = "up_for_retry"
 
 # Longer than any step takes on a slow machine.
@@ -63,10 +63,10 @@ _PATIENCE: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What runs during the demo.
+    """The services of the demo.
 
-    :param bigquery: where the table lands.
-    :param gcs: where the ids lie, and the files land.
+    :param bigquery: holds the table.
+    :param gcs: holds the ids and the files.
     :param settings: the environment of an Airflow that uses them all.
     """
 
@@ -76,7 +76,7 @@ class Parts:
 
 
 def main() -> int:
-    """Run the demo, and show what came of it; 1 if it failed, 130 if it was interrupted."""
+    """Run the demo and print its results. Return 1 if it failed, 130 if it was interrupted."""
     signal.signal(signal.SIGTERM, _end)
     # A background job of a script starts with SIGINT ignored, and could not be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -96,10 +96,10 @@ def main() -> int:
 
 
 def _run(stack: ExitStack, folder: Path) -> tuple[Parts, str]:
-    """Start the parts and run the DAG; return them, and what Airflow logged."""
+    """Start the services and run the DAG. Return them, and Airflow's log."""
     print(f"The example DAG {DAG_ID}, on stand-ins for the Engagement API, BigQuery and GCS.")
-    print(f"While it runs, all of it is in {folder}\n")
-    with _step("Start the stand-ins, and make an Airflow home"):
+    print(f"Its files are in {folder} while it runs.\n")
+    with _step("Start the stand-ins and create an Airflow home"):
         parts = _start(stack, folder)
     with _step(f"Put {TWEETS} Tweet ids into {TWEET_IDS}"):
         parts.bigquery.make_dataset(DATASET)
@@ -113,14 +113,14 @@ def _run(stack: ExitStack, folder: Path) -> tuple[Parts, str]:
 
 
 def _start(stack: ExitStack, folder: Path) -> Parts:
-    """Start everything at once, and wait until all is ready."""
+    """Start all services at once, and wait until they are ready."""
     settings = airflow_environment(folder / "airflow", ROOT / "example_dags")
     migration = Process([AIRFLOW, "db", "migrate"], folder / "migrate.log", settings)
     stack.enter_context(migration)
     gcs = stack.enter_context(gcs_emulator(folder))
     bigquery = stack.enter_context(bigquery_emulator(folder))
     api = stack.enter_context(simulator(folder, *WORLD, "--ids-file", folder / "ids.txt"))
-    # Google's packages take a second to import, which is free while the parts start.
+    # Google's packages take a second to import. The services start meanwhile.
     from tools.clients import BigQuery, Gcs
 
     migration.finish(_PATIENCE)
@@ -143,7 +143,7 @@ def _airflow(*arguments: str, log: Path, settings: dict[str, str]) -> None:
 
 @contextmanager
 def _step(what: str) -> Iterator[None]:
-    """Show a step, and then how long it took."""
+    """Print a step, and then its duration."""
     began = time.monotonic()
     print(f"  {what} ".ljust(74, "."), end=" ", flush=True)
     yield
@@ -151,25 +151,27 @@ def _step(what: str) -> Iterator[None]:
 
 
 def _shown(parts: Parts, log: str, took: float) -> Iterator[str]:
-    """Yield the lines that a person wants to see."""
+    """Yield the lines of the report."""
     counts, tweets = report.totals(parts.bigquery, TABLE)
     yield ""
-    yield _bold(f"{TABLE}: {counts:,} counts of {tweets:,} Tweets. To date, the top ones:")
+    yield _bold(f"{TABLE}: {counts:,} counts of {tweets:,} Tweets")
+    yield _bold("The Tweets with the most engagements to date:")
     yield from report.top_tweets(parts.bigquery, TABLE)
     yield ""
-    yield _bold("The same table by the day, all Tweets together:")
+    yield _bold("All Tweets by day:")
     yield from report.last_days(parts.bigquery, TABLE)
     yield ""
-    yield _bold(f"{TABLE}_coverage: what came of each of the {TWEETS} Tweets")
+    yield _bold(f"{TABLE}_coverage: the outcome of each of the {TWEETS} Tweets")
     yield from report.coverage(parts.bigquery, TABLE)
     yield ""
     yield _bold(f"gs://{BUCKET}: the counts to date as files")
     yield from report.objects(parts.gcs, BUCKET)
     yield ""
-    faults = log.count("trying again")
-    yield f"The API failed {faults} times on purpose, and was asked again. It took {took:.0f} s."
-    yield f"Next: copy {DAG_FILE} into your DAGs folder; README.md says which"
-    yield "connections, variables and pool it reads. `make test` checks everything."
+    faults = log.count("failed and is repeated")
+    yield f"The API failed {faults} times on purpose. The requests were repeated."
+    yield f"The demo took {took:.0f} s."
+    yield f"Next: copy {DAG_FILE} into your DAGs folder. README.md lists the"
+    yield "connections, variables and the pool that it reads. `make test` runs all tests."
 
 
 def _bold(text: str) -> str:
@@ -177,7 +179,7 @@ def _bold(text: str) -> str:
 
 
 def _end(*_: object) -> NoReturn:
-    """Leave on SIGTERM as on any exception: with all that was started ended."""
+    """Exit on SIGTERM as on an exception, so that all services are stopped."""
     sys.exit(128 + signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""What the demo shows of the tables that it filled."""
+"""The demo's report on the tables that it has written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["coverage", "last_days", "objects", "top_tweets", "totals"]
 
-# A count that the API does not give has no row, so it is null here: never 0.
+# A count that the API does not return has no row, so that it is null here, never 0.
 _COUNTS: Final = """
     MAX(IF(engagement_type = 'impressions', value, NULL)) AS impressions,
     MAX(IF(engagement_type = 'engagements', value, NULL)) AS engagements,
@@ -25,7 +25,7 @@ _BY_TWEET: Final = f"""
     GROUP BY tweet_id
     ORDER BY engagements DESC, tweet_id
     LIMIT {{rows}}
-"""  # noqa: S608 - all of it is ours
+"""  # noqa: S608 - no user input
 
 _BY_DAY: Final = f"""
     SELECT date, {_COUNTS.replace("MAX(", "SUM(")}
@@ -34,15 +34,15 @@ _BY_DAY: Final = f"""
     GROUP BY date
     ORDER BY date DESC
     LIMIT {{rows}}
-"""  # noqa: S608 - all of it is ours
+"""  # noqa: S608 - no user input
 
 _SHOWN: Final = ("impressions", "engagements", "favorites")
 _LINE: Final = "  {:<20} {:<11} {:>12} {:>12} {:>10} {:>8}"
 
-# A Tweet that lacks more types than this has none at all: those too old for a type lack three.
+# A Tweet with more missing types than this has no counts. Too old Tweets miss up to three.
 _MANY: Final = 5
 
-_FATES: Final = """
+_OUTCOMES: Final = """
     SELECT endpoint, status, reason, missing_types, COUNT(*) AS tweets
     FROM {table}_coverage
     GROUP BY endpoint, status, reason, missing_types
@@ -51,42 +51,42 @@ _FATES: Final = """
 
 
 def totals(bigquery: BigQuery, table: str) -> tuple[int, int]:
-    """Return how many counts the table holds, and of how many Tweets."""
+    """Return the number of counts in the table, and of Tweets."""
     (found,) = bigquery.rows(
-        f"SELECT COUNT(*) AS counts, COUNT(DISTINCT tweet_id) AS tweets FROM {table}"  # noqa: S608 - ours
+        f"SELECT COUNT(*) AS counts, COUNT(DISTINCT tweet_id) AS tweets FROM {table}"  # noqa: S608 - no user input
     )
     return found["counts"], found["tweets"]
 
 
 def top_tweets(bigquery: BigQuery, table: str, rows: int = 8) -> Iterator[str]:
-    """Yield a line a Tweet, those with the most engagements to date first."""
+    """Yield a line per Tweet, the most engagements to date first."""
     yield _LINE.format("tweet", "created", "impressions", "engagements", "favorites", "rate")
     for row in bigquery.rows(_BY_TWEET.format(table=table, rows=rows)):
         yield _line(row["tweet_id"], row["created"], row)
 
 
 def last_days(bigquery: BigQuery, table: str, rows: int = 5) -> Iterator[str]:
-    """Yield a line a day, the last first."""
+    """Yield a line per day, the latest first."""
     yield _LINE.format("day", "", "impressions", "engagements", "favorites", "rate")
     for row in bigquery.rows(_BY_DAY.format(table=table, rows=rows)):
         yield _line(row["date"], "", row)
 
 
 def coverage(bigquery: BigQuery, table: str) -> Iterator[str]:
-    """Yield a line for each way that Tweets fared: answered, in part, or not at all."""
+    """Yield a line for each outcome: answered, answered in part, or not answered."""
     layout = "  {:>6}  {:<11} {:<25} {}"
     endpoint = ""
-    for row in bigquery.rows(_FATES.format(table=table)):
+    for row in bigquery.rows(_OUTCOMES.format(table=table)):
         if row["endpoint"] != endpoint:
             endpoint = row["endpoint"]
-            yield layout.format("tweets", f"/{endpoint}", "without", "why")
+            yield layout.format("tweets", f"/{endpoint}", "missing", "reason")
         missing = (row["missing_types"] or "-").split(",")
         without = ", ".join(missing) if len(missing) < _MANY else "all counts"
         yield layout.format(row["tweets"], row["status"], without, row["reason"] or "-")
 
 
 def objects(gcs: Gcs, bucket: str) -> Iterator[str]:
-    """Yield the objects that the run wrote, folder by folder, with their sizes in bytes."""
+    """Yield the objects of the run, folder by folder, with their sizes."""
     folder = ""
     for blob in gcs.client.list_blobs(bucket, prefix="engagement/"):
         path, name = blob.name.rsplit("/", 1)
@@ -97,7 +97,7 @@ def objects(gcs: Gcs, bucket: str) -> Iterator[str]:
 
 
 def _line(name: object, created: object, row: dict[str, Any]) -> str:
-    """Lay out the counts of a Tweet, or of a day."""
+    """Format the counts of a Tweet or of a day."""
     counts = ("-" if row[kind] is None else f"{row[kind]:,}" for kind in _SHOWN)
     rate = "-"
     if row["impressions"] and row["engagements"] is not None:

@@ -62,6 +62,7 @@ def test_demo_pulls_from_the_api_into_a_table(demo: subprocess.Popen[str], tmp_p
     assert int(counts[1].replace(",", "")) > 1000
     assert 200 < int(counts[2]) < 300
     assert "deleted, protected or suspended" in output
+    assert re.search(r"The API failed [1-9]\d* times on purpose", output)
     assert re.search(r"part-00000-\w+\.parquet", output)
     assert [line for line in output.splitlines() if len(line) > 100 and "/" not in line] == []
     assert "\033" not in output
