@@ -84,6 +84,7 @@ FIELD_FAULTS: Final = (
             "collections/test_parsing.py::test_empty_text_and_none_mean_not_given",
             "collections/test_parsing.py::test_an_object_is_read_from_json_and_from_python_text",
             "operators/test_coercion.py::test_a_template_without_a_value_means_the_default",
+            "operators/test_totals.py::test_groupings_are_read_from_json_and_from_python",
         ),
     ),
     FieldFault(
@@ -113,7 +114,10 @@ FIELD_FAULTS: Final = (
         _RUNS,
         "mapped tasks with the same `output_path`",
         "Refused before the first request.",
-        (),
+        (
+            "operators/test_destination.py::test_one_file_for_all_instances_is_refused",
+            "operators/test_destination.py::test_a_file_for_each_instance_is_written",
+        ),
     ),
     FieldFault(
         8,
@@ -124,6 +128,7 @@ FIELD_FAULTS: Final = (
             "operators/test_run_window.py::test_the_moment_of_a_manual_run_is_its_start",
             "operators/test_run_window.py::test_a_manual_run_that_started_too_long_ago_is_of_now",
             "transfers/test_to_gcs.py::test_a_late_run_returns_the_snapshot_that_exists",
+            "operators/test_totals.py::test_a_run_by_hand_has_the_counts_of_now_whatever_its_interval",
         ),
     ),
     FieldFault(
@@ -172,6 +177,7 @@ FIELD_FAULTS: Final = (
             "api/test_retry.py::test_a_401_after_the_credentials_were_accepted_is_retried",
             "api/test_retry.py::test_a_token_exchange_is_retried_on_503",
             "sensors/test_threshold_sensor.py::test_a_connection_that_cannot_be_read_for_a_moment_is_waited_out",
+            "hooks/test_connection.py::test_a_task_is_retried_when_a_backend_fails",
         ),
     ),
     FieldFault(
@@ -246,7 +252,10 @@ FIELD_FAULTS: Final = (
         _STORAGE,
         "queries that must carry labels, or stay below a number of bytes",
         "`labels` and `maximum_bytes_billed` are passed to the jobs.",
-        ("transfers/test_to_bigquery.py::test_every_job_has_labels_and_every_query_a_byte_limit",),
+        (
+            "transfers/test_to_bigquery.py::test_every_job_has_labels_and_every_query_a_byte_limit",
+            "transfers/test_bigquery_jobs.py::test_queries_have_the_maximum_of_bytes_billed",
+        ),
     ),
     FieldFault(
         20,
@@ -277,7 +286,7 @@ FIELD_FAULTS: Final = (
         _PLATFORMS,
         "an `AIRFLOW_CONN_…` variable that cannot be parsed",
         "The error says so, instead of that there is no connection.",
-        (),
+        ("hooks/test_connection.py::test_a_variable_that_cannot_be_read_is_named",),
     ),
     FieldFault(
         23,
@@ -295,7 +304,10 @@ FIELD_FAULTS: Final = (
         _PLATFORMS,
         "a task that is killed during a BigQuery job",
         "The job is cancelled. Temporary folders of killed tasks are deleted later.",
-        ("transfers/test_to_bigquery.py::test_on_kill_cancels_the_job_that_runs",),
+        (
+            "transfers/test_to_bigquery.py::test_on_kill_cancels_the_job_that_runs",
+            "transfers/test_bigquery_jobs.py::test_a_killed_task_cancels_its_job_and_starts_no_other",
+        ),
     ),
     FieldFault(
         25,
