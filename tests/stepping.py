@@ -73,7 +73,7 @@ class Try:
                 sink.write(rows_table(lifetime_row(tweet_id=tweet_id, value=self.value)))
         ended = LATER + timedelta(seconds=self.value)
         coverage = (coverage_row(tweet_id=item, collected_at=ended) for item in self.tweet_ids)
-        return sink.commit(coverage_table(*coverage), {"rows": len(self.tweet_ids)}).uris
+        return sink.commit([coverage_table(*coverage)], {"rows": len(self.tweet_ids)}).uris
 
 
 class KilledError(BaseException):

@@ -41,7 +41,7 @@ _FACTS: Final = b"engagement"
 _ID_SETS: Final = ("counted", "unavailable", "forbidden", "unresolved")
 _OPTIONS: Final = {"compression": "zstd"}
 
-_ENDING: Final = ".arrow"
+_CHECKPOINT: Final = re.compile(r"/[0-9a-f]{40}\.arrow$")
 _RESULT: Final = "result.json"
 
 # As many as a pull sends at once by default.
@@ -98,7 +98,7 @@ class CheckpointStore:
     def find(self) -> int:
         """List the checkpoints of earlier tries, and return how many there are."""
         names = self.store.names(f"{self.folder}/")
-        self._found = frozenset(name for name in names if name.endswith(_ENDING))
+        self._found = frozenset(name for name in names if _CHECKPOINT.search(name))
         self._has_result = self._result_name in names
         return len(self._found)
 
@@ -142,18 +142,24 @@ class CheckpointStore:
             self.store.put_bytes(result.to_json(), self._result_name, "application/json")
         except Exception as error:  # noqa: BLE001 - the rows have landed, whatever the store raises
             log.warning("%s was not written: %s", self.store.uri(self._result_name), error)
-        self.clear()
-        self._sweep(datetime.now(UTC).date())
+        else:
+            if self.clear():
+                self._sweep(datetime.now(UTC).date())
 
-    def clear(self) -> None:
-        """Delete the pull's checkpoints. Never raises: a later sweep deletes what is left."""
+    def clear(self) -> bool:
+        """Delete the pull's checkpoints. Never raises: a later sweep deletes what is left.
+
+        :returns: whether they are deleted.
+        """
         try:
             names = self.store.names(f"{self.folder}/")
             # The result goes last: as long as a checkpoint is there, a retry may need it.
-            self._delete([name for name in names if name != self._result_name])
+            self._delete([name for name in names if _CHECKPOINT.search(name)])
             self.store.delete(self._result_name)
         except Exception as error:  # noqa: BLE001 - whatever the store raises; a sweep follows
             log.warning("%s was not emptied: %s", self.store.uri(self.folder), error)
+            return False
+        return True
 
     def _sweep(self, today: date) -> None:
         """Delete what this provider left below the root more than a week ago. Never raises."""
@@ -184,7 +190,7 @@ class CheckpointStore:
         window = request.window.body() if request.window else {}
         parts = [request.tweet_ids, request.engagement_types, str(request.access), window]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-        return f"{self.folder}/{digest[:40]}{_ENDING}"
+        return f"{self.folder}/{digest[:40]}.arrow"
 
 
 def _packed(result: RequestResult) -> bytes:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema
 from airflow_provider_engagement.sinks.base import WriteResult
-from airflow_provider_engagement.sinks.writers import ENDINGS, format_of, open_writer
+from airflow_provider_engagement.sinks.scratch import ScratchFolder
+from airflow_provider_engagement.sinks.writers import ENDINGS, format_of, open_writer, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -39,13 +38,13 @@ class FileSink:
             raise InvalidArgumentError(
                 f"output_path: {error.message}", advice=error.advice
             ) from None
-        self._folder: Path | None = None
+        self._scratch: ScratchFolder | None = None
         self._rows = 0
 
     def prepare(self) -> None:
         """Open a temporary file."""
-        self._folder = Path(tempfile.mkdtemp(prefix="engagement-"))
-        self._stream = (self._folder / "rows").open("wb")
+        self._scratch = ScratchFolder()
+        self._stream = (self._scratch.path / "rows").open("wb")
         self._writer = open_writer(self._stream, arrow_schema(LONG), self._format)
 
     def write(self, table: pa.Table) -> None:
@@ -55,30 +54,23 @@ class FileSink:
 
     def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's signature
         """Copy the coverage to its place, then the rows."""
-        if self._folder is None:
+        if self._scratch is None:
             msg = "Call prepare() before commit()."
             raise RuntimeError(msg)
         self._writer.close()
         self._stream.close()
         ending = ENDINGS[self._format]
         coverage_uri = f"{self._uri.removesuffix(ending)}.coverage{ending}"
-        self._put_file(self._write_coverage(self._folder, coverage), coverage_uri)
-        self._put_file(self._folder / "rows", self._uri)
+        path = self._scratch.path / "coverage"
+        write_file(path, coverage, arrow_schema(COVERAGE), self._format)
+        self._put_file(path, coverage_uri)
+        self._put_file(self._scratch.path / "rows", self._uri)
         self.discard()
         return WriteResult(rows=self._rows, table=None, uris=(self._uri,), coverage=coverage_uri)
 
     def discard(self) -> None:
         """Delete the temporary files."""
-        if self._folder is not None:
+        if self._scratch is not None:
             self._stream.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-
-    def _write_coverage(self, folder: Path, coverage: Iterable[pa.Table]) -> Path:
-        path = folder / "coverage"
-        with path.open("wb") as stream:
-            writer = open_writer(stream, arrow_schema(COVERAGE), self._format)
-            for table in coverage:
-                writer.write(table)
-            writer.close()
-        return path
+            self._scratch.remove()
+            self._scratch = None

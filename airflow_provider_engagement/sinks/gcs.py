@@ -40,6 +40,9 @@ _PERMISSIONS: Final = (
 _PATIENCE: Final = 600.0
 _RETRY: Final = DEFAULT_RETRY.with_timeout(_PATIENCE)
 
+# What is deleted is not needed any more: do not hold up a task for it.
+_DELETE_RETRY: Final = DEFAULT_RETRY.with_timeout(30.0)
+
 # A retention policy, or a hold, refuses a delete with the same status as a missing permission.
 # Seen: "is subject to bucket's retention policy", "is under active Temporary hold".
 _LOCKED: Final = re.compile(r"retention|\bhold\b", re.IGNORECASE)
@@ -145,7 +148,7 @@ class GcsStore:
     def delete(self, name: str) -> None:
         """Delete an object, if it exists."""
         with contextlib.suppress(NotFound):
-            self._bucket.blob(name).delete(retry=_RETRY)
+            self._bucket.blob(name).delete(retry=_DELETE_RETRY)
 
     def names(self, prefix: str, *, before: str | None = None) -> list[str]:
         """Return the names of the objects below a prefix, sorted.

@@ -23,9 +23,10 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_engagement.api.errors import ConcurrentWriteError, InvalidArgumentError
@@ -40,12 +41,15 @@ from airflow_provider_engagement.sinks.writers import (
     Part,
     RollingWriter,
     check_format,
-    open_writer,
+    read_table,
+    write_file,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    import pyarrow as pa
 
     from airflow_provider_engagement.sinks.base import ObjectStore, WriteResult
 
@@ -101,6 +105,7 @@ class ObjectSink:
         self._version: ManifestVersion | None = None
         self._extended: ExistingFolder | None = None
         self._uploaded: set[str] = set()
+        self._collected_at = datetime.min.replace(tzinfo=UTC)
         self._scratch: ScratchFolder | None = None
         self._writer: RollingWriter | None = None
         self._partitions: HashPartitions | None = None
@@ -163,13 +168,10 @@ class ObjectSink:
         :raises ConcurrentWriteError: if another try was faster, and its rows do not do.
         """
         try:
-            files = self._finish_parts()
-            statuses = pa.concat_tables(coverage)
-            files.append(self._write_coverage(self._merged(statuses)))
-            collected_at = pc.max(statuses.column("collected_at")).as_py()
+            parts, statuses = self._finish_parts(), self._write_coverage(coverage)
             for _ in range(_MAX_COMMITS):
-                new = self._upload(files, collected_at=collected_at, summary=dict(manifest))
-                written = self._swap(new) or self._other_result(new, statuses)
+                new = self._upload(parts, statuses, manifest)
+                written = self._swap(new) or self._other_result(statuses)
                 if written is not None:
                     return self._folder.result(written)
         finally:
@@ -218,33 +220,33 @@ class ObjectSink:
         writer.close()
         return list(writer.parts)
 
-    def _merged(self, coverage: pa.Table) -> pa.Table:
-        """Add the coverage of new Tweets to that of the snapshot, which stands."""
+    def _write_coverage(self, tables: Iterable[pa.Table]) -> Part:
+        """Write the coverage to the local disk."""
+        path = self._disk() / f"coverage{ENDINGS[self._format]}"
+        new = map(self._without_known, tables)
+        known = [self._extended.coverage] if self._extended is not None else []
+        return write_file(path, chain(known, new), arrow_schema(COVERAGE), self._format)
+
+    def _without_known(self, coverage: pa.Table) -> pa.Table:
+        """Leave out the Tweets of the snapshot that is extended: their coverage stands."""
+        self._collected_at = pc.max(coverage.column("collected_at")).as_py()
         if self._extended is None:
             return coverage
-        known = self._extended.coverage
-        is_known = pc.is_in(coverage["tweet_id"], value_set=known["tweet_id"].combine_chunks())
-        return pa.concat_tables([known, coverage.filter(pc.invert(is_known))])
+        known = self._extended.coverage.column("tweet_id").combine_chunks()
+        is_known = pc.is_in(coverage.column("tweet_id"), value_set=known)
+        return coverage.filter(pc.invert(is_known))
 
-    def _write_coverage(self, coverage: pa.Table) -> Part:
-        path = self._disk() / f"coverage{ENDINGS[self._format]}"
-        with path.open("wb") as stream:
-            writer = open_writer(stream, arrow_schema(COVERAGE), self._format)
-            writer.write(coverage)
-            writer.close()
-        return Part(path, writer.rows, path.stat().st_size)
-
-    def _upload(self, files: list[Part], **facts: Any) -> Manifest:
+    def _upload(self, parts: list[Part], coverage: Part, summary: Mapping[str, object]) -> Manifest:
         attempt = secrets.token_hex(6)
-        entries = [self._upload_file(file, attempt) for file in files]
         earlier = self._extended.manifest.objects if self._extended is not None else ()
         return Manifest(
             attempt=attempt,
             fingerprint=self._fingerprint,
             format=self._format,
-            objects=(*earlier, *entries[:-1]),
-            coverage=entries[-1],
-            **facts,
+            objects=(*earlier, *(self._upload_file(part, attempt) for part in parts)),
+            coverage=self._upload_file(coverage, attempt),
+            collected_at=self._collected_at,
+            summary=dict(summary),
         )
 
     def _upload_file(self, file: Part, attempt: str) -> Entry:
@@ -266,7 +268,7 @@ class ObjectSink:
         self._folder.delete(uploaded - (current.names if current is not None else set()))
         return None
 
-    def _other_result(self, new: Manifest, coverage: pa.Table) -> Manifest | None:
+    def _other_result(self, coverage: Part) -> Manifest | None:
         """Return the manifest of the faster try if its rows do; None to replace it.
 
         :raises ConcurrentWriteError: if they do not, and must not be replaced either.
@@ -276,12 +278,17 @@ class ObjectSink:
             return None
         if self._is_snapshot:
             existing = self.existing()
-            if existing is None or not existing.covers(coverage["tweet_id"].to_pylist()):
+            if existing is None or not existing.covers(self._ids_in(coverage)):
                 raise self._conflict()
-        elif current.collected_at < new.collected_at:
+        elif current.collected_at < self._collected_at:
             return None
         log.warning("Another try of this task has written %s. Its rows stand.", self.uri)
         return current
+
+    def _ids_in(self, coverage: Part) -> list[str]:
+        data, schema = coverage.path.read_bytes(), arrow_schema(COVERAGE)
+        ids: list[str] = read_table(data, schema, self._format).column("tweet_id").to_pylist()
+        return ids
 
     def _conflict(self) -> ConcurrentWriteError:
         return ConcurrentWriteError(

@@ -19,7 +19,7 @@ from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.sinks.jsonl import json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "format_of",
     "open_writer",
     "read_table",
+    "write_file",
 ]
 
 ENDINGS: Final = {"parquet": ".parquet", "jsonl": ".jsonl", "jsonl.gz": ".jsonl.gz"}
@@ -228,6 +229,22 @@ class Part:
     path: Path
     rows: int
     size: int
+
+
+def write_file(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, file_format: str) -> Part:
+    """Write tables to a local file.
+
+    :param path: the file.
+    :param tables: its rows.
+    :param schema: the schema of every table.
+    :param file_format: ``parquet``, ``jsonl`` or ``jsonl.gz``.
+    """
+    with path.open("wb") as stream:
+        writer = open_writer(stream, schema, file_format)
+        for table in tables:
+            writer.write(table)
+        writer.close()
+    return Part(path, writer.rows, path.stat().st_size)
 
 
 class RollingWriter:

@@ -434,5 +434,5 @@ def test_an_unknown_format_or_layout_is_refused(store: GcsStore) -> None:
         sink_for(store, file_format="csv")
     with pytest.raises(InvalidArgumentError, match="layout is 'square'"):
         sink_for(store, layout="square")
-    with pytest.raises(InvalidArgumentError, match=r"grouping tweet\.id lacks engagement\.type"):
+    with pytest.raises(InvalidArgumentError, match=r"grouping tweet\.id has no engagement\.type"):
         sink_for(store, layout="wide", groupings=["tweet.id"])

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bigquery_checks import EVEN_LATER, START, hour_row, lifetime_row, rows_table
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
@@ -81,6 +81,7 @@ def read_json_lines(text: bytes) -> pa.Table:
     return rows_table(*({c.name: value(c, row[c.name]) for c in LONG} for row in read))
 
 
+@settings(deadline=None)
 @given(st.lists(TABLES, max_size=3))
 def test_rows_are_read_back_as_they_were_written(tables: list[pa.Table]) -> None:
     expected = pa.concat_tables([SCHEMA.empty_table(), *tables]).to_pylist()
