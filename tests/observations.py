@@ -5,13 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
-from airflow_provider_engagement.thresholds.observation import Observation, UnavailableCounts
+from airflow_provider_engagement.thresholds.observation import (
+    Counts,
+    Observation,
+    UnavailableCounts,
+)
 from airflow_provider_engagement.thresholds.rules import Rule, parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 IDS = [str(number) for number in range(1, 7)]
@@ -40,6 +47,19 @@ def observation(
         pa.table(arrays, names=["tweet_id", "engagement_type", "value"]),
         engagement_types=TYPES,
         unavailable=dict.fromkeys(deleted, UnavailableCounts(frozenset(TYPES), "deleted")),
+    )
+
+
+def columns(tweet_ids: Sequence[str], **counts: int | NDArray[np.int64]) -> Observation:
+    """Make an observation from columns of counts, all of them answered."""
+    answered = np.ones(len(tweet_ids), bool)
+    return Observation(
+        NOW,
+        tweet_ids,
+        {
+            name: Counts(np.full(len(tweet_ids), values), answered, answered)
+            for name, values in counts.items()
+        },
     )
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 import time
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from observations import IDS, likes, observation, rule
+from observations import IDS, columns, likes, observation, rule
 
 from airflow_provider_engagement.thresholds.crossing_state import CrossingState, make_event
 from airflow_provider_engagement.thresholds.evaluation import decide
@@ -125,8 +126,8 @@ def test_the_state_of_3_000_tweets_fits_into_airflows_state_store() -> None:
 def test_the_state_of_100_000_tweets_is_updated_within_a_second() -> None:
     ids = [str(10**18 + place) for place in range(100_000)]
     state = CrossingState(rule({"favorites": 100, "replies": 5}))
-    state.update(observation({i: {"favorites": 1, "replies": 9} for i in ids}))
-    seen = observation({i: {"favorites": 100 * (n % 2), "replies": 9} for n, i in enumerate(ids)})
+    state.update(columns(ids, favorites=1, replies=9))
+    seen = columns(ids, favorites=100 * (np.arange(len(ids)) % 2), replies=9)
     began = time.process_time()
     found = state.update(seen)
     state.dump()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from observations import IDS, likes, observation, rule
+from observations import IDS, columns, likes, observation, rule
 
 from airflow_provider_engagement.thresholds.evaluation import compare, decide
 from airflow_provider_engagement.thresholds.parsing import parse_thresholds
@@ -169,8 +169,7 @@ def test_a_missing_count_is_not_zero() -> None:
 
 def test_100_000_tweets_are_decided_within_a_second() -> None:
     ids = [str(10**18 + place) for place in range(100_000)]
-    counts = {"favorites": 150, "engagements": 7, "impressions": 100}
-    seen = observation(dict.fromkeys(ids, counts))
+    seen = columns(ids, favorites=150, engagements=7, impressions=100)
     thresholds = {"favorites": 100, "engagements/impressions": ">= 0.05"}
     began = time.process_time()
     verdict = decide(rule(thresholds, require="all"), seen)

@@ -7,15 +7,14 @@ import gc
 import itertools
 import time
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from observations import columns
 from run_operator import CONN_ID, connect
 
 from airflow_provider_engagement.thresholds.crossing_state import StateStore
-from airflow_provider_engagement.thresholds.observation import Counts, Observation
 from airflow_provider_engagement.thresholds.poller import PollResult
 from airflow_provider_engagement.triggers.engagement import EngagementThresholdTrigger
 from tools.services import simulator
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from airflow_provider_engagement.thresholds.observation import Observation
 
 TWEETS = 100_000
 MAX_LAG = 0.05
@@ -100,14 +99,9 @@ def _polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_engagement.thresholds.poll_loop.poll", poll)
 
 
-def observation(tweet_ids: list[str], count: int | NDArray[np.int64]) -> Observation:
-    every = [*tweet_ids, "1"]  # one more, so that the trigger's own have to be selected
-    always = np.ones(len(every), bool)
-    values = np.ones(len(every), np.int64)
-    values[:-1] = count
-    column = Counts(values, always, always)
-    types = ("favorites", "engagements", "impressions")
-    return Observation(datetime.now(UTC), every, dict.fromkeys(types, column))
+def observation(tweet_ids: list[str], count: int) -> Observation:
+    # Of one Tweet more, so that the trigger's own have to be selected.
+    return columns([*tweet_ids, "1"], favorites=count, engagements=count, impressions=count)
 
 
 @pytest.mark.usefixtures("_polls")
@@ -145,9 +139,10 @@ def test_a_watcher_of_100_000_tweets_does_not_block_the_loop() -> None:
 
     async def work() -> Lag:
         store = StateStore(Store(), rule, fire_existing=False, source="asset")
+        every_100th = np.arange(TWEETS) % 100 // 99
         polls = [
-            observation(tweet_ids, 1),
-            observation(tweet_ids, 1 + np.arange(TWEETS) % 100 // 99),
+            columns([*tweet_ids, "1"], favorites=np.append(likes, 0))
+            for likes in (every_100th * 0 + 1, every_100th + 1)
         ]
         async with measured() as lag:
             assert await store.load() == []
