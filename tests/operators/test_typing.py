@@ -20,10 +20,12 @@ from airflow_provider_engagement.operators.engagement import (
     EngagementHistoricalOperator,
     EngagementTotalsOperator,
 )
+from airflow_provider_engagement.sensors.engagement import EngagementThresholdSensor
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
 )
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
+from airflow_provider_engagement.triggers.engagement import EngagementThresholdEventTrigger
 
 ids = EngagementTotalsOperator(task_id="ids", tweet_ids="gs://bucket/ids.txt")
 """
@@ -57,6 +59,25 @@ EngagementToBigQueryOperator(
     impersonation_chain=["a@example.com"],
     labels={"team": "social"},
     maximum_bytes_billed=10**9,
+)
+EngagementThresholdSensor(
+    task_id="a",
+    tweet_ids=ids.output,
+    thresholds={"favorites": 100, "replies": "< 5", "engagements/impressions": 0.05},
+    require="{{ params.tweets }}",
+    mode="reschedule",
+    poke_interval=timedelta(minutes=5),
+    timeout=3600,
+    soft_fail=True,
+    exponential_backoff=True,
+    max_wait=600,
+    pool="engagement",
+)
+EngagementThresholdSensor(
+    task_id="a", tweet_ids={"20"}, thresholds="{{ params.thresholds }}", deferrable=True, require=3
+)
+EngagementThresholdEventTrigger(
+    asset_name="a", tweet_ids=["20", 21], thresholds={"favorites": 100}, poll_interval=60
 )
 """
 
@@ -100,6 +121,28 @@ WRONG = {
     'write_mode="merge")': "incompatible type",
     'EngagementToBigQueryOperator(task_id="a", tweet_ids=["20"], destination_table="d.t", '
     'labels=["social"])': "incompatible type",
+    'EngagementThresholdSensor(task_id="a", tweet_id=["20"], thresholds={"favorites": 1})': (
+        'Unexpected keyword argument "tweet_id"'
+    ),
+    'EngagementThresholdSensor(task_id="a", tweet_ids=["20"])': (
+        'Missing named argument "thresholds"'
+    ),
+    'EngagementThresholdSensor(task_id="a", tweet_ids=["20"], thresholds=["favorites"])': (
+        "incompatible type"
+    ),
+    'EngagementThresholdSensor(task_id="a", tweet_ids=["20"], thresholds={}, '
+    'endpoint="historical")': "incompatible type",
+    'EngagementThresholdSensor(task_id="a", tweet_ids=["20"], thresholds={}, mode="deferrable")': (
+        "incompatible type"
+    ),
+    'EngagementThresholdSensor(task_id="a", tweet_ids=["20"], thresholds={}, softfail=True)': (
+        'Unexpected keyword argument "softfail"'
+    ),
+    'EngagementThresholdEventTrigger(asset_name="a", tweet_id=["20"], thresholds={})': (
+        'Unexpected keyword argument "tweet_id"'
+    ),
+    'EngagementThresholdEventTrigger(asset_name="a", tweet_ids=["20"], thresholds={}, '
+    "poke_interval=60)": 'Unexpected keyword argument "poke_interval"',
 }
 
 
