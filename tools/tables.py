@@ -23,6 +23,7 @@ from airflow_provider_engagement.api.refusal import refusal
 from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES, Reply
 from airflow_provider_engagement.collections.schema import ATTRIBUTES, LABELS, Attribute
+from airflow_provider_engagement.hooks.engagement import EngagementHook
 from airflow_provider_engagement.rows import schema
 from airflow_provider_engagement.rows.build import granularity_of
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["PARTS", "faces", "modules", "parameters"]
+
+# Names of functions and methods in docstrings.
+_REFERENCE: Final = re.compile(r":(?:meth|func):`~?(\w+)`")
 
 # The packages whose classes a DAG author imports.
 _FACES: Final = ("operators", "sensors", "transfers", "triggers")
@@ -352,6 +356,41 @@ def _face(face: type, classes: dict[str, type]) -> str:
     )
 
 
+def _hook() -> str:
+    return "\n\n".join(
+        _method(EngagementHook.__name__, method)
+        for method in (
+            EngagementHook.get_totals,
+            EngagementHook.get_28hr,
+            EngagementHook.get_historical,
+            EngagementHook.get_conn,
+        )
+    )
+
+
+def _method(of: str, method: Callable[..., object]) -> str:
+    text, *fields = re.split(r"^:", inspect.getdoc(method) or "", flags=re.MULTILINE)
+    known = inspect.signature(method).parameters
+    rows, notes = [], []
+    for field in fields:
+        name, _, meaning = field.partition(":")
+        shown = _sentence(_markdown(_REFERENCE.sub(r"``\1``", meaning), {}))
+        kind, _, subject = name.partition(" ")
+        if kind == "param":
+            rows.append((f"`{subject}`", _default(known[subject]), shown))
+        elif kind == "returns":
+            notes.append(f"Returns: {shown}")
+        else:
+            notes.append(f"Raises `{subject}`: {shown}")
+    parts = (
+        f"## {of}.{method.__name__}",
+        _markdown(_REFERENCE.sub(r"``\1``", text), {}),
+        _table(("parameter", "default", "meaning"), rows) if rows else "",
+        "\n".join(f"- {note}" for note in notes),
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
 def _default(parameter: inspect.Parameter) -> str:
     if parameter.default is parameter.empty:
         return "required"
@@ -422,5 +461,6 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "field-faults": _field_faults,
     "operators": _operators,
     "modules": _modules,
+    "hook": _hook,
 }
 """The parts that a page can include, by name."""

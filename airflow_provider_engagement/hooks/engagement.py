@@ -68,11 +68,11 @@ class EngagementHook(BaseHook):
         The rules are those of ``EngagementTotalsOperator``: ids that cannot be counted are left out
         and logged, requests are retried and paced.
 
-        :param tweet_ids: ids as text or numbers, text that a list can be read from, or the URI of a
-            file of ids.
+        :param tweet_ids: ids, as text, not numbers; text that a list can be read from; or the URI
+            of a file of ids.
         :param engagement_types: the counts; by default all that the credentials allow.
         :param granularity: ``"total"``.
-        :returns: one object a count, with the columns of the long layout; times as ISO 8601 text.
+        :returns: one object per count, with the columns of the long layout; times as ISO 8601 text.
         :raises EngagementError: if no Tweet can be counted, or a request stays unanswered.
         """
         return self._rows(EndpointName.TOTALS, tweet_ids, engagement_types, granularity)

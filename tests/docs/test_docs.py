@@ -73,7 +73,10 @@ TWEETS = 40
 
 # The names that the first column of a table may hold, by the head of the column.
 NAMES = {
-    "parameter": {name for face in faces().values() for name in parameters(face)},
+    "parameter": {
+        *(name for face in faces().values() for name in parameters(face)),
+        *inspect.signature(EngagementHook.get_historical).parameters,
+    },
     "class": {*faces(), *errors.__all__, *simulator.__all__, "EngagementHook"},
     "column": {column.name for column in (*LONG, *WIDE, *COVERAGE, *ATTRIBUTES, *LABELS)},
     "status": {*map(str, Status)},
