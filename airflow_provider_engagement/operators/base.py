@@ -54,6 +54,8 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         holds a JSON or Python list or separated ids, or the URI of a file, a folder or a pattern.
         Use ids as text, not numbers: spreadsheets and JavaScript round numbers. For more than
         10,000 ids use a URI or the output of another task.
+    :param id_column: the column of a table, or the key of JSON objects, that holds the ids
+        (templated). By default it is found by its name, such as ``tweet_id`` or ``Post id``.
     :param engagement_types: the counts to ask for (templated); by default all that the endpoint
         has and the credentials allow.
     :param granularity: by default ``"total"`` on totals, ``"day"`` on historical and ``"hour"`` on
@@ -77,6 +79,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
 
     template_fields: Sequence[str] = (
         "tweet_ids",
+        "id_column",
         "engagement_types",
         "groupings",
         "max_missing_share",
@@ -98,6 +101,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         *,
         endpoint: str,
         tweet_ids: TweetIds,
+        id_column: Text | None = None,
         engagement_types: EngagementTypes = None,
         granularity: str | None = None,
         groupings: Groupings = None,
@@ -120,6 +124,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         check_one_of(incomplete, ("keep", "drop"), name="incomplete")
         self.endpoint = endpoint
         self.tweet_ids = tweet_ids
+        self.id_column = id_column
         self.engagement_types = engagement_types
         self.granularity = granularity
         self.groupings = groupings
@@ -143,7 +148,15 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         """Read the collection that ``tweet_ids`` holds or names."""
         from airflow_provider_engagement.hooks.storage import read_tweet_ids
 
-        return read_tweet_ids(self.tweet_ids)
+        return read_tweet_ids(self.tweet_ids, id_column=self.chosen_id_column)
+
+    @property
+    def chosen_id_column(self) -> str | None:
+        """The column of the ids that was chosen; None to go by the known names."""
+        from airflow_provider_engagement.operators.coercion import or_default
+
+        chosen = or_default(self.id_column, None)
+        return None if chosen is None else str(chosen)
 
     def execute(self, context: Context) -> Any:
         """Pull, and write all rows or none.

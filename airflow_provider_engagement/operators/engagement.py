@@ -80,6 +80,7 @@ class EngagementTotalsOperator(_FileOrXComOperator):
         self,
         *,
         tweet_ids: TweetIds,
+        id_column: Text | None = None,
         engagement_types: EngagementTypes = None,
         granularity: Literal["total"] | None = None,
         groupings: Groupings = None,
@@ -94,6 +95,7 @@ class EngagementTotalsOperator(_FileOrXComOperator):
         super().__init__(
             endpoint=EndpointName.TOTALS,
             tweet_ids=tweet_ids,
+            id_column=id_column,
             engagement_types=engagement_types,
             granularity=granularity,
             groupings=groupings,
@@ -120,6 +122,7 @@ class Engagement28HrOperator(_FileOrXComOperator):
         self,
         *,
         tweet_ids: TweetIds,
+        id_column: Text | None = None,
         engagement_types: EngagementTypes = None,
         granularity: Literal["hour", "total"] | None = None,
         groupings: Groupings = None,
@@ -134,6 +137,7 @@ class Engagement28HrOperator(_FileOrXComOperator):
         super().__init__(
             endpoint=EndpointName.LAST_28_HOURS,
             tweet_ids=tweet_ids,
+            id_column=id_column,
             engagement_types=engagement_types,
             granularity=granularity,
             groupings=groupings,
@@ -175,6 +179,7 @@ class EngagementHistoricalOperator(_FileOrXComOperator):
         self,
         *,
         tweet_ids: TweetIds,
+        id_column: Text | None = None,
         engagement_types: EngagementTypes = None,
         granularity: Granularity | None = None,
         groupings: Groupings = None,
@@ -192,6 +197,7 @@ class EngagementHistoricalOperator(_FileOrXComOperator):
         super().__init__(
             endpoint=EndpointName.HISTORICAL,
             tweet_ids=tweet_ids,
+            id_column=id_column,
             engagement_types=engagement_types,
             granularity=granularity,
             groupings=groupings,

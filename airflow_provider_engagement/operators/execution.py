@@ -70,6 +70,10 @@ class PullOperator(Protocol):
     def read_tweet_ids(self) -> list[str]:
         """Read the collection."""
 
+    @property
+    def chosen_id_column(self) -> str | None:
+        """The column of the ids that was chosen."""
+
 
 @dataclass(slots=True)
 class PullExecution:
@@ -117,7 +121,9 @@ class PullExecution:
                 return plan.describe()
             if plan is None or not has_tweets(plan):
                 return destination.returned(None, period.describe())
-            collection = (operator.tweet_ids,) if is_uri(operator.tweet_ids) else plan.tweet_ids
+            collection = plan.tweet_ids
+            if is_uri(operator.tweet_ids):
+                collection = (operator.tweet_ids, *filter(None, [operator.chosen_id_column]))
             run = TaskRun(
                 self.context, plan, client.settings, period, tuple(collection), self.began
             )

@@ -62,7 +62,9 @@ class EngagementThresholdSensor(BaseSensorOperator):
     and are skipped alike. Deferred sensors share their requests.
 
     :param tweet_ids: the Tweets (templated): ids, or what a template renders to; or the URI of a
-        file of ids, which is read again at each poll.
+        file, a folder or a pattern, which is read again at each poll.
+    :param id_column: the column of a table, or the key of JSON objects, that holds the ids
+        (templated). By default it is found by its name, such as ``tweet_id`` or ``Post id``.
     :param thresholds: by metric, a number for "at least", or text of a comparison (templated):
         ``{"favorites": 100, "replies": "< 5", "engagements/impressions": ">= 0.05"}``. A rate
         over zero is not crossed.
@@ -78,7 +80,13 @@ class EngagementThresholdSensor(BaseSensorOperator):
     ``soft_fail``, ``exponential_backoff`` and so on.
     """
 
-    template_fields: Sequence[str] = ("tweet_ids", "thresholds", "require", "engagement_conn_id")
+    template_fields: Sequence[str] = (
+        "tweet_ids",
+        "id_column",
+        "thresholds",
+        "require",
+        "engagement_conn_id",
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "tweet_ids": "json",
         "thresholds": "json",
@@ -90,6 +98,7 @@ class EngagementThresholdSensor(BaseSensorOperator):
         *,
         tweet_ids: TweetIds,
         thresholds: Thresholds,
+        id_column: Text | None = None,
         match: Match = "any",
         require: Requirement = "any",
         endpoint: PolledEndpoint = "totals",
@@ -110,6 +119,7 @@ class EngagementThresholdSensor(BaseSensorOperator):
         check_one_of(match, MATCHES, name="match")
         check_one_of(endpoint, POLLABLE_ENDPOINTS, name="endpoint")
         self.tweet_ids = tweet_ids
+        self.id_column = id_column
         self.thresholds = thresholds
         self.match = match
         self.require = require
@@ -193,7 +203,8 @@ class EngagementThresholdSensor(BaseSensorOperator):
             if not error.retryable:
                 raise
         trigger = EngagementThresholdTrigger(
-            tweet_ids=serialize_tweet_ids(self.tweet_ids),
+            tweet_ids=serialize_tweet_ids(self.tweet_ids, self._id_column()),
+            id_column=self._id_column(),
             thresholds=rule.serialize(),
             match=self.match,
             require=rule.require,
@@ -238,6 +249,12 @@ class EngagementThresholdSensor(BaseSensorOperator):
             self.thresholds, match=self.match, require=require, endpoint=self.endpoint
         )
 
+    def _id_column(self) -> str | None:
+        from airflow_provider_engagement.operators.coercion import or_default
+
+        chosen = or_default(self.id_column, None)
+        return None if chosen is None else str(chosen)
+
     def _tweet_ids(self) -> list[str]:
         """Return the collection: a file is read at each poll, a value once."""
         from airflow_provider_engagement.collections.tweet_ids import is_uri
@@ -245,7 +262,7 @@ class EngagementThresholdSensor(BaseSensorOperator):
 
         if self._read_ids is not None:
             return self._read_ids
-        tweet_ids = read_tweet_ids(self.tweet_ids)
+        tweet_ids = read_tweet_ids(self.tweet_ids, id_column=self._id_column())
         if not is_uri(self.tweet_ids):
             self._read_ids = tweet_ids
         return tweet_ids

@@ -84,7 +84,12 @@ class EngagementTransfer(EngagementPullOperator):
         from airflow_provider_engagement.hooks.storage import read_tweet_ids
 
         conn_id, chain = self.google_access
-        return read_tweet_ids(self.tweet_ids, gcp_conn_id=conn_id, impersonation_chain=chain)
+        return read_tweet_ids(
+            self.tweet_ids,
+            id_column=self.chosen_id_column,
+            gcp_conn_id=conn_id,
+            impersonation_chain=chain,
+        )
 
     @property
     def google_access(self) -> tuple[str, Any]:

@@ -72,6 +72,7 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         *,
         endpoint: Endpoint = "totals",
         tweet_ids: TweetIds,
+        id_column: Text | None = None,
         destination_table: Text,
         write_mode: WriteMode = "upsert",
         staging_bucket: Text | None = None,
@@ -98,6 +99,7 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         super().__init__(
             endpoint=endpoint,
             tweet_ids=tweet_ids,
+            id_column=id_column,
             layout=layout,
             engagement_types=engagement_types,
             granularity=granularity,

@@ -64,6 +64,7 @@ class EngagementToGCSOperator(EngagementTransfer):
         *,
         endpoint: Endpoint = "totals",
         tweet_ids: TweetIds,
+        id_column: Text | None = None,
         bucket: Text,
         object_prefix: Text = _DEFAULT_PREFIX,
         file_format: FileFormat = "parquet",
@@ -87,6 +88,7 @@ class EngagementToGCSOperator(EngagementTransfer):
         super().__init__(
             endpoint=endpoint,
             tweet_ids=tweet_ids,
+            id_column=id_column,
             layout=layout,
             engagement_types=engagement_types,
             granularity=granularity,

@@ -33,7 +33,9 @@ class EngagementThresholdTrigger(BaseTrigger):
     - ``{"status": "unreachable", "message": "..."}`` if too few Tweets can still cross;
     - ``{"status": "failed", "message": "...", "retryable": true or false}`` if it cannot poll.
 
-    :param tweet_ids: ids; or the URI of a file of ids, which is read again at each poll.
+    :param tweet_ids: ids; or the URI of a file, a folder or a pattern, which is read again at each
+        poll.
+    :param id_column: the column of a table that holds the ids; None to go by the known names.
     :param thresholds: by metric, a number for "at least", or text such as ``"< 5"``.
     :param match: ``"any"`` or ``"all"`` of the thresholds.
     :param require: how many Tweets: ``"any"``, ``"all"``, a number; or ``"sum"`` for their sum.
@@ -51,6 +53,7 @@ class EngagementThresholdTrigger(BaseTrigger):
         *,
         tweet_ids: Sequence[str | int] | str,
         thresholds: Mapping[str, float | str] | str,
+        id_column: str | None = None,
         match: str = "any",
         require: str | int = "any",
         endpoint: str = "totals",
@@ -67,6 +70,7 @@ class EngagementThresholdTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         self.settings = PollSettings.parse(
             tweet_ids=tweet_ids,
+            id_column=id_column,
             thresholds=thresholds,
             match=match,
             require=require,
@@ -119,7 +123,9 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
 
     :param asset_name: the name of the asset that is watched. Airflow keeps the watcher's state
         with it.
-    :param tweet_ids: ids; or the URI of a file of ids, which is read again at each poll.
+    :param tweet_ids: ids; or the URI of a file, a folder or a pattern, which is read again at each
+        poll.
+    :param id_column: the column of a table that holds the ids; None to go by the known names.
     :param thresholds: by metric, a number for "at least", or text such as ``"< 5"``.
     :param match: report each of the thresholds by itself (``"any"``), or ``"all"`` together.
     :param require: report once ``"any"``, ``"all"`` or a number of the Tweets are beyond a
@@ -136,6 +142,7 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         asset_name: str,
         tweet_ids: Sequence[str | int] | str,
         thresholds: Mapping[str, float | str] | str,
+        id_column: str | None = None,
         match: str = "any",
         require: str | int = "any",
         endpoint: str = "totals",
@@ -152,6 +159,7 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
         self.poll_interval = float(poll_interval)
         self.settings = PollSettings.parse(
             tweet_ids=tweet_ids,
+            id_column=id_column,
             thresholds=thresholds,
             match=match,
             require=require,
@@ -181,6 +189,7 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
             settings.rule.engagement_types,
             self.poll_interval,
             settings.tweet_ids,
+            settings.id_column,
         )
 
     @classmethod

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["PollSettings", "serialize_tweet_ids"]
 
 
-def serialize_tweet_ids(value: object) -> str:
+def serialize_tweet_ids(value: object, id_column: str | None = None) -> str:
     """Return ``tweet_ids`` in the form that a trigger carries: a URI, or ids joined by commas.
 
     Airflow stores, sends and reads one text faster than a list of many.
@@ -34,7 +34,7 @@ def serialize_tweet_ids(value: object) -> str:
     """
     if is_uri(value) or _is_serialized(value):
         return str(value).strip()
-    return ",".join(read_tweet_ids(value))
+    return ",".join(read_tweet_ids(value, id_column=id_column))
 
 
 def _is_serialized(value: object) -> bool:
@@ -53,6 +53,7 @@ class PollSettings:
     :param match: ``any`` or ``all`` of the thresholds.
     :param endpoint: the endpoint.
     :param engagement_conn_id: the connection's id: no trigger carries a secret.
+    :param id_column: the column of the ids in a file; None to go by the known names.
     """
 
     tweet_ids: str
@@ -60,6 +61,7 @@ class PollSettings:
     match: str
     endpoint: str
     engagement_conn_id: str
+    id_column: str | None = None
 
     @classmethod
     def parse(
@@ -71,18 +73,21 @@ class PollSettings:
         require: str | int,
         endpoint: str,
         engagement_conn_id: str,
+        id_column: str | None = None,
     ) -> PollSettings:
         """Read the parameters of a trigger.
 
         :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
         """
         rule = parse_rule(thresholds, match=match, require=require, endpoint=endpoint)
-        return cls(serialize_tweet_ids(tweet_ids), rule, match, str(endpoint), engagement_conn_id)
+        ids = serialize_tweet_ids(tweet_ids, id_column)
+        return cls(ids, rule, match, str(endpoint), engagement_conn_id, id_column)
 
     def serialize(self) -> dict[str, Any]:
         """Return the parameters from which these settings are parsed again."""
         return {
             "tweet_ids": self.tweet_ids,
+            "id_column": self.id_column,
             "thresholds": self.rule.serialize(),
             "match": self.match,
             "require": self.rule.require,
@@ -100,7 +105,7 @@ class PollSettings:
             self.rule.engagement_types,
             schedule,
             read_settings=hook.aget_settings,
-            read_tweet_ids=_Collection(self.tweet_ids).read,
+            read_tweet_ids=_Collection(self.tweet_ids, self.id_column).read,
             on_secret=hook.mask,
             waits_out_all=waits_out_all,
         )
@@ -110,10 +115,12 @@ class _Collection:
     """The Tweets of a trigger, read in a thread: ids once, a file at each poll.
 
     :param tweet_ids: as :func:`serialize_tweet_ids` returns it.
+    :param id_column: the column of the ids in a file; None to go by the known names.
     """
 
-    def __init__(self, tweet_ids: str) -> None:
+    def __init__(self, tweet_ids: str, id_column: str | None) -> None:
         self._tweet_ids = tweet_ids
+        self._id_column = id_column
         self._read: list[str] | None = None
 
     async def read(self) -> list[str]:
@@ -126,16 +133,16 @@ class _Collection:
         if not is_uri(self._tweet_ids):
             self._read = await asyncio.to_thread(_read_ids, self._tweet_ids)
             return self._read
-        return await asyncio.to_thread(_read_file, self._tweet_ids)
+        return await asyncio.to_thread(_read_file, self._tweet_ids, self._id_column)
 
 
 def _read_ids(text: str) -> list[str]:
     return read_tweet_ids(text.split(",") if text else [])
 
 
-def _read_file(uri: str) -> list[str]:
+def _read_file(uri: str, id_column: str | None) -> list[str]:
     try:
-        return read_tweet_ids(uri)
+        return read_tweet_ids(uri, id_column=id_column)
     except InvalidArgumentError as error:
         if not uri.startswith("file:"):
             raise

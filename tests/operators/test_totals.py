@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
 )
+from export_formats import Post, content
 from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
 
 from airflow_provider_engagement.api.client import EngagementClient, RetryPolicy
@@ -165,6 +166,29 @@ def test_ids_from_a_file(
 ) -> None:
     (tmp_path / name).write_bytes(content("\n".join(ids)))
     ran = run(totals(f"file://{tmp_path}/{name}"))
+    assert counts(ran.value) == expected_counts(world, ids, TYPES)
+
+
+@pytest.mark.usefixtures("simulator")
+def test_the_tweets_of_a_folder_of_exports_are_pulled(
+    world: World, ids: list[str], tmp_path: Path
+) -> None:
+    for name in ("power_track.json.gz", "v2.json", "table.csv"):
+        posts = [Post(tweet_id) for tweet_id in ids]
+        (tmp_path / name).write_bytes(content(name, posts))
+    ran = run(totals(f"file://{tmp_path}/"))
+    assert counts(ran.value) == expected_counts(world, ids, TYPES)
+
+
+@pytest.mark.usefixtures("simulator")
+@pytest.mark.parametrize("column", ["original", "{{ column }}"])
+def test_the_column_of_the_ids_can_be_chosen(
+    world: World, ids: list[str], tmp_path: Path, column: str
+) -> None:
+    rows = "".join(f"{place + 1},{tweet_id}\n" for place, tweet_id in enumerate(ids))
+    (tmp_path / "ids.csv").write_text(f"tweet_id,original\n{rows}")
+    operator = totals(f"file://{tmp_path}/ids.csv", id_column=column)
+    ran = run(operator, variables={"column": "original"})
     assert counts(ran.value) == expected_counts(world, ids, TYPES)
 
 

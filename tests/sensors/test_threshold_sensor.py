@@ -344,6 +344,19 @@ def test_ids_are_read_as_upstream_tasks_return_them(
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_the_ids_column_of_a_folder_of_tables_can_be_chosen(
+    api: Simulator, tweets: list[str], tmp_path: Path, mode: str
+) -> None:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    for place, tweet_id in enumerate(tweets):
+        (folder / f"{place}.csv").write_text(f"tweet_id,original\n1,{tweet_id}\n")
+    task = sensor(mode, f"file://{folder}/", id_column="original", thresholds={"favorites": 0})
+    assert {one["tweet_id"] for one in outcome(task)["crossings"]} == set(tweets)
+    assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("text", ["None", "", None])
 def test_a_template_without_a_value_means_the_default(
     api: Simulator, tweets: list[str], monkeypatch: pytest.MonkeyPatch, mode: str, text: Any
@@ -464,6 +477,7 @@ def test_wrong_literals_are_refused_when_the_dag_is_parsed(
 def test_templated_parameters_are_stored_as_given() -> None:
     given: dict[str, Any] = {
         "tweet_ids": "{{ ids }}",
+        "id_column": "{{ column }}",
         "thresholds": {"favorites": "{{ likes }}"},
         "require": "{{ number }}",
         "engagement_conn_id": "{{ connection }}",

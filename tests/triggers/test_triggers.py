@@ -97,7 +97,9 @@ def triggers() -> list[Any]:
             jitter_seed="dag#task",
             silent_fail=True,
         ),
-        EngagementThresholdTrigger(**{**given, "tweet_ids": "gs://b/ids.txt", "require": "sum"}),
+        EngagementThresholdTrigger(
+            **{**given, "tweet_ids": "gs://b/*.csv", "id_column": "original", "require": "sum"}
+        ),
     ]
     if HAS_WATCHERS:
         event = {**given, "asset_name": "popular", "fire_existing": True, "poll_interval": 7}
