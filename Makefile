@@ -36,7 +36,7 @@ demo: airflow-3.3+emulators ## from the API to a BigQuery table, on this machine
 	@$(IN_3.3)python -m tools.demo
 
 .PHONY: simulator
-simulator: airflow-3.3 ## run the stand-in for the Engagement API (ARGS="--help" lists its options)
+simulator: airflow-3.3 ## run the simulator of the Engagement API (ARGS="--help" lists its options)
 	@$(IN_3.3)python -m airflow_provider_engagement.simulator $(ARGS)
 
 .PHONY: test
@@ -55,7 +55,7 @@ test-unit: airflow-3.3 ## run the tests that need nothing but Python packages: u
 	@$(IN_3.3)$(PYTEST) -m "unit and not long and not google" $(ARGS)
 
 .PHONY: test-google
-test-google: airflow-3.3-google+emulators ## run what lands in Google Cloud, with Airflow's Google provider
+test-google: airflow-3.3-google+emulators ## run the tests of Google Cloud with Airflow's Google provider
 	@$(IN_GOOGLE)$(PYTEST) -m "not long" tests/with_google tests/transfers $(ARGS)
 
 .PHONY: test-long
@@ -68,16 +68,16 @@ coverage: airflow-3.3+emulators ## measure which lines the unit and integration 
 	@$(IN_3.3)$(PYTEST) -m "not e2e and not long and not google" --cov --cov-report term $(ARGS)
 
 .PHONY: pictures
-pictures: airflow-3.3+emulators chromium ## take the pictures in docs/images anew
+pictures: airflow-3.3+emulators chromium ## retake the pictures in docs/images
 	@PICTURES=docs/images $(IN_3.3)python -m pytest --quiet --no-header -m 'long or not long' tests/ui
 
 .PHONY: lint
-lint: airflow-3.3 ## check style and layout
+lint: airflow-3.3 ## check style and format
 	@$(IN_3.3)ruff check
 	@$(IN_3.3)ruff format --check
 
 .PHONY: format
-format: airflow-3.3 ## lay out the code, and mend what can be mended
+format: airflow-3.3 ## format the code, and fix what can be fixed
 	@$(IN_3.3)ruff check --quiet --fix
 	@$(IN_3.3)ruff format --quiet
 
@@ -88,6 +88,11 @@ types: airflow-3.3 ## check types
 .PHONY: bench
 bench: airflow-3.3+emulators ## measure what docs/ states
 	@$(IN_3.3)python -m tools.bench $(ARGS)
+
+.PHONY: metrics
+metrics: airflow-3.3 ## measure the size of the package, and what one pull enters
+	@$(IN_3.3)python -m tools.metrics
+	@$(IN_3.3)python -m tools.pull_profile
 
 .PHONY: pins
 pins: ## resolve requirements/*.in to new lock files

@@ -1,4 +1,4 @@
-"""Measures what docs/ states: ratios, side by side in one run.
+"""Measures the figures of docs/: ratios of two times from one run.
 
 The comparison is what an author would write by hand: one connection, one request after another,
 nested loops into dictionaries. ``make bench`` runs all, ``make bench ARGS="payload pace"`` some.
@@ -54,10 +54,11 @@ def say(what: str, figure: str, goal: str) -> None:
 def median_of(
     runs: int, *functions: Callable[[], object], clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """Time functions in turn, so that a machine that slows down slows all of them.
+    """Return the median times of functions, which run in turn so that load affects all of them.
 
-    :param clock: the processor's, for work that waits for nothing, so that what else the machine
-        does counts less.
+    :param runs: how often each runs.
+    :param clock: returns seconds; processor time for work that does not wait, because other
+        processes affect it less.
     """
     times: list[list[float]] = [[] for _ in functions]
     for _ in range(runs):
@@ -71,7 +72,7 @@ def median_of(
 
 
 def payload() -> None:
-    """From the bytes of a 4-week hourly answer to all columns."""
+    """Decode a response of 4 weeks by the hour to all columns."""
     query = build_query("historical", has_owner=True, granularity="hour")
     window = Window(MIDNIGHT - FOUR_WEEKS, MIDNIGHT)
     ids = [str(first_id_at(window.start - timedelta(days=n))) for n in range(1, 26)]
@@ -98,7 +99,7 @@ def payload() -> None:
 
 
 def hourly_answer(ids: list[str], types: tuple[str, ...], window: Window) -> bytes:
-    """Make an answer of every hour of a window."""
+    """Make a response with every hour of a window."""
     days = [f"{window.start + timedelta(days=n):%Y-%m-%d}" for n in range(28)]
     counts = {
         item: {
@@ -115,7 +116,7 @@ def hourly_answer(ids: list[str], types: tuple[str, ...], window: Window) -> byt
 
 
 def rows_by_hand(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Flatten an answer as an author would."""
+    """Flatten a response as a DAG author would."""
     return [
         {
             "tweet_id": tweet_id,
@@ -132,7 +133,7 @@ def rows_by_hand(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 @contextmanager
 def served(*options: str, tweets: int, **changes: Any) -> Iterator[tuple[Settings, list[str]]]:
-    """Serve one account's Tweets, and give its settings and their ids."""
+    """Simulate one account's Tweets; yield its settings and the ids."""
     with tempfile.TemporaryDirectory() as name:
         ids_file = Path(name) / "ids.txt"
         flags = ("--account", "acme", "--tweets", str(tweets), "--ids-file", str(ids_file))
@@ -142,7 +143,7 @@ def served(*options: str, tweets: int, **changes: Any) -> Iterator[tuple[Setting
 
 
 def settings_of(held: dict[str, Any], **changes: Any) -> Settings:
-    """Read a simulated connection."""
+    """Return the settings of a simulated connection."""
     extra = held["extra"]
     credentials = Credentials(
         Secret(held["login"]),
@@ -164,7 +165,7 @@ def pull_all(settings: Settings, plan: Plan, folder: Path) -> PullStats:
 
 
 def by_hand(settings: Settings, plan: Plan) -> None:
-    """Ask one request after another on one connection, as an author would."""
+    """Send one request after another on one connection, as a DAG author would."""
     import requests
     from requests_oauthlib import OAuth1
 
@@ -183,10 +184,10 @@ def by_hand(settings: Settings, plan: Plan) -> None:
 
 
 def throughput() -> None:
-    """Pull 10,000 ids of /totals, 200 ms an answer, from a service that sets no limit.
+    """Pull 10,000 ids of /totals from a service without a limit that answers in 200 ms.
 
-    A connection that states a contract starts with all its requests at once; without one the
-    first request goes ahead alone.
+    With a limit in the connection all requests start at once; without one the first request is
+    sent alone.
     """
     query = build_query("totals", has_owner=True)
     with (
@@ -216,7 +217,7 @@ def _paced(settings: Settings, ids: list[str], requests: int, folder: Path) -> P
 
 
 def pace() -> None:
-    """Pull a plan of 600 requests under a contract of 300 a minute."""
+    """Pull a plan of 600 requests with a limit of 300 per minute."""
     limit = {EndpointName.TOTALS: 300.0}
     options = ("--requests-per-minute", "300", "--latency", "0.05")
     with (
@@ -237,7 +238,7 @@ def _mapped(settings: Settings, ids: list[str], folder: Path, results: Any) -> N
 
 
 def mapped() -> None:
-    """Pull by 4 processes at once on one app with a contract of 300 a minute."""
+    """Pull in 4 processes at once on one app with a limit of 300 per minute."""
     limit = {EndpointName.TOTALS: 300.0}
     options = ("--requests-per-minute", "300", "--latency", "0.05")
     context = multiprocessing.get_context("fork")
@@ -267,7 +268,7 @@ def mapped() -> None:
 
 
 def year() -> None:
-    """Count the requests of one pull over a year, 1,000 Tweets made evenly through it."""
+    """Count the requests of one pull over a year with 1,000 Tweets, created evenly over it."""
     query = build_query("historical", has_owner=True)
     start = MIDNIGHT - timedelta(days=365)
     ids = [str(first_id_at(start + timedelta(days=365) * n / 1000) + 1) for n in range(1000)]
@@ -284,7 +285,7 @@ def year() -> None:
 
 
 def _peak(settings: Settings, ids: list[str], requests: int, results: Any) -> None:
-    """Pull hourly answers into a Parquet file, and tell the peak memory in MiB."""
+    """Pull hourly responses into a Parquet file, and send the peak memory in MiB."""
     query = build_query("historical", has_owner=True, granularity="hour")
     window = Window(MIDNIGHT - FOUR_WEEKS, MIDNIGHT)
     plan = make_plan(query, ids, now=NOW, window=window)
@@ -297,7 +298,7 @@ def _peak(settings: Settings, ids: list[str], requests: int, results: Any) -> No
 
 
 def memory() -> None:
-    """Compare the peak memory of pulls of 5 and of 20 million counts."""
+    """Measure the peak memory of pulls of 5 and of 20 million counts."""
     context = multiprocessing.get_context("spawn")
     limit = {EndpointName.HISTORICAL: 100_000.0}
     peaks = []
@@ -358,7 +359,7 @@ def main(names: list[str]) -> int:
     known = {benchmark.__name__: benchmark for benchmark in BENCHMARKS}
     unknown = set(names) - known.keys()
     if unknown:
-        print(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(known)}")
+        print(f"Unknown benchmarks: {', '.join(sorted(unknown))}. Known are: {', '.join(known)}")
         return 2
     for name, benchmark in known.items():
         if not names or name in names:

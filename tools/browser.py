@@ -1,8 +1,8 @@
 """Chromium for the tests that look at Airflow's user interface: ``python -m tools.browser``.
 
-It is a package of the operating system, so it is installed only where that is nobody else's
-business: as root, on Debian and its kin, which is what CI runs in. Elsewhere the command to run is
-told, here and by the tests, which fail without it. Standard library only.
+Chromium is a package of the operating system. It is installed only as root on Debian and similar
+systems, as in CI. Elsewhere this command prints what to install, and the tests fail without it.
+Uses the standard library only.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ ADVICE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Chromium:
-    """A browser and what drives it, both by their paths."""
+    """The paths of a browser and of its driver."""
 
     browser: str
     driver: str
 
 
 def find() -> Chromium | None:
-    """Return the browser that is installed."""
+    """Return the installed browser; None without one."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     browser = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
@@ -43,7 +43,7 @@ def find() -> Chromium | None:
 
 
 def main() -> int:
-    """Install the browser where it is missing and may be; 1 if that fails."""
+    """Install the browser if it is missing; return 1 if that fails."""
     if find():
         return 0
     if os.geteuid() != 0 or not shutil.which("apt-get"):

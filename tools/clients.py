@@ -24,8 +24,8 @@ __all__ = ["BigQuery", "Gcs"]
 class Gcs:
     """Google Cloud Storage, emulated.
 
-    :param url: where it answers.
-    :param folder: where its objects lie: ``FOLDER/BUCKET/OBJECT``.
+    :param url: the emulator's base URL.
+    :param folder: the folder of its objects: ``FOLDER/BUCKET/OBJECT``.
     """
 
     url: str
@@ -41,7 +41,7 @@ class Gcs:
         )
 
     def make_bucket(self, name: str = "") -> Bucket:
-        """Make a bucket, with a name of its own unless it is given one."""
+        """Make a bucket; without a name it gets a unique one."""
         return self.client.create_bucket(name or f"bucket-{uuid.uuid4().hex[:12]}")
 
 
@@ -49,7 +49,7 @@ class Gcs:
 class BigQuery:
     """BigQuery, emulated.
 
-    :param url: where it answers.
+    :param url: the emulator's base URL.
     """
 
     url: str
@@ -64,11 +64,11 @@ class BigQuery:
         )
 
     def make_dataset(self, name: str = "") -> str:
-        """Make a dataset, with a name of its own unless it is given one; return its name."""
+        """Make a dataset and return its name; without a name it gets a unique one."""
         name = name or f"dataset_{uuid.uuid4().hex[:12]}"
         self.client.create_dataset(name)
         return name
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """Return a query's rows, each with its columns' names."""
+        """Return the rows of a query, each as a dict."""
         return [dict(row) for row in self.client.query(query).result()]

@@ -1,9 +1,9 @@
 """Makes the environments below ``.venv/`` from the lock files in ``requirements/``.
 
-``python -m tools.env airflow-3.3 emulators`` makes both, side by side, or does nothing where they
-are up to date. An environment is made anew when its lock file or its interpreter changes, and the
-project is installed into it anew when its packaging does. Standard library only: this runs before
-anything is installed.
+``python -m tools.env airflow-3.3 emulators`` makes both in parallel, or does nothing if they are up
+to date. An environment is remade when its lock file or its interpreter changes, and the project is
+reinstalled when its packaging changes. Uses the standard library only, because it runs before any
+package is installed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 OLDEST_PYTHON: Final = (3, 11)
 
-# Prints what a venv is made of, or fails where the interpreter cannot make one: Debian ships
-# ensurepip apart, and a version manager's shim may stand for a version that is not installed.
-# It names what a venv is based on, so that an active one is never taken for another Python.
+# Prints the interpreter that a venv is based on, or fails if it cannot make one: Debian ships
+# ensurepip separately, and the shim of a version manager may name a version that is not installed.
+# The base interpreter is printed, so that an active venv is not mistaken for another Python.
 _PROBE: Final = """
 import ensurepip, os, sys, venv
 base = getattr(sys, "_base_executable", sys.executable)
@@ -42,8 +42,8 @@ print(*sys.version_info[:2], os.path.realpath(base))
 """
 
 
-# Lets an environment see the packages of the one that is named, behind its own. Its .pth files
-# count too: one of them names the project.
+# Makes an overlay see the packages of its base after its own, and follow the base's .pth files,
+# because one of them names the project.
 _OWN_PROVIDERS: Final = Path(__file__).with_name("own_providers.py")
 _LAY_OVER: Final = """
 import pathlib, shutil, sys, sysconfig
@@ -55,20 +55,20 @@ shutil.copy(sys.argv[2], own)
 
 
 class EnvironmentFailure(Exception):  # noqa: N818 - its text is shown as it is, not its name
-    """An environment could not be made. The text says what to do, or what pip said."""
+    """An environment could not be made. The text says what to do, or has the output of pip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What one environment holds.
+    """The contents of an environment.
 
-    :param name: its folder below ``.venv``, and its lock file below ``requirements``.
-    :param project: how the project itself is installed into it: ``editable``, as a ``wheel`` that
-        is built of it and anew after each change, or not at all.
-    :param base: the environment that it is laid over, whose packages and project it sees behind
-        its own: its lock file names only what that one lacks.
-    :param newest_python: the newest Python that its packages run on; None where all do.
-    :param finish: code to run in it once, when the packages are in place.
+    :param name: the name of its folder below ``.venv`` and of its lock file in ``requirements``.
+    :param project: how the project is installed: ``"editable"``; ``"wheel"``, which is rebuilt
+        after each change; or ``""``, not at all.
+    :param base: an environment whose packages and project it sees after its own. Its lock file
+        then names only the packages that the base does not have in that version.
+    :param newest_python: the newest Python that its packages run on; None for any.
+    :param finish: code to run in it once, after the packages are installed.
     """
 
     name: str
@@ -83,7 +83,7 @@ _IMPORT_SPATIAL: Final = "from duckdb_extensions import import_extension as i; i
 
 _AIRFLOW: Final = Environment("airflow-3.3")
 
-# What users install, not what lies here, is tested there.
+# Tests the wheel, as users install it, and not the source tree.
 _AIRFLOW_2: Final = Environment("airflow-2.11", project="wheel", newest_python=(3, 12))
 
 ENVIRONMENTS: Final = {
@@ -103,15 +103,15 @@ ENVIRONMENTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """Makes environments for one checkout.
+    """Makes the environments of one checkout.
 
-    :param root: the checkout: its ``requirements`` are read, its ``.venv`` is written.
+    :param root: the checkout: ``requirements`` is read, ``.venv`` is written.
     """
 
     root: Path = ROOT
 
     def folder(self, environment: Environment) -> Path:
-        """Return where an environment lies."""
+        """Return the folder of an environment."""
         return self.root / ".venv" / environment.name
 
     def python(self, environment: Environment) -> Path:
@@ -119,11 +119,11 @@ class Workshop:
         return self.folder(environment) / "bin" / "python"
 
     def home(self, environment: Environment) -> Path:
-        """Return a home folder inside the environment: DuckDB keeps extensions below ``$HOME``."""
+        """Return a home folder inside the environment; DuckDB stores extensions in ``$HOME``."""
         return self.folder(environment) / "home"
 
     def make(self, environment: Environment) -> bool:
-        """Make the environment, or what has changed of it; True if there was anything to do."""
+        """Make or update the environment; return whether anything was done."""
         base = self.make(environment.base) if environment.base else False
         with self._locked(environment) as lock:
             packages = self._make_packages(environment, lock)
@@ -131,7 +131,7 @@ class Workshop:
 
     @contextmanager
     def _locked(self, environment: Environment) -> Iterator[int]:
-        """Hold off others who make the same one: also while an orphaned pip still works on it."""
+        """Lock the environment against other processes, also while an orphaned pip still runs."""
         folder = self.folder(environment)
         folder.parent.mkdir(exist_ok=True)
         with (folder.parent / f".{folder.name}.lock").open("w") as lock:
@@ -139,12 +139,12 @@ class Workshop:
             yield lock.fileno()
 
     def _make_packages(self, environment: Environment, lock: int) -> bool:
-        """Install what the lock file names; False where that has been done."""
+        """Install the packages of the lock file; return False if they are installed."""
         wanted = self.root / "requirements" / f"{environment.name}.txt"
         interpreter = find_interpreter(environment.base or environment)
         stamp = _Stamp(self.folder(environment) / ".made")
         fingerprint = _fingerprint(self.root, _packages(wanted), interpreter, environment.finish)
-        if stamp.says(fingerprint):
+        if stamp.matches(fingerprint):
             return False
         folder = self.folder(environment)
         began = time.monotonic()
@@ -165,7 +165,7 @@ class Workshop:
         return True
 
     def _install_project(self, environment: Environment, lock: int) -> bool:
-        """Install the project; False where that has been done, or is not wanted."""
+        """Install the project; return False if it is installed, or not wanted."""
         if not environment.project:
             return False
         settings = tomllib.loads((self.root / "pyproject.toml").read_text())
@@ -174,7 +174,7 @@ class Workshop:
         sources = [path.read_bytes() for path in self._sources()] if wheel else []
         stamp = _Stamp(self.folder(environment) / ".installed")
         fingerprint = _fingerprint(environment.project, packaging, *sources)
-        if stamp.says(fingerprint):
+        if stamp.matches(fingerprint):
             return False
         how = ("--force-reinstall",) if wheel else ("--editable",)
         self._pip(environment, lock, "--no-build-isolation", *how, self.root)
@@ -186,18 +186,18 @@ class Workshop:
         return sorted(path for path in files if path.is_file() and path.suffix != ".pyc")
 
     def _pip(self, environment: Environment, lock: int, *arguments: str | Path) -> None:
-        """Install without a look at dependencies: a lock file names them all."""
+        """Install without dependencies, because a lock file names all packages."""
         pip = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
         _run([self.python(environment), *pip, "--no-deps", *arguments], lock)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """A file written last, so that what was interrupted is done again."""
+    """A file that is written last, so that interrupted work is repeated."""
 
     path: Path
 
-    def says(self, fingerprint: str) -> bool:
+    def matches(self, fingerprint: str) -> bool:
         return self.path.exists() and self.path.read_text() == fingerprint
 
     def write(self, fingerprint: str) -> None:
@@ -205,7 +205,10 @@ class _Stamp:
 
 
 def find_interpreter(environment: Environment) -> str:
-    """Return the first Python in the environment's range that can make one; this one if it can."""
+    """Return the first suitable Python, beginning with this one.
+
+    :raises EnvironmentFailure: if there is none in the environment's range.
+    """
     oldest, newest = OLDEST_PYTHON, environment.newest_python
     for candidate in (sys.executable, "python3.12", "python3.11"):
         try:
@@ -241,9 +244,9 @@ def _fingerprint(*parts: object) -> str:
 
 
 def _run(command: Sequence[str | Path], lock: int, extra: dict[str, str] | None = None) -> None:
-    """Run in silence; where it fails, raise with the last of what it said.
+    """Run a command; raise with the end of its output if it fails.
 
-    The child shares the lock, so that nobody starts over while an orphan is still writing.
+    The child shares the lock, so that the environment stays locked while an orphan still runs.
     """
     done = subprocess.run(  # noqa: S603 - our own commands
         command,
@@ -257,19 +260,19 @@ def _run(command: Sequence[str | Path], lock: int, extra: dict[str, str] | None 
         pass_fds=[lock],
     )
     if done.returncode:
-        said = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-20:])
-        message = f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{said}"
+        output = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-20:])
+        message = f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{output}"
         raise EnvironmentFailure(message)
 
 
 def _say(text: str) -> None:
-    """Print a line of progress at once, whole: two environments may be made side by side."""
+    """Print a line of progress with one write, because environments are made in parallel."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def main(names: Sequence[str]) -> int:
-    """Make the named environments side by side; 1 if one failed, with what pip said."""
+    """Make the named environments in parallel; return 1 if one failed."""
     unknown = [name for name in names if name not in ENVIRONMENTS]
     if unknown or not names:
         print(f"usage: python -m tools.env NAME...  with {', '.join(ENVIRONMENTS)}")

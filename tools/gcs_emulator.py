@@ -73,9 +73,9 @@ class _Router(emulator.Router):  # type: ignore[misc] # another environment
 
 def main(folder: str) -> None:
     """Serve the folder that ``$STORAGE_DIR`` names in this one, until killed."""
-    # The client sends with many connections, which the default of 5 makes wait for a second.
+    # With the default of 5 the client's many connections wait for a second.
     HTTPServer.request_queue_size = 128
-    # It writes down all that it holds after each change, for a restart that never comes.
+    # The emulator would save its state after each change, for a restart that does not happen.
     Storage._write_config_to_file = lambda _: None  # noqa: SLF001 - no setting says so
     emulator.Storage, emulator.Router = _Storage, _Router
     server = emulator.create_server("127.0.0.1", 0, data_dir=folder)

@@ -1,7 +1,7 @@
-"""Resolves ``requirements/*.in`` to the lock files beside them: ``make pins``.
+"""Resolves ``requirements/*.in`` to lock files: ``make pins``.
 
-A lock names every package with its version and nothing else: no index, no path, no hash. Markers
-say where Pythons differ, so one file serves each of them. Runs in ``.venv/pins``, which has uv.
+A lock names every package with its version, and no index, path or hash. Markers distinguish
+versions of Python, so that one file serves all of them. Runs in ``.venv/pins``, which has uv.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from tools.env import ENVIRONMENTS, OLDEST_PYTHON, ROOT
 
 __all__ = ["main"]
 
-# What the package itself asks for stands once, in pyproject.toml.
+# The package's own requirements are in pyproject.toml only.
 _OF_THE_PROJECT: Final = ("pyproject.toml", "--extra", "bigquery")
 
 
 def main() -> int:
-    """Write every lock file that has a list of wishes; 1 if one cannot be resolved."""
+    """Write the lock file of every ``.in`` file; return 1 if one cannot be resolved."""
     folder = ROOT / "requirements"
     for environment in ENVIRONMENTS.values():
-        wishes = folder / f"{environment.name}.in"
-        if not wishes.exists():
+        wanted = folder / f"{environment.name}.in"
+        if not wanted.exists():
             continue
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"]
         command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
         command += ["--python-version", "{}.{}".format(*OLDEST_PYTHON)]
         command += _OF_THE_PROJECT if environment.project else ()
-        # What is laid over another lists what it needs: resolved, it would repeat the other's.
+        # An overlay lists all its packages, because resolving would add those of its base.
         command += ["--no-deps"] if environment.base else []
         resolved = subprocess.run(  # noqa: S603 - our own command
-            [*command, wishes], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+            [*command, wanted], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
         )
         if resolved.returncode:
             return 1
         header = f"# Every package of .venv/{environment.name}. Written by `make pins`.\n"
-        wishes.with_suffix(".txt").write_text(header + resolved.stdout)
-        print(f"{wishes.stem}.txt: {len(resolved.stdout.splitlines())} packages")
+        wanted.with_suffix(".txt").write_text(header + resolved.stdout)
+        print(f"{wanted.stem}.txt: {len(resolved.stdout.splitlines())} packages")
     return 0
 
 

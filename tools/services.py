@@ -1,13 +1,13 @@
-"""The real parts on this machine: the emulators of BigQuery and GCS, and the API's simulator.
+"""Local services: the emulators of BigQuery and GCS, and the simulator of the API.
 
-Each is a context manager. It starts when entered and goes on in the background; its address is
-asked of it when it is needed, which waits until it is ready. So parts start side by side::
+Each is a context manager that starts a process in the background. Reading its ``url`` waits until
+it is ready, so that several services start in parallel::
 
     with gcs_emulator(folder) as gcs, bigquery_emulator(folder) as bigquery:
         os.environ.update(google_environment(bigquery=bigquery.url, gcs=gcs.url))
 
-The emulators are given one folder, so that BigQuery's load jobs read what GCS holds. Every port
-is the system's choice, so that any number of runs go side by side.
+The emulators share one folder, so that BigQuery's load jobs read the objects of GCS. The system
+chooses every port, so that any number of runs work in parallel.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ __all__ = [
 ]
 
 PROJECT: Final = "test"
-"""The Google Cloud project that everything is in."""
+"""The Google Cloud project of all emulated resources."""
 
 _STORE: Final = "store"
 
 
 class Emulator(Process):
-    """An emulator, which logs the port that it was given."""
+    """An emulator, whose log names its port."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class Emulator(Process):
 
     @cached_property
     def url(self) -> str:
-        """Where it answers. The first look waits for that."""
+        """The base URL; the first access waits until the service is ready."""
         port = self.wait_for(lambda: self._announced.search(self.log.read_text(errors="replace")))
         return f"http://127.0.0.1:{port[1]}"
 
 
 class Simulator(Process):
-    """The stand-in for the Engagement API, which writes a file when it is ready."""
+    """The simulator of the Engagement API, which writes a file when it is ready."""
 
     def __init__(self, command: Sequence[str | Path], log: Path, ready: Path) -> None:
         super().__init__([*command, "--ready-file", ready], log, {})
@@ -81,19 +81,19 @@ class Simulator(Process):
 
     @property
     def url(self) -> str:
-        """Where it answers. The first look waits for that."""
+        """The base URL; the first access waits until the service is ready."""
         return str(self._ready["url"])
 
     @property
     def connections(self) -> dict[str, dict[str, Any]]:
-        """An Airflow connection for each account, by its handle."""
+        """The Airflow connection of each account, by handle."""
         return dict(self._ready["accounts"])
 
 
 def bigquery_emulator(folder: Path) -> Emulator:
-    """Return the BigQuery emulator, to be entered.
+    """Return the BigQuery emulator, not yet started.
 
-    :param folder: the folder that it shares with the GCS emulator; its log is written there too.
+    :param folder: the folder that it shares with the GCS emulator, and of its log.
     """
     workshop, environment = Workshop(), ENVIRONMENTS["emulators"]
     flags = ("--rest-port", "0", "--grpc-port", "0", "--log-level", "info", "--log-format", "json")
@@ -101,7 +101,7 @@ def bigquery_emulator(folder: Path) -> Emulator:
         [workshop.python(environment), "-m", "bqemulator", "start", "--project", PROJECT, *flags],
         folder / "bigquery.log",
         {
-            "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # it would download one of DuckDB's
+            "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # it would download a DuckDB extension
             "BQEMU_GCS_LOCAL_ROOT": str(folder / _STORE),
             "BQEMU_UPLOAD_STAGING_DIR": str(folder / "uploads"),
             "HOME": str(workshop.home(environment)),
@@ -111,7 +111,7 @@ def bigquery_emulator(folder: Path) -> Emulator:
 
 
 def gcs_emulator(folder: Path) -> Emulator:
-    """Return the GCS emulator, to be entered. Objects lie at ``FOLDER/store/BUCKET/OBJECT``.
+    """Return the GCS emulator, not yet started. Objects are at ``FOLDER/store/BUCKET/OBJECT``.
 
     :param folder: the folder that it shares with the BigQuery emulator.
     """
@@ -125,17 +125,17 @@ def gcs_emulator(folder: Path) -> Emulator:
 
 
 def simulator(folder: Path, *options: str | Path) -> Simulator:
-    """Return the Engagement API's simulator, to be entered.
+    """Return the simulator of the Engagement API, not yet started.
 
-    :param folder: for its log, and the file that it writes when it is ready.
-    :param options: of its command line; ``make simulator ARGS=--help`` lists them.
+    :param folder: the folder of its log and of its ready file.
+    :param options: the options of its command line; ``make simulator ARGS=--help`` lists them.
     """
     command = [sys.executable, "-m", "airflow_provider_engagement.simulator", *options]
     return Simulator(command, folder / "simulator.log", folder / "simulator.json")
 
 
 def google_environment(*, bigquery: str = "", gcs: str = "") -> dict[str, str]:
-    """Return what makes Google's clients, and Airflow's hooks, use the emulators at these URLs."""
+    """Return the variables that make Google's clients and Airflow's hooks use the emulators."""
     connection = {
         "conn_type": "google_cloud_platform",
         "extra": {"is_anonymous": True, "project": PROJECT},
@@ -151,11 +151,11 @@ def google_environment(*, bigquery: str = "", gcs: str = "") -> dict[str, str]:
 
 
 def airflow_environment(home: Path, dags_folder: Path, port: int | None = None) -> dict[str, str]:
-    """Return the settings of an Airflow that keeps to itself.
+    """Return the settings of an isolated Airflow.
 
-    :param home: its ``AIRFLOW_HOME``: a database of SQLite, logs and generated settings.
+    :param home: its ``AIRFLOW_HOME``: a SQLite database, logs and generated settings.
     :param dags_folder: the folder of its DAG files.
-    :param port: for ``airflow standalone``, the API server's; what else listens takes the next.
+    :param port: the port of the API server; its log servers use the next two.
     """
     environment = {
         "AIRFLOW_HOME": str(home),

@@ -1,4 +1,4 @@
-"""A whole Airflow on this machine, with its user interface: ``airflow standalone``."""
+"""Runs a whole Airflow with its user interface: ``airflow standalone``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BIN: Final = Path(sys.executable).parent
 
 _SETTINGS: Final = Path(__file__).with_name("sqlite")
 
-# Waits for the end of whoever started it, however that ends, and takes the group down with it.
+# Waits until the process that started it has ended, then kills the group.
 _WATCH: Final = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), 9)"
 
 _STARTS_WITHIN: Final = 180
@@ -33,14 +33,14 @@ _ANSWERS_WITHIN: Final = 30
 
 
 class Standalone(Process):
-    """``airflow standalone``, to be entered; everybody who asks is its admin.
+    """A context manager that runs ``airflow standalone``; every user is an admin.
 
-    Its scheduler, API server, triggerer and DAG processor all outlive it, so a watch sees to it
-    that the whole group ends when this process does, even if that is killed.
+    Its scheduler, API server, triggerer and DAG processor outlive it. A second process kills the
+    whole group when this process ends, even if it is killed.
 
-    :param folder: for its home, and its log, which holds what all its parts say.
+    :param folder: the folder of its home, and of the log of all its components.
     :param dags_folder: the folder of its DAG files.
-    :param environment: set for it, beside what makes it keep to itself.
+    :param environment: variables that are set on top of those that isolate it.
     """
 
     def __init__(self, folder: Path, dags_folder: Path, environment: Mapping[str, str]) -> None:
@@ -74,7 +74,7 @@ class Standalone(Process):
 
     @cached_property
     def url(self) -> str:
-        """Where it answers. The first look waits until all its parts are well."""
+        """The base URL; the first access waits until all components are healthy."""
         self.wait_for(self._is_healthy, _STARTS_WITHIN)
         return f"http://localhost:{self.port}"
 
@@ -84,7 +84,7 @@ class Standalone(Process):
         :param method: the HTTP method.
         :param path: the path below ``/api/v2/``.
         :param body: what to send as JSON.
-        :raises requests.HTTPError: if it is refused.
+        :raises requests.HTTPError: if the status is an error.
         """
         answer = requests.request(
             method, f"{self.url}/api/v2/{path}", json=body, timeout=_ANSWERS_WITHIN
@@ -93,24 +93,24 @@ class Standalone(Process):
         return answer.json() if answer.content else None
 
     def _is_healthy(self) -> bool | None:
-        """Tell whether the API answers, and the parts behind it have been heard of."""
+        """Return whether the API reports that all components are healthy; None if not."""
         url = f"http://localhost:{self.port}/api/v2/monitor/health"
         try:
             parts = requests.get(url, timeout=_ANSWERS_WITHIN).json()
-        except requests.RequestException:  # "Airflow is ready" is said before it listens
+        except requests.RequestException:  # it logs "Airflow is ready" before it listens
             return None
         return all(part["status"] == "healthy" for part in parts.values()) or None
 
 
 def _free_ports(count: int) -> int:
-    """Find so many ports in a row that nobody listens on; return the first."""
+    """Return the first of ``count`` consecutive free ports."""
     for _ in range(100):
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             first = int(probe.getsockname()[1])
         if all(_is_free(port) for port in range(first, first + count)):
             return first
-    raise OSError(f"No {count} free ports in a row were found.")
+    raise OSError(f"Found no {count} consecutive free ports.")
 
 
 def _is_free(port: int) -> bool:

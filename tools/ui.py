@@ -1,4 +1,4 @@
-"""Airflow 3's user interface as a person uses it: looked at, clicked and typed into in Chromium."""
+"""Drives Airflow 3's user interface in Chromium, as a person uses it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["BackfillForm", "Form", "Ui"]
 _PATIENCE: Final = 60.0
 _WIDTH: Final = 1280
 
-# Whatever else a browser does of its own accord, it does over the network.
+# Keep the browser from using the network on its own.
 _FLAGS: Final = (
     *("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
@@ -49,11 +49,11 @@ _CALENDAR: Final = "[data-scope=popover][data-part=content][data-state=open]"
 
 
 class Ui:
-    """A browser window on one Airflow, to be entered.
+    """A context manager for a browser window on one Airflow.
 
     :param chromium: the browser.
-    :param url: Airflow's.
-    :param folder: for the browser's profile.
+    :param url: the base URL of Airflow.
+    :param folder: the folder of the browser's profile.
     """
 
     def __init__(self, chromium: Chromium, url: str, folder: Path) -> None:
@@ -73,14 +73,14 @@ class Ui:
         self.driver.quit()
 
     def open(self, path: str, height: int = 800, width: int = _WIDTH) -> None:
-        """Open a page, in a window that is so high and wide."""
+        """Open a page in a window of this size."""
         if self.driver.current_url.startswith(self._url):
             self.driver.execute_script("localStorage.clear()")  # how pages were left last time
         self.driver.set_window_size(width, height)
         self.driver.get(self._url + path)
 
     def wait(self, what: str, look: Callable[[], WebElement | None]) -> WebElement:
-        """Wait until something is to be seen.
+        """Wait until a condition holds.
 
         :param what: what to say if it is not.
         :param look: finds it.
@@ -95,7 +95,7 @@ class Ui:
         return found
 
     def find(self, css: str, text: str = "") -> WebElement:
-        """Wait for the first element of a kind, with this text in it if one is given."""
+        """Wait for the first element that a CSS selector matches and that contains the text."""
 
         def look() -> WebElement | None:
             for element in self.driver.find_elements(By.CSS_SELECTOR, css):
@@ -106,7 +106,7 @@ class Ui:
         return self.wait(f"{css} with {text!r}", look)
 
     def press(self, label: str) -> None:
-        """Press the button whose text or label begins so."""
+        """Press the button whose text or label begins with this text."""
         path = (
             f"//button[starts-with(normalize-space(), '{label}')"
             f" or starts-with(@aria-label, '{label}')]"
@@ -114,11 +114,11 @@ class Ui:
         self.do(f"button {label!r}", lambda: self.driver.find_element(By.XPATH, path).click())
 
     def click(self, css: str, text: str = "") -> None:
-        """Click the first element of a kind, with this text in it if one is given."""
+        """Click the first element that a CSS selector matches and that contains the text."""
         self.do(f"{css} with {text!r}", lambda: self.find(css, text).click())
 
     def do(self, what: str, act: Callable[[], None]) -> None:
-        """Do something as soon as the page is ready for it: what is there may not take input yet.
+        """Repeat an action until the page is ready for it; an element may not take input at first.
 
         :param what: what to say if it never is.
         :param act: does it, or raises that something is not there or takes no input.
@@ -132,11 +132,11 @@ class Ui:
         waiting.until(done, f"There is no {what}")
 
     def paste(self, text: str) -> None:
-        """Paste into the field that was clicked: of typed letters, a form may lose some."""
+        """Paste into the clicked field, because a form may lose typed letters."""
         self.driver.execute_cdp_cmd("Input.insertText", {"text": text})
 
     def picture(self, file: Path, element: WebElement | None = None) -> None:
-        """Take a picture of the window, or of one thing in it, once nothing moves any more.
+        """Take a picture of the window, or of one element, when nothing moves.
 
         :param file: the PNG file to write.
         :param element: what to take; None for all that the window shows.
@@ -166,7 +166,7 @@ class Ui:
         return BackfillForm(self, self.find("[role=dialog]"))
 
     def test_connection(self, conn_id: str) -> tuple[bool, str]:
-        """Press Test in a connection's row; return whether it is well, and what is said of it."""
+        """Press Test in a connection's row; return whether it succeeded, and the message."""
         self.open("/connections", height=740)
         button = "button[aria-label='Test Connection']"
 
@@ -179,7 +179,7 @@ class Ui:
         return "Successful" in toast.text, text
 
     def open_graph(self, dag_id: str, run_id: str) -> None:
-        """Open the graph of a DAG's run, as large as it gets."""
+        """Open the graph of a DAG's run at its largest."""
         self.open(f"/dags/{dag_id}/runs/{quote(run_id, safe='')}", height=640)
         self.press("Show Graph")
         self.press("Collapse Details Panel")
@@ -187,12 +187,12 @@ class Ui:
         self.press("Fit View")
 
     def open_grid(self, dag_id: str) -> None:
-        """Open the grid of a DAG's runs with nothing beside it."""
+        """Open the grid of a DAG's runs alone."""
         self.open(f"/dags/{dag_id}", height=506, width=820)
         self.press("Collapse Details Panel")
 
     def open_log(self, dag_id: str, run_id: str, task_id: str, last_line: str) -> None:
-        """Open a task's log with nothing around it, its long lines wrapped."""
+        """Open a task's log alone, with long lines wrapped."""
         path = f"/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/{task_id}"
         self.open(path, height=580)
         self.press("Log Settings")
@@ -213,10 +213,10 @@ class Form:
         self.dialog = dialog
 
     def choose(self, connection_type: str) -> None:
-        """Choose the connection's type by the name that it is shown with."""
+        """Choose the connection's type by its displayed name."""
         self._ui.find("[role=dialog] input[name=connection_id]")
 
-        def box() -> WebElement:  # takes no input until Airflow has told what types there are
+        def box() -> WebElement:  # takes no input until the page has loaded the types
             return self.dialog.find_element(By.CSS_SELECTOR, "input[role=combobox]")
 
         self._ui.do("list of types", lambda: box().send_keys(connection_type))
@@ -230,15 +230,15 @@ class Form:
         self.field(name)
 
     def field(self, name: str) -> WebElement:
-        """Find a field by the name that the page gives it; Airflow hides its own checkboxes."""
+        """Find a field by its name in the page; Airflow hides its own checkboxes."""
         return self._ui.find(f"[role=dialog] [name='{name}']")
 
     def kind(self, name: str) -> str | None:
-        """Return what kind of input a field is; a switch's own is hidden."""
+        """Return the type of a field's input; that of a switch is hidden."""
         return self.dialog.find_element(By.NAME, name).get_attribute("type")
 
     def fill(self, values: Mapping[str, str]) -> None:
-        """Fill in fields of the group that is open."""
+        """Fill in fields of the open group."""
         for name, value in values.items():
             self._ui.click(f"[role=dialog] [name='{name}']")
             self._ui.paste(value)
@@ -249,7 +249,7 @@ class Form:
         self._ui.do(f"switch {name!r}", lambda: box.find_element(By.XPATH, "..").click())
 
     def save(self) -> None:
-        """Save, and wait until Airflow says that it did."""
+        """Save, and wait for Airflow's confirmation."""
         self._ui.press("Save")
         self._ui.find(_TOAST, "successfully created")
 
@@ -266,7 +266,7 @@ class BackfillForm:
         self.dialog = dialog
 
     def fill(self, first: datetime, last: datetime, at_once: int) -> str:
-        """Fill in the range, by its days alone, and how many runs go side by side.
+        """Fill in the first and last day, and the number of parallel runs.
 
         :returns: what the form says to that.
         """
@@ -282,7 +282,7 @@ class BackfillForm:
         return self._ui.find("[role=dialog] p", "triggered").text
 
     def run(self) -> None:
-        """Start it, and wait until Airflow says that it did."""
+        """Start it, and wait for Airflow's confirmation."""
         self._ui.press("Run Backfill")
         self._ui.find(_TOAST, "Backfill generated")
 
