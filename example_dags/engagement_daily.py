@@ -1,4 +1,4 @@
-"""The daily engagement report: what a collection of Tweets has gathered, to date and by the day.
+"""The daily engagement report: the counts of a collection of Tweets, to date and by day.
 
 Set three Airflow Variables, two connections (``engagement_default``, ``google_cloud_default``)
 and a pool, and deploy this file as it is:
@@ -7,11 +7,11 @@ and a pool, and deploy this file as it is:
     the collection: a list of ids, or the URI of a file with one a line, such as
     ``gs://my-bucket/tweet_ids.txt``
 ``engagement_table``
-    the BigQuery table, such as ``reporting.engagement``; it is made if it is missing
+    the BigQuery table, such as ``reporting.engagement``; it is created if it does not exist
 ``engagement_bucket``
     the bucket for the Parquet files
 
-The pool keeps tasks on several machines within the app's contract:
+The pool keeps tasks on several machines within the rate limit of the app's contract:
 ``airflow pools set engagement_api 4 "requests to the Engagement API" --include-deferred``
 """
 
@@ -21,8 +21,8 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG
 
-# On Airflow 3 a plain cron string gives runs of no length; this timetable gives whole days on both
-# 2.11 and 3.x.
+# On Airflow 3 a plain cron string creates runs with an empty data interval. With this timetable
+# runs are whole days, on 2.11 and on 3.x.
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
@@ -34,10 +34,10 @@ TWEET_IDS = "{{ var.value.engagement_tweet_ids }}"
 
 with DAG(
     dag_id="engagement_daily",
-    description="Counts of a Tweet collection, to date and by the day, into BigQuery and a bucket",
+    description="Counts of a Tweet collection, to date and by day, into BigQuery and a bucket",
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,  # the API knows counts to date only as they are now
+    catchup=False,  # the API returns counts to date only as they are now
     default_args={"pool": "engagement_api", "retry_delay": timedelta(minutes=5)},
     tags=["engagement"],
     doc_md=__doc__,
@@ -51,8 +51,8 @@ with DAG(
         task_id="days_to_bigquery",
         endpoint="historical",
         tweet_ids=TWEET_IDS,
-        # A request costs the same for one day as for 28, and what the service has corrected
-        # since heals.
+        # A request costs the same for one day as for 28, and later corrections by the service
+        # reach the table.
         lookback=timedelta(days=27),
         destination_table="{{ var.value.engagement_table }}",
     )

@@ -1,12 +1,12 @@
 """Act the moment a Tweet crosses a threshold: an event starts this DAG. Needs Airflow 3.3.
 
-A watcher in the triggerer polls a collection, and tells Airflow of all Tweets that have crossed a
-threshold since it last looked; Airflow starts a run, which handles each of them in a task of its
-own. A Tweet that is first seen beyond a threshold is taken for old news.
+A watcher in the triggerer polls a collection, and reports to Airflow all Tweets that have crossed a
+threshold since the last poll. Airflow starts a run, which handles each Tweet in a task of its own.
+A Tweet that is above a threshold in its first poll is not reported.
 
 Set a connection (``engagement_default``) and, for the triggerer and the DAG processor, the
 environment variable ``ENGAGEMENT_TWEET_IDS``: the URI of a file of ids, one a line. It is read
-again at each poll, so that the collection can grow. The DAG has to be unpaused.
+again at each poll, so that the collection can grow. The DAG must be unpaused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from airflow_provider_engagement.triggers.engagement import EngagementThresholdEventTrigger
 
-# A watcher is no task, so no template is rendered here.
+# A watcher is not a task, so templates are not rendered here.
 TWEET_IDS = os.environ.get("ENGAGEMENT_TWEET_IDS", "gs://my-bucket/tweet_ids.txt")
 POLL_INTERVAL = 60.0
 
@@ -50,7 +50,7 @@ with DAG(
 
     @task
     def crossings(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
-        """Collect the crossings. A run may have several events, and after a crash one twice."""
+        """Collect the crossings. After a crash, a run may have the same event twice."""
         events = {
             event.extra["payload"]["event_id"]: event.extra["payload"]
             for event in triggering_asset_events[popular]
@@ -60,7 +60,7 @@ with DAG(
 
     @task
     def act(crossing: dict[str, Any]) -> str:
-        """Put here what is to be done, such as to tell a channel."""
+        """Replace this with your action, such as a message to a channel."""
         print("{tweet_id} has {threshold}: {value}".format(**crossing))  # noqa: T201 - the task's log
         return str(crossing["tweet_id"])
 

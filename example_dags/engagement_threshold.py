@@ -1,13 +1,14 @@
-"""Wait until one of some Tweets has gathered enough, then act.
+"""Wait until a Tweet of a collection crosses a threshold, then act.
 
-The sensor waits in the triggerer and takes no worker meanwhile. Trigger the DAG by hand, or let
-another one do it when it has posted Tweets. Set an Airflow Variable, a connection
+The sensor waits in the triggerer and occupies no worker slot. Trigger the DAG by hand, or from
+another DAG that has posted Tweets. Set an Airflow Variable, a connection
 (``engagement_default``) and a pool, and deploy this file as it is:
 
 ``engagement_tweet_ids``
     the collection: a list of ids, or the URI of a file with one a line
 
-The pool keeps tasks on several machines within the app's contract, deferred ones included:
+The pool keeps tasks on several machines, deferred ones included, within the rate limit of the
+app's contract:
 ``airflow pools set engagement_api 4 "requests to the Engagement API" --include-deferred``
 """
 
@@ -22,7 +23,7 @@ from airflow_provider_engagement.sensors.engagement import EngagementThresholdSe
 
 with DAG(
     dag_id="engagement_threshold",
-    description="Waits for Tweets to cross a threshold, and acts",
+    description="Waits for a Tweet to cross a threshold, then acts",
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
@@ -37,12 +38,12 @@ with DAG(
         deferrable=True,
         poke_interval=60,
         timeout=timedelta(days=2),
-        soft_fail=True,  # that no Tweet has made it in two days is no failure
+        soft_fail=True,  # skip, not fail, if no Tweet crosses a threshold in two days
     )
 
     @task
     def act(found: dict[str, Any]) -> list[str]:
-        """Put here what is to be done, such as to pin the Tweet or to tell a channel."""
+        """Replace this with your action, such as to pin the Tweet or to message a channel."""
         for crossing in found["crossings"]:
             print("{tweet_id} has {threshold}: {value}".format(**crossing))  # noqa: T201 - the task's log
         return [crossing["tweet_id"] for crossing in found["crossings"]]

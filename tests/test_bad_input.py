@@ -72,7 +72,7 @@ def refusal(operator: Any) -> str:
     return str(caught.value)
 
 
-def test_what_is_good_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_correct_input_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     with Simulator(WORLD) as simulator:
         connect(monkeypatch, simulator.connection("acme"))
         operator = EngagementTotalsOperator(
@@ -96,9 +96,9 @@ def test_an_empty_literal_list(make: Make, empty: object) -> None:
     ],
 )
 def test_an_unknown_type_and_one_of_another_endpoint(make: Make, types: object, fault: str) -> None:
-    told = refusal(make(engagement_types=types))
-    assert fault in told
-    assert "totals serves: impressions, engagements, favorites, retweets" in told
+    message = refusal(make(engagement_types=types))
+    assert fault in message
+    assert "totals serves: impressions, engagements, favorites, retweets" in message
 
 
 @pytest.mark.parametrize(
@@ -124,25 +124,25 @@ def test_an_unknown_type_and_one_of_another_endpoint(make: Make, types: object, 
 )
 def test_an_illegal_grouping(make: Make, groupings: object, fault: str, allowed: str) -> None:
     for given in (groupings, json.dumps(groupings)):
-        told = refusal(make(groupings=given))
-        assert fault in told
-        assert allowed in told
+        message = refusal(make(groupings=given))
+        assert fault in message
+        assert allowed in message
 
 
 @pytest.mark.parametrize("render", [list, ",".join, json.dumps, str])
 def test_an_id_with_letters(make: Make, render: Callable[[list[str]], Any]) -> None:
-    told = refusal(make(tweet_ids=render([*IDS, f"20{SECRET}"])))
-    assert "tweet_ids[3] is not a Tweet id" in told
-    assert "whole number from 1 to 9223372036854775807" in told
-    assert SECRET not in told
+    message = refusal(make(tweet_ids=render([*IDS, f"20{SECRET}"])))
+    assert "tweet_ids[3] is not a Tweet id" in message
+    assert "whole number from 1 to 9223372036854775807" in message
+    assert SECRET not in message
 
 
 def test_an_empty_connection(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, {"conn_type": "engagement"})
-    told = refusal(make())
-    assert f"Connection '{CONN_ID}' is empty" in told
-    assert "login (API key), password (API secret)" in told
-    assert "access_token and access_token_secret" in told
+    message = refusal(make())
+    assert f"Connection '{CONN_ID}' is empty" in message
+    assert "login (API key), password (API secret)" in message
+    assert "access_token and access_token_secret" in message
 
 
 def test_http_to_another_host(
@@ -150,9 +150,9 @@ def test_http_to_another_host(
 ) -> None:
     connection = simulator.connection("acme") | {"host": "http://data-api.x.com"}
     connect(monkeypatch, connection)
-    told = refusal(make())
-    assert "host is http://data-api.x.com: only https is allowed" in told
-    assert "http to this machine (localhost, 127.0.0.1, ::1)" in told
+    message = refusal(make())
+    assert "host is http://data-api.x.com: only https is allowed" in message
+    assert "http to this machine (localhost, 127.0.0.1, ::1)" in message
 
 
 @pytest.mark.parametrize("name", ["data'set.totals", 'dataset."totals"', "dataset.`totals`"])
@@ -162,9 +162,9 @@ def test_a_table_name_with_a_quote(
     operator = EngagementToBigQueryOperator(
         task_id="bad", tweet_ids=IDS, destination_table=name, engagement_conn_id=CONN_ID
     )
-    told = refusal(operator)
-    assert f"destination_table is {name!r}" in told
-    assert "project.dataset.table or dataset.table" in told
+    message = refusal(operator)
+    assert f"destination_table is {name!r}" in message
+    assert "project.dataset.table or dataset.table" in message
     assert list(bigquery.client.list_tables(dataset)) == []
     assert simulator.url
 
@@ -190,10 +190,10 @@ def test_a_file_of_ids_that_cannot_be_read(
         bucket = request.getfixturevalue("gcs").make_bucket()
         bucket.blob("ids.txt").upload_from_string(content)
         uri = f"gs://{bucket.name}/ids.txt"
-    told = refusal(make(tweet_ids=uri))
-    assert f"tweet_ids: {uri}" in told
-    assert fault in told
-    assert SECRET not in told
+    message = refusal(make(tweet_ids=uri))
+    assert f"tweet_ids: {uri}" in message
+    assert fault in message
+    assert SECRET not in message
 
 
 @pytest.mark.parametrize(
@@ -207,18 +207,18 @@ def test_a_file_of_ids_that_cannot_be_read(
         ("nothing://bucket/ids.txt", "cannot be reached"),
     ],
 )
-def test_a_file_of_ids_that_is_not_there(make: Make, gcs: Gcs, uri: str, fault: str) -> None:
+def test_a_file_of_ids_that_does_not_exist(make: Make, gcs: Gcs, uri: str, fault: str) -> None:
     assert gcs.url
-    told = refusal(make(tweet_ids=uri))
-    assert told.startswith(f"tweet_ids: {uri}")
-    assert fault in told
+    message = refusal(make(tweet_ids=uri))
+    assert message.startswith(f"tweet_ids: {uri}")
+    assert fault in message
 
 
 @pytest.mark.parametrize("changes", [{"max_missing_share": "most"}, {"max_missing_share": 1.5}])
-def test_a_share_that_is_none(make: Make, changes: dict[str, Any]) -> None:
-    told = refusal(make(**changes))
-    assert "max_missing_share must be a number from 0 to 1; got" in told
-    assert repr(str(changes["max_missing_share"])).strip("'") in told
+def test_a_wrong_share(make: Make, changes: dict[str, Any]) -> None:
+    message = refusal(make(**changes))
+    assert "max_missing_share must be a number from 0 to 1; got" in message
+    assert repr(str(changes["max_missing_share"])).strip("'") in message
 
 
 def test_a_granularity_of_another_endpoint(make: Make) -> None:

@@ -139,7 +139,7 @@ FIELD_FAULTS: Final = (
         "A window that is cut short is a warning.",
         (
             "operators/test_partition.py::test_a_key_of_a_cron_timetable_names_the_time_until_the_next_one",
-            "operators/test_run_window.py::test_a_partition_key_that_names_no_period_is_named_with_the_ways_out",
+            "operators/test_run_window.py::test_a_partition_key_that_names_no_period_is_an_error_with_advice",
         ),
     ),
     FieldFault(

@@ -142,7 +142,7 @@ def unavailable(conn_id: str, failure: Exception) -> EngagementError:
     """Return the error for a connection that a secrets backend failed to return.
 
     :param conn_id: the connection's id.
-    :param failure: what the backend raised. Its text may hold a secret, so only its type is told.
+    :param failure: what the backend raised. Its text may hold a secret, so only its type is logged.
     """
     if _variable(conn_id) is not None:
         return not_found(conn_id)

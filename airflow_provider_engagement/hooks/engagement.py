@@ -1,4 +1,4 @@
-"""The one place that reads an Airflow connection of type ``engagement``."""
+"""The hook: a client, or rows in memory, for a connection of type ``engagement``."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _MAX_MESSAGE = 1999
 
 
 class EngagementHook(BaseHook):
-    """Reads a connection to the X Enterprise Engagement API and gives a client for it.
+    """Reads a connection to the X Enterprise Engagement API, and returns a client or rows.
 
     One connection is one owner of Tweets: ``login`` and ``password`` are the app's key and
     secret, the extra holds the owner's tokens. Every secret that is read or received is masked in
-    Airflow's logs, in the encoded forms it travels in too.
+    Airflow's logs, in its encoded forms too.
 
     :param engagement_conn_id: the connection's id.
     """
@@ -228,39 +228,39 @@ class EngagementHook(BaseHook):
         return read_settings(self.engagement_conn_id, fields)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Find out what the connection's credentials can reach, in four requests or so.
+        """Test what the connection's credentials can request, with about four requests.
 
-        Airflow runs this where "Test" is pressed, which is its API server, and shows the text.
-        Nothing there masks secrets, and an exception's text would be shown as it is: so nothing
-        is raised, and no secret is logged.
+        Airflow runs this in its API server when "Test" is pressed, and shows the text. Secrets are
+        not masked there, and the text of an exception would be shown. Therefore nothing is raised
+        and no secret is logged.
 
-        :returns: whether they do, and what they reach or what is wrong with them.
+        :returns: whether the credentials work, and what they can request or what is wrong.
         """
         from airflow_provider_engagement.api.probe import probe
 
         try:
             settings = self.get_settings()
-            reach = probe(settings, on_secret=self.mask)
+            report = probe(settings, on_secret=self.mask)
         except EngagementError as error:
-            # Airflow made the id up for this.
+            # Airflow has made up an id for the test.
             text = str(error).replace(f"Connection {self.engagement_conn_id!r}", "The connection")
             return False, text[:_MAX_MESSAGE]
         except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold a secret
-            return False, f"The test broke off: {type(error).__name__}."
+            return False, f"The test failed: {type(error).__name__}."
         named = settings.account != self.engagement_conn_id
-        whose = f"Account {settings.account}" if named else "Account named by the connection's id"
-        return True, f"{whose}, at {settings.host}. {reach}"[:_MAX_MESSAGE]
+        account = f"Account {settings.account}" if named else "Account named by the connection's id"
+        return True, f"{account}, at {settings.host}. {report}"[:_MAX_MESSAGE]
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Tell Airflow 2 how its own fields look. Airflow 3 reads the provider's metadata."""
+        """Return how Airflow 2 shows its own fields. Airflow 3 reads the provider's metadata."""
         from airflow_provider_engagement.hooks import form
 
         return form.field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Give Airflow 2 the form's own fields. Airflow 3 reads the provider's metadata."""
+        """Return the form's fields for Airflow 2. Airflow 3 reads the provider's metadata."""
         from airflow_provider_engagement.hooks import form
 
         return form.widgets()

@@ -1,7 +1,7 @@
-"""The connection form as Airflow 2.11 wants it, made of what Airflow 3 reads as it stands.
+"""The connection form for Airflow 2.11, built from the description that Airflow 3 reads.
 
 The form is described once, in :mod:`airflow_provider_engagement.get_provider_info`. Airflow 3
-reads that literal and nothing else; 2.11 asks the hook, which hands it what is made here.
+reads only that description; 2.11 asks the hook, which returns what this module builds.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ __all__ = ["field_behaviour", "fields", "widgets"]
 
 
 def fields() -> dict[str, Any]:
-    """Give the form's own fields by name, as ``conn-fields`` describes them."""
+    """Return the fields of the form by name, as ``conn-fields`` describes them."""
     described: dict[str, Any] = _connection_type()["conn-fields"]
     return described
 
 
 def field_behaviour() -> dict[str, Any]:
-    """Give what becomes of Airflow's own fields, and all placeholders, in Airflow 2's words."""
+    """Return how Airflow's own fields are shown, with the keys of Airflow 2."""
     behaviour = _connection_type()["ui-field-behaviour"]
     return {name.replace("-", "_"): value for name, value in behaviour.items()}
 
 
 def widgets() -> dict[str, Any]:
-    """Make the form's own fields with WTForms, which comes with Airflow 2 only.
+    """Return the fields of the form as WTForms fields; only Airflow 2 installs WTForms.
 
-    :raises ImportError: where it is not installed; Airflow catches that.
+    :raises ImportError: if it is not installed. Airflow catches this.
     """
     return {name: _widget(field) for name, field in fields().items()}
 
@@ -42,7 +42,7 @@ def _connection_type() -> Mapping[str, Any]:
 
 
 def _widget(field: Mapping[str, Any]) -> Any:
-    """Make one field. Airflow 2 takes these four kinds, so other numbers are read as text."""
+    """Return one field. Airflow 2 supports these four kinds, so other numbers are text fields."""
     from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
     from wtforms import BooleanField, IntegerField, PasswordField, StringField
     from wtforms.validators import NumberRange, Optional

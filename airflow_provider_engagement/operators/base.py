@@ -58,8 +58,10 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         (templated). By default it is found by its name, such as ``tweet_id`` or ``Post id``.
     :param engagement_types: the counts to ask for (templated); by default all that the endpoint
         has and the credentials allow.
-    :param granularity: by default ``"total"`` on totals, ``"day"`` on historical and ``"hour"`` on
-        28hr. historical also has ``"total"`` and ``"hour"``, 28hr ``"total"``.
+    :param granularity: ``"total"``, ``"day"`` or ``"hour"``; by default ``"total"`` on totals,
+        ``"day"`` on historical and ``"hour"`` on 28hr. historical has all three, 28hr ``"hour"``
+        and ``"total"``. In the rows, the column of that name says ``lifetime`` for ``"total"`` on
+        totals, ``window`` for ``"total"`` on the others, and ``day`` or ``hour``.
     :param groupings: the API's own object, ``{name: {"group_by": [...]}}`` (templated), instead
         of ``granularity``.
     :param incomplete: ``"keep"``, or ``"drop"`` for rows of periods that had not ended, or were

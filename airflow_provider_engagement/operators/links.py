@@ -13,10 +13,10 @@ __all__ = ["EngagementDestinationLink"]
 
 
 class EngagementDestinationLink(BaseOperatorLink):
-    """Leads to the table or the objects that the task wrote."""
+    """Links to the table or the objects that the task wrote."""
 
     name = "Destination"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Give the URL that the task pushed; nothing for a task that wrote nothing."""
+        """Return the URL that the task pushed; an empty text if it wrote nothing."""
         return XCom.get_value(ti_key=ti_key, key="destination_url") or ""

@@ -1,4 +1,4 @@
-"""When a task that has failed is tried again: Airflow's retry policy for this service."""
+"""When a failed task is retried: Airflow's retry policy for this service."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 if TYPE_CHECKING or HAS_RETRY_POLICIES:
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 else:
-    RetryPolicy = object  # docs and tests import all modules alike
+    RetryPolicy = object  # docs and tests import this module on every Airflow
 
 __all__ = ["DEFAULT_RETRY_POLICY", "EngagementRetryPolicy"]
 
-# Nothing believable lies further off; a wrong clock is no reason to wait a day.
-_LONGEST: Final = timedelta(hours=1)
+# The rate limit resets every minute; a later time is a wrong clock.
+_MAX_DELAY: Final = timedelta(hours=1)
 
 
 class EngagementRetryPolicy(RetryPolicy):
-    """Tries a task again when the service says that it may, so that its slot is free meanwhile.
+    """Retries a task at the time that the service names; its worker slot is free until then.
 
-    Where the service told until when to wait, the next try starts then. A try that ended since
-    its ``execution_timeout`` was near is gone on with at once, as its finished requests are kept.
-    What no retry can mend fails the task without another try. All else is left to the task's own
-    ``retry_delay``. The number of tries is always the task's ``retries``.
+    If the service named a time, the next try starts then. If a try ended because its
+    ``execution_timeout`` was near, the next one starts at once and continues it. An error that no
+    retry can mend fails the task. Any other error is retried after the task's own ``retry_delay``.
+    The number of retries is always the task's ``retries``.
 
-    The operators have it by default. It serves tasks of your own that use the hook as well::
+    The operators have it by default. It also works for tasks of your own that use the hook::
 
         @task(retries=3, retry_policy=EngagementRetryPolicy())
 
@@ -48,28 +48,28 @@ class EngagementRetryPolicy(RetryPolicy):
         max_tries: int,  # noqa: ARG002 - Airflow's signature
         context: Context | None = None,  # noqa: ARG002 - Airflow's signature
     ) -> RetryDecision:
-        """Decide about one failure.
+        """Return when to retry after one failure.
 
-        :param exception: what the task failed with.
-        :param try_number: which try it was.
-        :param max_tries: how many tries there are.
+        :param exception: the exception that the task raised.
+        :param try_number: the number of the try.
+        :param max_tries: the number of tries.
         :param context: the task's context.
         """
         if not isinstance(exception, EngagementError):
             return RetryDecision.default()
         if not exception.retryable:
-            return RetryDecision.fail(reason="No retry can mend this.")
+            return RetryDecision.fail(reason="A retry cannot mend this.")
         if isinstance(exception, DeadlineExceededError):
             return RetryDecision.retry(
-                delay=timedelta(0), reason="The next try takes up what this one has got."
+                delay=timedelta(0), reason="The next try continues this one."
             )
         if exception.retry_at is None:
             return RetryDecision.default()
         delay = timedelta(seconds=max(0.0, exception.retry_at - time.time()))
-        delay = min(delay, _LONGEST)
+        delay = min(delay, _MAX_DELAY)
         seconds = delay.total_seconds()
-        return RetryDecision.retry(delay=delay, reason=f"The service has us wait {seconds:.0f} s.")
+        return RetryDecision.retry(delay=delay, reason=f"Rate limited for {seconds:.0f} s.")
 
 
 DEFAULT_RETRY_POLICY: Final[Any] = EngagementRetryPolicy() if HAS_RETRY_POLICIES else None
-"""What the operators have where they are given no other; None where Airflow knows no policies."""
+"""The operators' default; None on an Airflow without retry policies."""

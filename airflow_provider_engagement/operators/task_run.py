@@ -110,7 +110,7 @@ class TaskRun:
         return _hashed(identity)
 
     def checkpoints(self, store: ObjectStore, root: str) -> CheckpointStore:
-        """Return the place where answers are saved until the pull has landed.
+        """Return the place where answers are saved until the rows are written.
 
         A retry finds the same place. A Clear does not, because it raises the task's
         ``max_tries``, and neither does a task that asks something else.

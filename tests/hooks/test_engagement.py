@@ -125,7 +125,7 @@ def test_the_defaults(connect: Connect) -> None:
     )
 
 
-def test_fields_that_a_form_left_empty_are_as_good_as_absent(connect: Connect) -> None:
+def test_empty_fields_mean_the_defaults(connect: Connect) -> None:
     empty = dict.fromkeys(TOKENS | EVERYTHING, "")
     nothing = dict.fromkeys(TOKENS | EVERYTHING)
     plain = connect(KEYS).get_settings()
@@ -151,7 +151,7 @@ def test_scheme_host_and_port_are_put_together(
     assert connect(KEYS | given).get_settings().host == host
 
 
-def test_a_uri_with_its_port_in_its_own_place(connect: Connect) -> None:
+def test_a_uri_with_a_port(connect: Connect) -> None:
     assert connect("engagement://k:s@localhost:8080/http").get_settings().host == (
         "http://localhost:8080"
     )
@@ -206,9 +206,7 @@ def test_a_flag_is_read(connect: Connect, given: object, flag: bool) -> None:
         ({"oauth2_endpoint": "https://a:b@api.x.com"}, "oauth2_endpoint must not hold a user"),
     ],
 )
-def test_a_field_that_makes_no_sense_is_named(
-    connect: Connect, fields: dict[str, Any], message: str
-) -> None:
+def test_a_wrong_field_is_named(connect: Connect, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         connect(extra(**fields)).get_settings()
 
@@ -266,7 +264,7 @@ def test_a_connection_that_holds_too_little(
 
 
 @pytest.mark.parametrize("text", ["{not json", "[1]", '"text"', "7"])
-def test_an_extra_that_is_no_object_is_an_error_that_does_not_show_it(
+def test_an_extra_that_is_not_an_object_is_an_error_that_does_not_show_it(
     connect: Connect, text: str
 ) -> None:
     hook = connect(KEYS)
@@ -279,6 +277,7 @@ def test_an_extra_that_is_no_object_is_an_error_that_does_not_show_it(
         hook.get_settings()
 
 
+@pytest.mark.usefixtures("airflow_home")
 def test_a_connection_that_does_not_exist() -> None:
     hook = EngagementHook("engagement_nowhere")
     with pytest.raises(AuthenticationError, match="'engagement_nowhere' does not exist"):
@@ -300,7 +299,7 @@ def assert_masked(settings: Settings, *more: str) -> None:
         assert form not in str(redact(f"said {form} and more"))
 
 
-def test_every_form_of_every_secret_is_masked_by_airflow(connect: Connect) -> None:
+def test_every_encoded_form_of_every_secret_is_masked(connect: Connect) -> None:
     held = {"login": "m+key/one", "password": "m+secret/one="}
     tokens = {name: f"m+{name}/%2Fone=" for name in ("access_token", "access_token_secret")}
     hook = connect({**held, "extra": tokens | {"bearer_token": "m%2Bbearer%3D"}})
@@ -359,14 +358,14 @@ def test_a_client_sends_to_the_host_of_the_connection(
     assert set(response.groupings["total"]) == set(ids)
 
 
-def test_nothing_that_fails_shows_a_secret_even_with_every_local(
+def test_no_error_shows_a_secret_even_in_the_locals_of_its_traceback(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     hook = connect(extra(**(TOKENS | {"timeout": "soon"})))
     with pytest.raises(EngagementError) as caught:
         hook.get_settings()
-    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    told.stack[0].locals.clear()  # type: ignore[union-attr]  # this test's own
-    text = "".join(told.format()) + caplog.text
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    trace.stack[0].locals.clear()  # type: ignore[union-attr]  # this test's own
+    text = "".join(trace.format()) + caplog.text
     assert not [secret for secret in (*KEYS.values(), *TOKENS.values()) if secret in text]

@@ -70,7 +70,7 @@ def test_form_fits_the_schema_that_airflow_does_not_check() -> None:
     jsonschema.validate(get_provider_info()["connection-types"], properties["connection-types"])
 
 
-def test_behaviour_fits_the_schema_of_airflow_2() -> None:
+def test_field_behaviour_fits_the_schema_of_airflow_2() -> None:
     behaviour = EngagementHook.get_ui_field_behaviour()
     if AIRFLOW == 2:
         jsonschema.validate(behaviour, schema("customized_form_field_behaviours.schema.json"))
@@ -78,7 +78,7 @@ def test_behaviour_fits_the_schema_of_airflow_2() -> None:
     assert behaviour == form.field_behaviour()
 
 
-def test_hook_and_form_name_the_same_things() -> None:
+def test_hook_and_form_have_the_same_fields() -> None:
     assert TYPE["connection-type"] == EngagementHook.conn_type
     assert TYPE["hook-name"] == EngagementHook.hook_name
     assert TYPE["hook-class-name"] == f"{EngagementHook.__module__}.{EngagementHook.__name__}"
@@ -89,7 +89,7 @@ def test_hook_and_form_name_the_same_things() -> None:
     }
 
 
-def test_secrets_are_such_to_the_form_and_to_the_masker() -> None:
+def test_the_form_and_the_hook_treat_the_same_fields_as_secrets() -> None:
     formats = {name: field["schema"].get("format") for name, field in FIELDS.items()}
     assert {name for name, kind in formats.items() if kind == "password"} == SECRETS
     assert set(SECRET_EXTRAS) == SECRETS
@@ -106,12 +106,12 @@ def test_every_field_is_explained_and_none_is_filled_in() -> None:
         assert "default" not in field["schema"], name
 
 
-def test_help_tells_the_defaults_that_hold() -> None:
+def test_the_help_texts_name_the_right_defaults() -> None:
     plain = Settings(Credentials(bearer_token=Secret("x")), account="a")
-    told = {
+    matches = {
         name: re.search(r"Empty: (.+)\.", field["description"]) for name, field in FIELDS.items()
     }
-    found = {name: match[1] for name, match in told.items() if match}
+    found = {name: match[1] for name, match in matches.items() if match}
     assert found["max_concurrency"] == str(plain.max_concurrency)
     assert float(found["timeout"]) == plain.timeout
     assert found["oauth2_endpoint"] == DEFAULT_OAUTH2_ENDPOINT
@@ -179,7 +179,7 @@ def read(monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], **fields: Any) 
 
 
 @pytest.mark.parametrize("extra", [UNTOUCHED_BY_3, UNTOUCHED_BY_2], ids=["3", "2"])
-def test_untouched_fields_follow_the_defaults(
+def test_fields_left_alone_have_the_defaults(
     monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]
 ) -> None:
     settings = read(monkeypatch, extra)
@@ -194,6 +194,6 @@ def test_both_forms_are_read_alike(monkeypatch: pytest.MonkeyPatch, extra: dict[
     assert (settings.max_concurrency, settings.timeout) == (4, 12.5)
 
 
-def test_port_that_airflow_asks_for_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_port_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, {}, host=DEFAULT_HOST, port=443)
     assert settings.host == DEFAULT_HOST

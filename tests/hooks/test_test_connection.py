@@ -82,7 +82,7 @@ def test_four_faults_have_four_messages_without_secrets(
                     assert form not in caplog.text
 
 
-def test_docs_tell_what_the_messages_mean() -> None:
+def test_docs_explain_the_messages() -> None:
     source = Path(inspect.getfile(probe_module)).read_text()
     responses = "".join(
         Path(inspect.getfile(module)).read_text() for module in (refusal_module, response_module)
@@ -94,7 +94,7 @@ def test_docs_tell_what_the_messages_mean() -> None:
         assert message in page
 
 
-def test_success_gives_account_reach_and_limits(test: Any, simulator: Simulator) -> None:
+def test_success_shows_account_access_and_limits(test: Any, simulator: Simulator) -> None:
     well, message = test(simulator.connection("acme"))
     assert well
     assert message == (
@@ -106,7 +106,7 @@ def test_success_gives_account_reach_and_limits(test: Any, simulator: Simulator)
     )
 
 
-def test_made_up_id_is_not_shown(test: Any, simulator: Simulator) -> None:
+def test_the_id_that_airflow_makes_up_is_not_shown(test: Any, simulator: Simulator) -> None:
     well, message = test(with_extra(simulator.connection("acme"), account=None))
     assert well
     assert message.startswith("Account named by the connection's id, at http://")
@@ -116,11 +116,11 @@ def test_made_up_id_is_not_shown(test: Any, simulator: Simulator) -> None:
     assert CONN_ID not in message
 
 
-def test_error_of_ours_shows_no_more_than_its_kind(
+def test_an_unexpected_error_shows_only_its_type(
     test: Any, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_off(*_: object, **__: object) -> None:
         raise RuntimeError(SECRET)
 
     monkeypatch.setattr(probe_module, "probe", break_off)
-    assert test(simulator.connection("acme")) == (False, "The test broke off: RuntimeError.")
+    assert test(simulator.connection("acme")) == (False, "The test failed: RuntimeError.")

@@ -164,10 +164,10 @@ def watched(
         )
         asked = list(service.requests)
     assert ran.returncode == 0, ran.stdout[-6000:]
-    (line,) = (text for text in ran.stdout.splitlines() if text.startswith("TOLD "))
-    told = json.loads(line.removeprefix("TOLD "))
+    (line,) = (text for text in ran.stdout.splitlines() if text.startswith("REPORT "))
+    report = json.loads(line.removeprefix("REPORT "))
     return Watched(
-        **told,
+        **report,
         metrics=counters(sent),
         said=ran.stdout,
         world=world,

@@ -17,7 +17,7 @@ IS_3 = version("apache-airflow").startswith("3.")
 
 
 def run(*command: str) -> None:
-    """Run a command of Airflow's; a run that fails is told of like any other."""
+    """Run a command of Airflow's; a run that fails is reported like any other."""
     arguments = get_parser().parse_args(command)
     try:
         arguments.func(arguments)
@@ -41,7 +41,7 @@ def send_metrics() -> None:
     metrics.get_meter_provider().force_flush()  # type: ignore[attr-defined]  # of the SDK
 
 
-def told_by_airflow_3() -> dict[str, Any]:
+def report_of_airflow_3() -> dict[str, Any]:
     """Ask the REST API, as the user interface does; what it does not give, the database."""
     from airflow.api_fastapi.app import create_app
     from airflow.models.asset import AssetDagRunQueue, AssetPartitionDagRun
@@ -84,7 +84,7 @@ def told_by_airflow_3() -> dict[str, Any]:
     return {"tasks": tasks, "events": events, "queued": queued}
 
 
-def told_by_airflow_2() -> dict[str, Any]:
+def report_of_airflow_2() -> dict[str, Any]:
     """Ask the models that the web server asks."""
     from airflow.models import RenderedTaskInstanceFields, TaskInstance
     from airflow.models.dataset import DatasetDagRunQueue, DatasetEvent
@@ -121,8 +121,8 @@ def main(dags: list[str]) -> None:
     for dag in dags:
         run("dags", "test", dag)
     send_metrics()
-    told = told_by_airflow_3() if IS_3 else told_by_airflow_2()
-    print("TOLD", json.dumps(told))  # noqa: T201 - a script
+    report = report_of_airflow_3() if IS_3 else report_of_airflow_2()
+    print("REPORT", json.dumps(report))  # noqa: T201 - a script
 
 
 main(sys.argv[1:])

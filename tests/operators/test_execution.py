@@ -79,7 +79,7 @@ def to_bucket(ids: list[str], bucket: Bucket, **more: Any) -> EngagementToGCSOpe
     )
 
 
-def landed(bucket: Bucket, uris: list[str]) -> dict[tuple[str, str], int]:
+def written_counts(bucket: Bucket, uris: list[str]) -> dict[tuple[str, str], int]:
     rows: list[dict[str, Any]] = []
     for uri in uris:
         data = bucket.blob(uri.removeprefix(f"gs://{bucket.name}/")).download_as_bytes()
@@ -88,7 +88,7 @@ def landed(bucket: Bucket, uris: list[str]) -> dict[tuple[str, str], int]:
 
 
 @pytest.mark.usefixtures("late")
-def test_a_try_stops_in_time_and_the_next_sends_only_the_others(
+def test_a_try_stops_before_the_timeout_and_the_next_continues_it(
     world: World,
     ids: list[str],
     simulator: Simulator,
@@ -96,8 +96,8 @@ def test_a_try_stops_in_time_and_the_next_sends_only_the_others(
     *,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = rf"execution_timeout is near: \d of {REQUESTS} requests done\..* only the others"
-    with pytest.raises(DeadlineExceededError, match=told):
+    message = rf"execution_timeout is near: \d of {REQUESTS} requests done\..* only the others"
+    with pytest.raises(DeadlineExceededError, match=message):
         run(to_bucket(ids, bucket, execution_timeout=TIMEOUT))
     sent = len(simulator.requests)
     assert ANSWERED <= sent <= ANSWERED + CONCURRENCY
@@ -106,7 +106,7 @@ def test_a_try_stops_in_time_and_the_next_sends_only_the_others(
     ran = run(to_bucket(ids, bucket, execution_timeout=TIMEOUT), try_number=2)
     assert ran.summary["requests_resumed"] == sent
     assert len(simulator.requests) == REQUESTS
-    assert landed(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
+    assert written_counts(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
     assert not [blob.name for blob in bucket.list_blobs() if "_staging" in blob.name]
 
 
@@ -114,7 +114,7 @@ def test_a_try_stops_in_time_and_the_next_sends_only_the_others(
 @pytest.mark.parametrize(
     ("timeout", "try_number"), [(TIMEOUT, 4), (None, 1)], ids=["the last try", "no timeout"]
 )
-def test_a_try_that_nobody_would_go_on_with_takes_all_its_time(
+def test_a_try_that_is_not_continued_uses_all_its_time(
     world: World,
     ids: list[str],
     simulator: Simulator,
@@ -125,11 +125,11 @@ def test_a_try_that_nobody_would_go_on_with_takes_all_its_time(
 ) -> None:
     ran = run(to_bucket(ids, bucket, execution_timeout=timeout), try_number=try_number)
     assert len(simulator.requests) == REQUESTS
-    assert landed(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
+    assert written_counts(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
 
 
 @pytest.mark.usefixtures("late")
-def test_a_try_that_keeps_nothing_takes_all_its_time(
+def test_a_try_without_checkpoints_uses_all_its_time(
     world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
 ) -> None:
     operator = EngagementToBigQueryOperator(
@@ -145,7 +145,7 @@ def test_a_try_that_keeps_nothing_takes_all_its_time(
     assert counts(rows) == expected_counts(world, ids, TYPES)
 
 
-def test_a_plan_that_takes_longer_than_the_timeout_is_told_of(
+def test_a_plan_that_takes_longer_than_the_timeout_is_warned_of(
     ids: list[str],
     simulator: Simulator,
     bucket: Bucket,
@@ -160,8 +160,8 @@ def test_a_plan_that_takes_longer_than_the_timeout_is_told_of(
     operator = to_bucket(ids, bucket, execution_timeout=timedelta(minutes=5), plan_only=True)
     run(operator)
     # Airflow 3 prints what an operator logs.
-    told = capsys.readouterr().out + caplog.text
-    assert "that takes 480 s, and the execution_timeout is 300 s" in told
+    logged = capsys.readouterr().out + caplog.text
+    assert "that takes 480 s, and the execution_timeout is 300 s" in logged
 
 
 class Store:
@@ -181,15 +181,18 @@ class Store:
 def test_progress_shows_in_the_task_state_store(ids: list[str], bucket: Bucket) -> None:
     store = Store()
     run(to_bucket(ids, bucket), variables={"task_state_store": store})
-    told = store.held[PROGRESS_KEY]
-    assert (told["requests_answered"], told["requests_planned"]) == (REQUESTS, REQUESTS)
-    assert told["seconds_left"] == 0
+    progress_shown = store.held[PROGRESS_KEY]
+    assert (progress_shown["requests_answered"], progress_shown["requests_planned"]) == (
+        REQUESTS,
+        REQUESTS,
+    )
+    assert progress_shown["seconds_left"] == 0
 
 
 @pytest.mark.usefixtures("simulator")
-def test_a_store_that_fails_costs_nothing(
+def test_a_pull_succeeds_when_the_state_store_fails(
     world: World, ids: list[str], bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
     ran = run(to_bucket(ids, bucket), variables={"task_state_store": Store(broken=True)})
-    assert landed(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
+    assert written_counts(bucket, ran.value["uris"]) == expected_counts(world, ids, TYPES)
     assert "Progress cannot be shown: ConnectionError" in caplog.text

@@ -1,4 +1,4 @@
-"""Lineage: what a plugin that reads Airflow's own collector is told, and what OpenLineage names.
+"""Lineage: what plugins read from Airflow's collector, and what OpenLineage reports.
 
 OpenLineage itself is run where its provider is installed: ``tests/with_google``.
 """

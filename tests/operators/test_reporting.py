@@ -43,7 +43,7 @@ def text(moment: datetime) -> str:
 # ---- Rows, of a task for each owner ----------------------------------------------------------
 
 
-def test_each_owner_has_a_task_that_is_tried_again(watched: Watched) -> None:
+def test_each_owner_has_a_task_with_retries(watched: Watched) -> None:
     tasks = {key: task for key, task in watched.tasks.items() if key.startswith("owners")}
     assert {key: (task["state"], task["tries"]) for key, task in tasks.items()} == {
         "owners[0]": ("success", 4),
@@ -73,7 +73,7 @@ def test_the_table_holds_what_each_owner_may_see(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("task", ["to_table[-1]", "owners[0]", "owners[1]"])
-def test_it_leads_to_the_table(watched: Watched, task: str) -> None:
+def test_the_link_leads_to_the_table(watched: Watched, task: str) -> None:
     dataset, table = watched.table.split(".")
     (link,) = watched.tasks[task]["links"].items()
     assert link == (
@@ -82,7 +82,7 @@ def test_it_leads_to_the_table(watched: Watched, task: str) -> None:
     )
 
 
-def test_it_leads_to_the_folder_of_the_objects(watched: Watched) -> None:
+def test_the_link_leads_to_the_folder_of_the_objects(watched: Watched) -> None:
     link = watched.tasks["to_bucket[-1]"]["links"]["Destination"]
     place = link.removeprefix(f"{CONSOLE}storage/browser/")
     assert place.startswith(f"{watched.bucket.name}/reports%20of%20to_bucket/historical/acme/")
@@ -92,7 +92,7 @@ def test_it_leads_to_the_folder_of_the_objects(watched: Watched) -> None:
     assert kinds == ["coverage", "manifest.json", "part"]
 
 
-def test_a_task_that_wrote_nothing_has_none(watched: Watched) -> None:
+def test_a_task_that_wrote_nothing_has_no_link(watched: Watched) -> None:
     assert watched.tasks["to_nowhere[-1]"]["state"] == "success"
     assert watched.tasks["to_nowhere[-1]"]["links"] == {"Destination": None}
 
@@ -105,7 +105,7 @@ def test_a_task_that_wrote_nothing_has_none(watched: Watched) -> None:
         ("example.com:app.reporting.counts", "!1sexample.com%3Aapp!2sreporting!3scounts"),
     ],
 )
-def test_the_console_is_told_which_table(table: str, resource: str) -> None:
+def test_the_console_page_of_a_table(table: str, resource: str) -> None:
     url = console_url(WriteResult(rows=1, table=table, uris=(), coverage=""))
     assert url is not None
     assert url.endswith(f"&ws=!1m5!1m4!4m3{resource}")
@@ -121,19 +121,19 @@ def test_the_console_is_told_which_table(table: str, resource: str) -> None:
         ("s3://acme/counts.jsonl", None),
     ],
 )
-def test_the_console_is_told_which_folder(uri: str, expected: str | None) -> None:
+def test_the_console_page_of_a_folder(uri: str, expected: str | None) -> None:
     url = console_url(WriteResult(rows=1, table=None, uris=(uri,), coverage=""))
     assert url == (expected and f"{CONSOLE}storage/browser/{expected}")
 
 
-def test_rows_in_memory_have_no_page() -> None:
+def test_rows_in_memory_have_no_console_page() -> None:
     assert console_url(WriteResult(rows=1, table=None, uris=(), coverage="")) is None
 
 
 # ---- Metrics ---------------------------------------------------------------------------------
 
 
-def test_what_is_sent_and_refused_and_repeated_is_counted(watched: Watched) -> None:
+def test_requests_rate_limits_and_retries_are_counted(watched: Watched) -> None:
     sent = Counter(request.endpoint for request in watched.requests)
     assert sent["totals"] > 9
     assert watched.metrics["engagement.requests"] == sent
@@ -157,7 +157,7 @@ def test_rows_are_counted_of_a_pull_that_fails_too(watched: Watched) -> None:
 # ---- Asset events ----------------------------------------------------------------------------
 
 
-def test_an_event_tells_rows_window_and_table(watched: Watched) -> None:
+def test_an_event_holds_rows_window_and_table(watched: Watched) -> None:
     (event,) = watched.events_of("to_table")
     (snapshot,) = event["extra"]["window"].values()
     # `dags test` starts a run by hand, so its counts are of the start of the run.
@@ -178,7 +178,7 @@ def test_an_event_tells_rows_window_and_table(watched: Watched) -> None:
     }
 
 
-def test_an_event_tells_rows_window_and_objects(watched: Watched) -> None:
+def test_an_event_holds_rows_window_and_objects(watched: Watched) -> None:
     (event,) = watched.events_of("to_bucket")
     (uri,) = event["extra"].pop("uris")
     name = uri.removeprefix(f"gs://{watched.bucket.name}/")
@@ -197,7 +197,7 @@ def test_an_event_starts_the_dags_that_wait_for_the_asset(watched: Watched) -> N
 
 
 @has_partitions
-def test_where_the_task_is_to_name_partitions_each_utc_day_has_an_event(watched: Watched) -> None:
+def test_each_utc_day_has_an_event_where_the_task_sets_partitions(watched: Watched) -> None:
     start, end = TODAY - timedelta(days=3, hours=2), TODAY - timedelta(days=1, hours=2)
     # 48 hours, of three days.
     days = [f"{start + n * DAY:%Y-%m-%d}" for n in range(3)]
@@ -210,7 +210,7 @@ def test_where_the_task_is_to_name_partitions_each_utc_day_has_an_event(watched:
     assert sorted(queued) == [["after_day", day] for day in days]
 
 
-def told(period: Window | None, timetable: object) -> list[dict[str, Any]]:
+def events_of_task(period: Window | None, timetable: object) -> list[dict[str, Any]]:
     """Give what Airflow makes of the events of a task, in a DAG of some schedule."""
     from airflow.sdk.execution_time.context import OutletEventAccessors
     from airflow.sdk.execution_time.task_runner import _serialize_outlet_events
@@ -227,27 +227,27 @@ def told(period: Window | None, timetable: object) -> list[dict[str, Any]]:
 
 
 @has_partitions
-def test_a_snapshot_is_of_its_own_day() -> None:
+def test_the_partition_of_a_snapshot_is_its_day() -> None:
     from airflow.sdk import PartitionedAtRuntime
 
-    (event,) = told(None, PartitionedAtRuntime())
+    (event,) = events_of_task(None, PartitionedAtRuntime())
     assert event["partition_key"] == "2026-03-02"
 
 
 @has_partitions
-def test_the_partition_of_a_run_is_left_to_airflow() -> None:
+def test_airflow_passes_on_the_partition_of_a_run() -> None:
     from airflow.sdk import CronPartitionTimetable
 
-    (event,) = told(None, CronPartitionTimetable("0 0 * * *", timezone="UTC"))
+    (event,) = events_of_task(None, CronPartitionTimetable("0 0 * * *", timezone="UTC"))
     assert "partition_key" not in event
 
 
 @has_partitions
-def test_not_more_events_than_a_database_can_take(caplog: pytest.LogCaptureFixture) -> None:
+def test_at_most_400_partitions_have_events(caplog: pytest.LogCaptureFixture) -> None:
     from airflow.sdk import PartitionedAtRuntime
 
     start = datetime(2023, 1, 1, tzinfo=UTC)
-    events = told(Window(start, start + 1000 * DAY), PartitionedAtRuntime())
+    events = events_of_task(Window(start, start + 1000 * DAY), PartitionedAtRuntime())
     keys = sorted(str(event["partition_key"]) for event in events)
     assert (len(keys), keys[0], keys[-1]) == (400, "2023-01-01", "2024-02-04")
     assert "the first 400 of 1000 days only" in caplog.text
@@ -256,7 +256,7 @@ def test_not_more_events_than_a_database_can_take(caplog: pytest.LogCaptureFixtu
 # ---- Rendered fields -------------------------------------------------------------------------
 
 
-def test_rendered_fields_read_well(watched: Watched) -> None:
+def test_rendered_fields_are_readable(watched: Watched) -> None:
     rendered = watched.tasks["to_bucket[-1]"]["rendered"]
     assert rendered == {
         "tweet_ids": watched.tweets["acme"][:2],
@@ -276,7 +276,7 @@ def test_rendered_fields_read_well(watched: Watched) -> None:
     }
 
 
-def test_a_large_collection_is_cut_short(watched: Watched) -> None:
+def test_a_large_collection_is_truncated(watched: Watched) -> None:
     shown = watched.tasks["to_table[-1]"]["rendered"]["tweet_ids"]
     assert watched.tweets["acme"][0] in shown
     assert watched.tweets["acme"][-1] not in shown

@@ -43,7 +43,9 @@ def decided(error: BaseException) -> tuple[str, float | None]:
 
 @with_policies
 @pytest.mark.parametrize("kind", [RateLimitError, ServiceError])
-def test_the_next_try_starts_when_the_service_says(kind: type[EngagementError]) -> None:
+def test_the_next_try_starts_at_the_time_that_the_service_names(
+    kind: type[EngagementError],
+) -> None:
     before = time.time()
     action, delay = decided(kind("Wait.", retry_at=before + 400))
     assert action == "retry"

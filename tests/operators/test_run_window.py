@@ -116,7 +116,7 @@ def test_the_moment_of_a_run(given: dict[str, Any], expected: str) -> None:
     assert moment.tzinfo is UTC
 
 
-def test_a_moment_of_another_zone_is_turned_to_utc() -> None:
+def test_a_moment_of_another_zone_is_converted_to_utc() -> None:
     there = timezone(timedelta(hours=9))
     given = context(data_interval_end=datetime(2026, 11, 18, 5, tzinfo=there))
     assert moment_of(given).isoformat() == "2026-11-17T20:00:00+00:00"
@@ -208,7 +208,7 @@ def test_a_run_without_a_window_is_an_error_that_says_how_to_give_one() -> None:
         window_of(context())
 
 
-def test_a_partition_key_that_names_no_period_is_named_with_the_ways_out() -> None:
+def test_a_partition_key_that_names_no_period_is_an_error_with_advice() -> None:
     message = r"partition key is 'europe', which names no period.*key_format=.*start and end"
     with pytest.raises(InvalidArgumentError, match=message):
         window_of(context(partition_key="europe"))

@@ -214,7 +214,7 @@ def test_app_only_asks_for_the_public_types(
     assert {row["access"] for row in ran.value} == {"public"}
 
 
-def test_a_foreign_tweet_does_not_cost_the_others_their_counts_though_the_bearer_is_stale(
+def test_the_other_tweets_are_counted_when_one_is_foreign_and_the_bearer_token_is_stale(
     world: World, ids: list[str], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.foreign = {ids[3]}
@@ -242,7 +242,7 @@ def test_ten_thousand_rows_are_returned_and_more_are_refused_before_any_request(
     assert len(json.dumps(ran.summary)) < 10_000
 
 
-def test_a_plan_is_returned_and_nothing_sent(ids: list[str], simulator: Simulator) -> None:
+def test_plan_only_returns_the_plan_and_sends_nothing(ids: list[str], simulator: Simulator) -> None:
     ran = run(totals(ids, plan_only=True))
     assert ran.value["requests"] == 1
     assert ran.value["tweets"] == 12
@@ -313,7 +313,7 @@ def test_a_file_of_an_unknown_ending_is_refused_before_any_request(
     assert simulator.requests == []
 
 
-def test_a_pull_that_fails_leaves_the_last_ones_file(
+def test_a_failed_pull_leaves_the_file_of_the_last_one(
     world: World, ids: list[str], simulator: Simulator, tmp_path: Path
 ) -> None:
     path = tmp_path / "out" / "counts.jsonl"
@@ -357,7 +357,7 @@ def test_an_empty_literal_list_fails_when_the_dag_is_parsed(empty: object) -> No
         totals(empty)
 
 
-def test_a_mapped_task_may_be_handed_an_empty_collection(
+def test_a_mapped_task_accepts_an_empty_collection(
     simulator: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     with DAG("mapped", schedule=None):
@@ -383,7 +383,7 @@ def test_a_run_of_long_ago_is_skipped_with_the_reason(ids: list[str], simulator:
 
 
 @pytest.mark.parametrize("age", [timedelta(days=3), "P3D"])
-def test_how_late_is_too_late_may_be_chosen(
+def test_max_snapshot_age_sets_how_late_a_run_may_be(
     ids: list[str], simulator: Simulator, age: object
 ) -> None:
     operator = totals(ids, max_snapshot_age=age)
@@ -453,7 +453,7 @@ def test_groupings_are_read_from_json_and_from_python(
 # ---- Failures --------------------------------------------------------------------------------
 
 
-def test_a_fault_that_no_retry_mends_fails_the_task_at_once(
+def test_a_permanent_fault_fails_the_task_at_once(
     ids: list[str], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = simulator.connection("acme")
@@ -494,7 +494,7 @@ def test_too_few_counted_fails_the_task(world: World, ids: list[str], simulator:
     assert len(simulator.requests) == 2
 
 
-def test_a_fault_that_may_pass_is_left_to_airflows_retries(
+def test_a_passing_fault_is_left_to_airflows_retries(
     ids: list[str], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = RetryPolicy(budget=0.02, first_wait=0.001, max_wait=0.001)
@@ -515,7 +515,7 @@ def test_a_fault_that_may_pass_is_left_to_airflows_retries(
     assert len(run(totals(ids)).value) == 84
 
 
-def test_an_app_that_is_not_allowed_private_counts_says_so(
+def test_private_counts_need_the_owners_tokens(
     ids: list[str], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect(monkeypatch, simulator.connection("acme", user_tokens=False))

@@ -105,7 +105,7 @@ def expected_counts(
     }
 
 
-def test_days_heal_by_lookback_and_land_once(
+def test_a_lookback_corrects_days_and_writes_each_once(
     world: World, ids: list[str], simulator: Simulator, bigquery: BigQuery, dataset: str
 ) -> None:
     table = f"{dataset}.days"
@@ -177,7 +177,7 @@ def test_truncate_is_refused_in_a_mapped_task(
     assert simulator.requests == []
 
 
-def test_a_range_is_asked_for_anew_and_a_snapshot_is_not(
+def test_a_window_is_pulled_again_and_a_snapshot_is_not(
     ids: list[str], simulator: Simulator, bucket: Bucket
 ) -> None:
     for endpoint, requests in (("historical", 6), ("28hr", 3)):
@@ -187,7 +187,7 @@ def test_a_range_is_asked_for_anew_and_a_snapshot_is_not(
         assert len(simulator.requests) - before == requests
 
 
-def test_a_range_before_the_first_tweet_asks_for_nothing(
+def test_a_window_before_the_first_tweet_sends_nothing(
     ids: list[str], simulator: Simulator, bucket: Bucket
 ) -> None:
     ran = run(to_bucket(ids, bucket), at=TODAY - 60 * DAY)
@@ -195,7 +195,7 @@ def test_a_range_before_the_first_tweet_asks_for_nothing(
     assert simulator.requests == []
 
 
-def test_the_28_hours_as_a_whole_are_of_now_alone(
+def test_a_late_run_of_the_28_hours_as_a_whole_is_skipped(
     ids: list[str], simulator: Simulator, bucket: Bucket
 ) -> None:
     with pytest.raises(AirflowSkipException, match="raise max_snapshot_age"):
@@ -253,7 +253,7 @@ def test_a_retry_sends_only_what_is_missing(  # noqa: PLR0917 - fixtures
     [({"ids": 59}, 2, 3), ({}, 3, 5)],
     ids=["other Tweets", "a Clear"],
 )
-def test_another_question_or_a_clear_starts_afresh(  # noqa: PLR0917 - fixtures
+def test_other_tweets_or_a_clear_start_from_the_beginning(  # noqa: PLR0917 - fixtures
     ids: list[str],
     simulator: Simulator,
     bucket: Bucket,
@@ -286,7 +286,7 @@ def test_the_last_try_leaves_nothing(
 def test_the_request_of_an_unreadable_checkpoint_is_sent_again(
     ids: list[str], simulator: Simulator, bucket: Bucket, broken: str
 ) -> None:
-    bucket.blob(staged(bucket)[0]).upload_from_string(b"torn")
+    bucket.blob(staged(bucket)[0]).upload_from_string(b"damaged")
     before = len(simulator.requests)
     run(resumable(ids, broken, bucket), at=TODAY, try_number=2)
     assert len(simulator.requests) - before == 2

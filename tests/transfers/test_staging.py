@@ -104,7 +104,7 @@ def test_a_pull_that_was_written_sends_no_request_again(
     assert staged(bucket) == []
 
 
-@pytest.mark.parametrize("text", [b"damaged", b'{"landed": {}}', b"[]"])
+@pytest.mark.parametrize("text", [b"damaged", b'{"written": {}}', b"[]"])
 def test_a_pull_is_written_again_where_its_result_cannot_be_read(
     ids: list[str],
     simulator: Simulator,

@@ -153,7 +153,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
-def test_another_question_starts_afresh_and_leaves_no_part_of_the_old(
+def test_another_query_replaces_the_folder(
     ids: list[str], simulator: Simulator, bucket: Bucket, changes: dict[str, Any]
 ) -> None:
     before = run(transfer(ids, bucket.name), at=SNAPSHOT)
