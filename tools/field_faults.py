@@ -161,6 +161,7 @@ FIELD_FAULTS: Final = (
         (
             "transfers/test_to_gcs.py::test_new_ids_are_added_to_the_snapshot_and_the_others_keep_their_counts",
             "sinks/test_objects.py::test_new_tweets_are_added_and_the_first_answers_stand",
+            "sinks/test_concurrent_writers.py::test_many_writers_in_random_order_leave_a_whole_folder",
         ),
     ),
     FieldFault(
@@ -188,6 +189,8 @@ FIELD_FAULTS: Final = (
         (
             "transfers/test_to_bigquery.py::test_a_write_that_fails_after_all_requests_is_repeated_without_them",
             "transfers/test_to_bigquery.py::test_the_next_try_repeats_only_the_write_where_there_is_a_staging_bucket",
+            "transfers/test_bucket_faults.py::test_a_landing_that_fails_is_repeated_without_a_request",
+            "sinks/test_gcs.py::test_an_upload_is_repeated_on_passing_faults",
         ),
     ),
     FieldFault(
@@ -198,7 +201,10 @@ FIELD_FAULTS: Final = (
         "not fail the task.",
         (
             "sinks/test_objects.py::test_objects_of_others_are_never_deleted",
-            "sinks/test_objects.py::test_discarding_never_raises",
+            "pull/test_checkpoint.py::test_objects_of_others_are_never_swept",
+            "pull/test_checkpoint.py::test_a_retention_policy_fails_no_pull",
+            "pull/test_checkpoint.py::test_the_first_request_waits_for_no_sweep",
+            "transfers/test_bucket_faults.py::test_a_bucket_that_refuses_every_delete_fails_no_pull",
             "transfers/test_series.py::test_checkpoints_are_swept_after_a_week",
         ),
     ),
@@ -208,6 +214,7 @@ FIELD_FAULTS: Final = (
         "two tries of a task that run at once",
         "The manifest lists the objects of one try. A try deletes only its own objects.",
         (
+            "sinks/test_concurrent_writers.py::test_a_process_paused_at_each_step_while_another_runs_leaves_one_whole_folder",
             "sinks/test_concurrent_writers.py::test_two_processes_paused_at_each_step_leave_one_whole_folder",
             "sinks/test_concurrent_writers.py::test_many_writers_in_random_order_leave_a_whole_folder",
         ),
@@ -237,14 +244,18 @@ FIELD_FAULTS: Final = (
         18,
         _STORAGE,
         "a bucket in another region; a REQUIRED column that is unknown; a partition filter on "
-        "another column; no billing; more partitions than a job may write",
-        "Refused before the first request, or split into several jobs.",
+        "another column; no billing; more partitions than a job may write; permissions on a prefix "
+        "alone",
+        "Refused before the first request, or split into several jobs. Permissions on the prefix "
+        "are enough.",
         (
             "sinks/bigquery/test_prepare.py::test_a_staging_bucket_in_another_region_is_refused",
             "sinks/bigquery/test_prepare.py::test_a_required_column_is_refused_where_the_groupings_leave_it_null",
             "sinks/bigquery/test_prepare.py::test_a_partition_filter_on_another_column_is_refused_for_an_upsert",
             "sinks/bigquery/test_prepare.py::test_a_project_without_billing_is_refused",
             "sinks/bigquery/test_merge.py::test_one_statement_writes_at_most_4000_partitions",
+            "sinks/test_gcs.py::test_permissions_below_a_prefix_are_enough",
+            "transfers/test_bucket_faults.py::test_a_missing_permission_fails_before_the_first_request",
         ),
     ),
     FieldFault(
@@ -307,6 +318,7 @@ FIELD_FAULTS: Final = (
         (
             "transfers/test_to_bigquery.py::test_on_kill_cancels_the_job_that_runs",
             "transfers/test_bigquery_jobs.py::test_a_killed_task_cancels_its_job_and_starts_no_other",
+            "sinks/test_scratch.py::test_the_folder_of_a_killed_process_is_deleted_by_the_next_pull",
         ),
     ),
     FieldFault(

@@ -238,6 +238,7 @@ def pull(
     except BaseException:
         sink.discard()
         raise
+    summary |= written.summary
     summary |= {"coverage": written.coverage, "write_stats": written.stats}
     result = PullResult(written, summary, runner.stats)
     if checkpoints:

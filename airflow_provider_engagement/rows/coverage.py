@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 
@@ -100,6 +100,22 @@ class Coverage:
     outcomes: dict[str, TweetOutcome] = field(default_factory=dict)
     unavailable: set[str] = field(default_factory=set)
     inconsistent: set[str] = field(default_factory=set)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> Self:
+        """Read the outcomes from rows of the coverage table."""
+        columns = ("tweet_id", "status", "reason", "access", "missing_types")
+        rows = list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
+        outcomes = {
+            tweet_id: _outcome(
+                Status(status),
+                reason,
+                access and Access(access),
+                tuple(types.split(",")) if types else (),
+            )
+            for tweet_id, status, reason, access, types in rows
+        }
+        return cls(list(outcomes), outcomes)
 
     def record_plan(self, plan: Plan) -> None:
         """Record the Tweets that the plan sends no request for."""

@@ -24,6 +24,8 @@ class WriteResult:
     :param uris: the objects that hold them; empty where the destination is a table.
     :param coverage: the table or object that holds the status of every id.
     :param stats: figures of the write: load jobs, bytes billed, rows inserted and updated.
+    :param summary: the entries of the pull's summary that differ for the destination as a whole,
+        because it holds the rows of earlier pulls too.
     """
 
     rows: int
@@ -31,6 +33,7 @@ class WriteResult:
     uris: tuple[str, ...]
     coverage: str
     stats: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
 
 
 class Sink(Protocol):

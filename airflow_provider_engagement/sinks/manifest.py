@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from airflow_provider_engagement.sinks.base import WriteResult
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Entry", "ExistingFolder", "Manifest"]
+
+# Entries of the summary that are about all rows of the folder, whichever pull wrote them.
+_OF_FOLDER: Final = ("rows", "tweets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Manifest:
     :param objects: the objects that hold rows.
     :param coverage: the object that holds the status of every id.
     :param collected_at: when the last pull that wrote here ended.
-    :param summary: of that pull.
+    :param summary: of that pull; its rows and Tweets are those of the folder.
     """
 
     attempt: str
@@ -113,6 +116,7 @@ class Manifest:
                 "bytes": sum(entry.bytes for entry in self.objects),
                 "manifest": uri,
             },
+            summary={name: self.summary[name] for name in _OF_FOLDER if name in self.summary},
         )
 
 

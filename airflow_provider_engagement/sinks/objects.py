@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow.compute as pc
 
 from airflow_provider_engagement.api.errors import ConcurrentWriteError, InvalidArgumentError
+from airflow_provider_engagement.rows.coverage import Coverage
 from airflow_provider_engagement.rows.layout import WIDE_LAYOUT, layout_of
 from airflow_provider_engagement.rows.schema import COVERAGE, arrow_schema
 from airflow_provider_engagement.rows.wide import HashPartitions
@@ -170,7 +171,7 @@ class ObjectSink:
         try:
             parts, statuses = self._finish_parts(), self._write_coverage(coverage)
             for _ in range(_MAX_COMMITS):
-                new = self._upload(parts, statuses, manifest)
+                new = self._upload(parts, statuses, self._summary(manifest, parts, statuses))
                 written = self._swap(new) or self._other_result(statuses)
                 if written is not None:
                     return self._folder.result(written)
@@ -236,7 +237,17 @@ class ObjectSink:
         is_known = pc.is_in(coverage.column("tweet_id"), value_set=known)
         return coverage.filter(pc.invert(is_known))
 
-    def _upload(self, parts: list[Part], coverage: Part, summary: Mapping[str, object]) -> Manifest:
+    def _summary(
+        self, summary: Mapping[str, object], parts: list[Part], coverage: Part
+    ) -> dict[str, object]:
+        """Return the summary of the pull, with the figures of the whole folder."""
+        if self._extended is None:
+            return dict(summary)
+        rows = self._extended.manifest.rows + sum(part.rows for part in parts)
+        outcomes = Coverage.from_table(self._read_coverage(coverage))
+        return {**summary, "rows": rows, "tweets": outcomes.describe()}
+
+    def _upload(self, parts: list[Part], coverage: Part, summary: dict[str, object]) -> Manifest:
         attempt = secrets.token_hex(6)
         earlier = self._extended.manifest.objects if self._extended is not None else ()
         return Manifest(
@@ -246,7 +257,7 @@ class ObjectSink:
             objects=(*earlier, *(self._upload_file(part, attempt) for part in parts)),
             coverage=self._upload_file(coverage, attempt),
             collected_at=self._collected_at,
-            summary=dict(summary),
+            summary=summary,
         )
 
     def _upload_file(self, file: Part, attempt: str) -> Entry:
@@ -278,17 +289,17 @@ class ObjectSink:
             return None
         if self._is_snapshot:
             existing = self.existing()
-            if existing is None or not existing.covers(self._ids_in(coverage)):
+            if existing is None or not existing.covers(
+                self._read_coverage(coverage).column("tweet_id").to_pylist()
+            ):
                 raise self._conflict()
         elif current.collected_at < self._collected_at:
             return None
         log.warning("Another try of this task has written %s. Its rows stand.", self.uri)
         return current
 
-    def _ids_in(self, coverage: Part) -> list[str]:
-        data, schema = coverage.path.read_bytes(), arrow_schema(COVERAGE)
-        ids: list[str] = read_table(data, schema, self._format).column("tweet_id").to_pylist()
-        return ids
+    def _read_coverage(self, file: Part) -> pa.Table:
+        return read_table(file.path.read_bytes(), arrow_schema(COVERAGE), self._format)
 
     def _conflict(self) -> ConcurrentWriteError:
         return ConcurrentWriteError(

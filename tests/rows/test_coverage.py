@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,3 +113,17 @@ def test_the_table_has_a_row_for_every_id_in_the_order_asked(given: list[TweetOu
             "missing_types": ",".join(outcome.missing_types) or None,
             "collected_at": ENDED,
         }
+
+
+@given(st.lists(outcomes, min_size=1, max_size=30))
+def test_the_same_figures_are_read_from_the_table(given: list[TweetOutcome]) -> None:
+    coverage = coverage_of(given)
+    tables = coverage.tables(
+        account="acme",
+        endpoint=EndpointName.TOTALS,
+        period=ReportingPeriod(SNAPSHOT),
+        collected_at=ENDED,
+    )
+    read = Coverage.from_table(pa.concat_tables(tables))
+    assert read.tweet_ids == coverage.tweet_ids
+    assert read.describe() == coverage.describe()

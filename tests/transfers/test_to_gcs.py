@@ -204,8 +204,14 @@ def test_new_ids_are_added_to_the_snapshot_and_the_others_keep_their_counts(
     ran = run(transfer(ids, bucket.name), at=SNAPSHOT)
     assert [list(request.tweet_ids) for request in simulator.requests] == [ids[:12], ids[12:]]
     assert counts(rows_of(bucket, ran.value)) == first | expected_counts(world, ids[12:], TYPES)
-    assert ran.value["rows"] == 20 * len(TYPES)
+    assert ran.value["rows"] == ran.summary["rows"] == 20 * len(TYPES)
+    assert ran.summary["requests"] == 1
+    assert (ran.summary["tweets"]["asked"], ran.summary["tweets"]["answered"]) == (20, 20)
     assert len({name.rpartition("/")[0] for name in objects(bucket)}) == 1
+    again = run(transfer(ids, bucket.name), at=SNAPSHOT)
+    assert again.value == ran.value
+    assert again.summary["tweets"] == ran.summary["tweets"]
+    assert files_of(bucket, only_folder(bucket))
 
 
 def test_the_share_of_missing_ids_is_that_of_the_whole_snapshot(
