@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
 from airflow_provider_engagement.collections.collection import CollectionReader
@@ -21,10 +21,14 @@ from airflow_provider_engagement.collections.records import (
     Source,
     TweetRecord,
 )
-from airflow_provider_engagement.collections.tweet_ids import is_uri, tweet_ids_from_value
+from airflow_provider_engagement.collections.tweet_ids import (
+    holds_tweets,
+    is_uri,
+    tweet_ids_from_value,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from google.cloud.storage import Client
@@ -57,21 +61,14 @@ def read_source(
         reader.read_files(expand_uri(uri, store), store.open)
         return reader
     reader = CollectionReader("tweet_ids", options, reposts)
-    if isinstance(value, (list, tuple)) and any(map(_is_tweet, value)):
+    if holds_tweets(value):
         reader.add(_read_tweets, value, "tweet_ids")
     else:
         reader.add(_read_ids, value, "tweet_ids")
     return reader
 
 
-def _is_tweet(item: object) -> bool:
-    """Return whether an item is a Tweet object; a row of a query has neither text nor objects."""
-    return isinstance(item, dict) and (
-        "text" in item or any(isinstance(each, (dict, list)) for each in item.values())
-    )
-
-
-def _read_tweets(items: Iterable[object], source: Source) -> Iterator[TweetRecord]:
+def _read_tweets(items: Any, source: Source) -> Iterator[TweetRecord]:
     return itertools.chain.from_iterable(read_value(item, source) for item in items)
 
 

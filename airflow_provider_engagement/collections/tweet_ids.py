@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "find_id_name",
+    "holds_tweets",
     "is_plain_id",
     "is_uri",
     "join_tags",
@@ -149,6 +150,15 @@ def normalized_name(name: str) -> str:
     :param name: the name as it is written.
     """
     return re.sub(r"[\s_]+", "", name).casefold()
+
+
+def holds_tweets(value: object) -> bool:
+    """Return whether a list holds Tweet objects. Rows of a query have neither text nor objects."""
+    return isinstance(value, (list, tuple)) and any(
+        "text" in item or any(isinstance(each, (dict, list)) for each in item.values())
+        for item in value
+        if isinstance(item, dict)
+    )
 
 
 def tweet_ids_from_value(value: object, *, id_column: str | None = None) -> list[str]:

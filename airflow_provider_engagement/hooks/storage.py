@@ -14,6 +14,11 @@ from airflow_provider_engagement.collections.files import (
     split_uri,
     storage_errors,
 )
+from airflow_provider_engagement.collections.tweet_ids import (
+    holds_tweets,
+    is_uri,
+    tweet_ids_from_value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,6 +53,8 @@ def read_tweet_ids(
     :param impersonation_chain: the service accounts to impersonate by that connection.
     :raises InvalidArgumentError: if a value is not an id, or a file cannot be read.
     """
+    if not is_uri(value) and not holds_tweets(value):
+        return tweet_ids_from_value(value, id_column=id_column or None)
     store = AirflowFiles(gcp_conn_id, impersonation_chain)
     return _read(value, store, id_column, reposts, with_attributes=False).tweet_ids()
 

@@ -86,7 +86,8 @@ class PullRunner:
         self.stats.unrequested += result.unrequested
         self.stats.resumed += result.resumed
         self.coverage.record(result, self.plan)
-        self.sums.add(result)
+        if result.partial_sums.num_rows or result.missing:
+            self.sums.add(result)
         self._write(result.rows)
 
     def _write(self, rows: pa.Table) -> None:
@@ -120,6 +121,8 @@ class PullRunner:
 
     def write_sums(self) -> None:
         """Write the sums over requests, without those that a response is missing for."""
+        if not self.sums.parts:
+            return
         coverage = self.coverage
         # Two /28hr requests cover the same hours only if no hour boundary passed between them.
         needs_all = self.plan.query.endpoint.name is EndpointName.LAST_28_HOURS

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_engagement.api.errors import InvalidResponseError
-from airflow_provider_engagement.rows.flatten import NO_ROWS
 from airflow_provider_engagement.rows.schema import LONG_KEY
 
 if TYPE_CHECKING:
@@ -51,8 +50,6 @@ class PartialSums:
         :param incomplete_ids: ids that some request has no counts of.
         :param parts_of_total: how many parts a sum over all Tweets needs; None for any number.
         """
-        if not self.parts:
-            return NO_ROWS
         parts = pa.concat_tables(self.parts)
         of_tweets = parts.filter(parts["tweet_id"].is_valid())
         of_all = parts.filter(parts["tweet_id"].is_null())

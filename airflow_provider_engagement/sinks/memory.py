@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from airflow_provider_engagement.rows.schema import LONG, arrow_schema
+from airflow_provider_engagement.rows.flatten import NO_ROWS
 from airflow_provider_engagement.sinks.base import WriteResult
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class MemorySink:
     @property
     def table(self) -> pa.Table:
         """The rows written so far, in the schema of the long layout."""
-        return pa.concat_tables([arrow_schema(LONG).empty_table(), *self._tables])
+        return pa.concat_tables([NO_ROWS, *self._tables])
 
     def prepare(self) -> None:
         """Do nothing: memory needs no preparation."""

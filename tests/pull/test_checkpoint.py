@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_provider_engagement.rows.result import RequestResult
 from bigquery_checks import lifetime_row, rows_table
 from google.api_core.exceptions import Forbidden
 
@@ -13,6 +12,7 @@ from airflow_provider_engagement.api.query import PlannedRequest
 from airflow_provider_engagement.api.spec import Access
 from airflow_provider_engagement.pull.checkpoint import CheckpointStore
 from airflow_provider_engagement.pull.results import PullResult, PullStats
+from airflow_provider_engagement.rows.flatten import RequestResult
 from airflow_provider_engagement.sinks.base import WriteResult
 from airflow_provider_engagement.sinks.gcs import GcsStore
 
