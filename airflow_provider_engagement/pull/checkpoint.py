@@ -42,6 +42,7 @@ _ID_SETS: Final = ("counted", "unavailable", "forbidden", "unresolved")
 _OPTIONS: Final = {"compression": "zstd"}
 
 _CHECKPOINT: Final = re.compile(r"/[0-9a-f]{40}\.arrow$")
+_CONTENT_TYPE: Final = "application/octet-stream"
 _RESULT: Final = "result.json"
 
 # As many as a pull sends at once by default.
@@ -128,8 +129,16 @@ class CheckpointStore:
             return None
 
     def save(self, request: PlannedRequest, result: RequestResult) -> None:
-        """Store what a request brought. Several threads may do so at once."""
-        self.store.put_bytes(_packed(result), self._name(request), "application/octet-stream")
+        """Store what a request brought. Several threads may do so at once.
+
+        Another try that runs at the same time may have stored the same request: that is as good,
+        and a bucket with a retention policy refuses to replace it.
+        """
+        name, data = self._name(request), _packed(result)
+        if name in self._found:  # it could not be read
+            self.store.put_bytes(data, name, _CONTENT_TYPE)
+        else:
+            self.store.replace(data, name, _CONTENT_TYPE, generation=0)
 
     def finish(self, result: PullResult) -> None:
         """Record that the pull has landed, and delete its checkpoints. Never raises.

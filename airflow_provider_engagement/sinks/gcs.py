@@ -45,7 +45,7 @@ _DELETE_RETRY: Final = DEFAULT_RETRY.with_timeout(30.0)
 
 # A retention policy, or a hold, refuses a delete with the same status as a missing permission.
 # Seen: "is subject to bucket's retention policy", "is under active Temporary hold".
-_LOCKED: Final = re.compile(r"retention|\bhold\b", re.IGNORECASE)
+_LOCKED: Final = re.compile(r"is subject to \S+ \w*\s?retention|is under active \S+ hold")
 
 
 class GcsStore:

@@ -206,6 +206,26 @@ def test_what_cannot_be_read_is_as_if_it_was_not_there(
     assert "the pull lands again" in caplog.text
 
 
+def test_what_another_try_has_saved_stands(store: GcsStore) -> None:
+    fill(checkpoints(store))
+    saved = {name: store.read(name) for name in store.names("")}
+    fill(checkpoints(store))
+    assert {name: store.read(name) for name in store.names("")} == saved
+
+
+def test_an_unreadable_checkpoint_is_replaced(store: GcsStore) -> None:
+    fill(checkpoints(store), count=1)
+    (name,) = store.names("")
+    store.put_bytes(b"damaged", name, "text/plain")
+    retry = checkpoints(store)
+    retry.find()
+    fill(retry, count=1)
+    assert checkpoints(store).find() == 1
+    third = checkpoints(store)
+    third.find()
+    assert third.load(request("0")) is not None
+
+
 def test_several_threads_may_save_at_once(store: GcsStore) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -90,7 +90,7 @@ def grants_for_prefix(*missing: str) -> Callable[[str, str], tuple[int, Any] | N
         operation = "list" if f"prefix={PREFIX}" in path else operations[method]
         if f"{PREFIX}/" not in path or operation in missing:
             name = f"storage.objects.{operation}"
-            return refusal(f"me@example.com does not have {name} access to the object.")
+            return refusal(f"me@example.com does not have {name} access to retention/hold/o.")
         return None
 
     return answer
@@ -133,6 +133,7 @@ def test_a_missing_permission_is_named(gcs: Gcs, store: GcsStore, operation: str
     "message",
     [
         "Object 'b/o' is subject to bucket's retention policy and cannot be deleted or overwritten",
+        "Object 'b/o' is subject to object retention and cannot be deleted or overwritten",
         "Object 'b/o' is under active Temporary hold and cannot be deleted.",
     ],
 )

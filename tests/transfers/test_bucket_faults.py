@@ -72,7 +72,7 @@ def test_a_landing_that_fails_is_repeated_without_a_request(
     works = getattr(GcsStore, operation)
 
     def fail(self: GcsStore, *args: Any, **kwargs: Any) -> Any:
-        if simulator.requests:
+        if simulator.requests and not any(str(arg).endswith(".arrow") for arg in args):
             message = "the bucket cannot be reached"
             raise ServiceUnavailable(message)
         return works(self, *args, **kwargs)
