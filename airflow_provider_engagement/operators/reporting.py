@@ -45,7 +45,8 @@ def count_metrics(stats: PullStats, endpoint: str) -> None:
     :param stats: the figures, also of a pull that failed.
     :param endpoint: the metrics' tag.
     """
-    tags = {"endpoint": endpoint}
+    # Plain text: OpenTelemetry counts an enum's value in a series of its own.
+    tags = {"endpoint": str(endpoint)}
     Stats.incr("engagement.requests", stats.requests, tags=tags)
     Stats.incr("engagement.rate_limited", stats.rate_limited, tags=tags)
     Stats.incr("engagement.retries", stats.retried, tags=tags)

@@ -35,7 +35,16 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 IS_3 = version("apache-airflow").startswith("3.")
-DAGS = ("to_table", "to_bucket", "to_nowhere", "owners", "refused", *(["to_days"] if IS_3 else []))
+DAGS = (
+    "to_table",
+    "to_bucket",
+    "to_nowhere",
+    "owners",
+    "refused",
+    "one_file",
+    "files",
+    *(["to_days"] if IS_3 else []),
+)
 
 # More ids than Airflow shows of a field.
 COUNTS = {"acme": 600, "bolt": 20}
@@ -148,6 +157,7 @@ def watched(
                 "AIRFLOW_CONN_ENGAGEMENT_BOLT": connections["bolt"],
                 "AIRFLOW_CONN_ENGAGEMENT_DEFAULT": connections["acme"],
                 "AIRFLOW_VAR_ENGAGEMENT_BUCKET": bucket.name,
+                "AIRFLOW_VAR_ENGAGEMENT_FOLDER": f"file://{folder}",
                 "AIRFLOW_VAR_ENGAGEMENT_TABLE": table,
                 "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": json.dumps(ids),
                 "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),

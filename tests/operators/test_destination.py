@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.operators.conftest import Watched
+
 pytestmark = pytest.mark.usefixtures("airflow_home")
 
 
@@ -149,3 +151,24 @@ def test_a_task_in_a_plain_task_group_writes_its_file(ids: list[str], tmp_path: 
 
 def test_a_task_that_is_killed_before_it_pulls_cancels_nothing(ids: list[str]) -> None:
     EngagementTotalsOperator(task_id="pull", tweet_ids=ids).on_kill()
+
+
+# ---- As Airflow runs them --------------------------------------------------------------------
+
+
+def test_airflow_fails_the_instances_that_would_write_one_file(watched: Watched) -> None:
+    states = {key: task["state"] for key, task in watched.tasks.items() if "one_file" in key}
+    assert states == {"one_file[0]": "failed", "one_file[1]": "failed"}
+    assert "one.jsonl' in every instance of this mapped task" in watched.said
+
+
+def test_airflow_runs_the_instances_that_write_files_of_their_own(watched: Watched) -> None:
+    states = {key: task["state"] for key, task in watched.tasks.items() if "files[" in key}
+    assert states == {"files[0]": "success", "files[1]": "success"}
+    paths = {
+        task["rendered"]["output_path"] for key, task in watched.tasks.items() if "files[" in key
+    }
+    assert {path.rpartition("/")[2] for path in paths} == {
+        "engagement_acme.jsonl",
+        "engagement_bolt.jsonl",
+    }

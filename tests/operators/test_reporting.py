@@ -144,11 +144,12 @@ def test_requests_rate_limits_and_retries_are_counted(watched: Watched) -> None:
 def test_rows_are_counted_of_a_pull_that_fails_too(watched: Watched) -> None:
     acme, bolt = (len(ids) for ids in watched.tweets.values())
     by_acme, by_bolt = acme * 7 + bolt * 5, bolt * 7 + acme * 5  # others' counts are public ones
+    by_file = 2 * 2  # the favorites of two Tweets, for each owner
     by_hour = 2 * SERIES * 48 if "to_days[-1]" in watched.tasks else 0
     assert watched.tasks["refused[-1]"]["state"] == "failed"
     assert f"{bolt} of {acme + bolt} Tweets were counted" in watched.said
     assert watched.metrics["engagement.rows"] == {
-        "totals": by_acme * 2 + by_bolt,
+        "totals": by_acme * 2 + by_bolt + by_file,
         "historical": 2 * 2 * 4 + by_hour,
         "28hr": bolt * SERIES,
     }
@@ -260,6 +261,7 @@ def test_rendered_fields_are_readable(watched: Watched) -> None:
     rendered = watched.tasks["to_bucket[-1]"]["rendered"]
     assert rendered == {
         "tweet_ids": watched.tweets["acme"][:2],
+        "id_column": None,
         "engagement_types": ["favorites", "impressions"],
         "groupings": None,
         "start": f"{TODAY - timedelta(days=3, hours=19):%Y-%m-%d %H:%M:%S}+00:00",

@@ -73,6 +73,22 @@ with DAG("owners", schedule=DAILY, **SETTINGS):
         task_id="pull", tweet_ids=IDS, destination_table=TABLE
     ).expand(engagement_conn_id=["engagement_acme", "engagement_bolt"])
 
+OWNERS = ["engagement_acme", "engagement_bolt"]
+FOLDER = "{{ var.value.engagement_folder }}"
+
+with DAG("one_file", schedule=DAILY, **SETTINGS):
+    EngagementTotalsOperator.partial(
+        task_id="pull", tweet_ids=FEW, output_path=f"{FOLDER}/one.jsonl", retries=0
+    ).expand(engagement_conn_id=OWNERS)
+
+with DAG("files", schedule=DAILY, **SETTINGS):
+    EngagementTotalsOperator.partial(
+        task_id="pull",
+        tweet_ids=FEW,
+        output_path=FOLDER + "/{{ task.engagement_conn_id }}.jsonl",
+        engagement_types=["favorites"],
+    ).expand(engagement_conn_id=OWNERS)
+
 with DAG("after_table", schedule=[IN_TABLE], **SETTINGS):
     EngagementTotalsOperator(task_id="pull", tweet_ids=["20"])
 
