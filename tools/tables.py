@@ -340,7 +340,7 @@ def _face(face: type, classes: dict[str, type]) -> str:
                 f"`{name}`",
                 _default(known[name]),
                 "yes" if name in templated else "",
-                _sentence(_markdown(meaning.replace(" (templated)", ""), classes)),
+                _sentence(_markdown(re.sub(r"\s*\(templated\)", "", meaning), classes)),
             )
         )
     return "\n\n".join(
