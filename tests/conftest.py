@@ -43,12 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Forget the user's settings, before any test imports Airflow, which reads them once."""
     home = Path(tempfile.mkdtemp(prefix="airflow-home-"))
     patch = pytest.MonkeyPatch()
-    kept = clean_environment()
-    for name in os.environ.keys() - kept.keys():
+    environment = clean_environment()
+    for name in os.environ.keys() - environment.keys():
         patch.delenv(name)
     # Nor is it to be found by whatever is run as `python -m` from here.
-    kept["PYTHONSAFEPATH"] = "1"
-    for name, value in {**kept, **airflow_environment(home, ROOT / "example_dags")}.items():
+    environment["PYTHONSAFEPATH"] = "1"
+    for name, value in {**environment, **airflow_environment(home, ROOT / "example_dags")}.items():
         patch.setenv(name, value)
     config.add_cleanup(patch.undo)
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
@@ -148,7 +148,7 @@ MASKERS = (
 
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
-    """Mask no test's secrets in the next: with each one Airflow compiles all of them anew."""
+    """Forget the masked secrets of a test, because Airflow recompiles all for each new one."""
     yield
     for module in [sys.modules[name] for name in MASKERS if name in sys.modules]:
         masker = module._secrets_masker()  # noqa: SLF001 - its public ways do not all forget

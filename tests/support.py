@@ -1,4 +1,4 @@
-"""What several tests need: settings for a simulated account, and truth to compare with."""
+"""Settings for a simulated account, and pulls of its totals into memory."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def pull_rows(
     retry: RetryPolicy = QUICK,
     max_missing_share: float = 1.0,
     stats: PullStats | None = None,
-    **asked: Any,
+    **query_options: Any,
 ) -> tuple[PullResult, list[dict[str, Any]]]:
     """Pull totals into memory."""
     settings = settings or settings_for(simulator)
-    query = build_query("totals", has_owner=settings.credentials.has_owner, **asked)
+    query = build_query("totals", has_owner=settings.credentials.has_owner, **query_options)
     sink = MemorySink()
     with EngagementClient(
         settings, retry=retry, rate_state_directory=rate_state_directory

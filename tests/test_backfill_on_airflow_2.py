@@ -108,7 +108,7 @@ def test_backfill_command_can_be_repeated(filled: BackfillTable, airflow: Airflo
     begin = [BACKFILL.start + n * FOUR_WEEKS for n in range(BACKFILL.intervals + 1)]
     assert list(first) == [f"{start:%Y-%m-%d}" for start in begin]
     assert written_days(filled, BACKFILL) == expected
-    # The first hour of a day has not ended either: of that day nothing is asked for.
+    # In the first hour of a day that hour has not ended, so the day is not requested.
     assert unended(filled) == ({f"{TODAY:%Y-%m-%d}"} if NOW.hour else set())
 
     again = ("--end-date", f"{BACKFILL.last:%Y-%m-%d}", "--reset-dagruns", "--yes")

@@ -72,7 +72,7 @@ def expected() -> dict[tuple[str, str], int]:
 
 
 def expected_by_day() -> dict[tuple[str, str, date], int]:
-    """Tell every count of a day that the table has to hold: of 28 days, from a Tweet's first on."""
+    """Return the expected daily counts: of 28 days, from a Tweet's creation on."""
     types = ENDPOINTS["historical"].engagement_types
     days = [MIDNIGHT - timedelta(days=before) for before in range(28, -1, -1)]
     edges = np.array([int(day.timestamp() * 1000) for day in days])
@@ -96,8 +96,8 @@ def made_at(tweet_id: str) -> datetime:
 class Site:
     """Where the DAG runs.
 
-    :param bigquery: where its table lands.
-    :param gcs: where its objects land.
+    :param bigquery: where its table is.
+    :param gcs: where its objects are.
     :param home: its Airflow's home.
     :param settings: its environment.
     :param connection: its connection to the service.
@@ -112,7 +112,7 @@ class Site:
     url: str
 
     def airflow(self, *arguments: str, **changes: str) -> tuple[int, str]:
-        """Run an Airflow command; give how it ended and all that it said."""
+        """Run an Airflow command; return its exit code and output."""
         ran = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "airflow", *arguments],
             env={**os.environ, **self.settings, **changes},
@@ -158,8 +158,10 @@ def site(
             "TMPDIR": str(tmp_path_factory.mktemp("pace")),
         }
         site = Site(bigquery, gcs, airflow_home, settings, connection, service.url)
-        code, said = site.airflow("pools", "set", "engagement_api", "4", "x", "--include-deferred")
-        assert code == 0, said
+        code, output = site.airflow(
+            "pools", "set", "engagement_api", "4", "x", "--include-deferred"
+        )
+        assert code == 0, output
         yield site
 
 
@@ -167,14 +169,14 @@ def site(
 class Runs:
     """What was seen of the runs, in the order in which they were made.
 
-    :param said: all that each command said.
+    :param output: the output of each command.
     :param rows: the table's rows after each of the good ones: counts to date, and others.
     :param coverage: the coverage rows: of counts to date, and others.
     :param objects: the bucket's objects.
     :param faults: how many faulty answers the service had given by then.
     """
 
-    said: list[str]
+    output: list[str]
     rows: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]
     coverage: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]
     objects: list[dict[str, bytes]]
@@ -192,16 +194,16 @@ def runs(site: Site) -> Runs:
     table = site.settings["AIRFLOW_VAR_ENGAGEMENT_TABLE"]
     test = ("dags", "test", DAG_ID, DATE.isoformat())
     for level in ("DEBUG", "INFO"):
-        code, said = site.airflow(*test, AIRFLOW__LOGGING__LOGGING_LEVEL=level)
-        assert code == 0, said[-5000:]
-        seen.said.append(said)
+        code, output = site.airflow(*test, AIRFLOW__LOGGING__LOGGING_LEVEL=level)
+        assert code == 0, output[-5000:]
+        seen.output.append(output)
         seen.rows.append(_apart(site.rows(table)))
         seen.coverage.append(_apart(site.rows(f"{table}_coverage")))
         seen.objects.append(site.objects())
         stats = requests.get(f"{site.url}/_simulator/stats", timeout=10).json()
         seen.faults.append(sum(stats["faults"].values()))
     wrong = {**site.connection, "extra": {**site.connection["extra"], **WRONG}}
-    code, said = site.airflow(
+    code, output = site.airflow(
         *test,
         AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG",
         AIRFLOW_CONN_ENGAGEMENT_DEFAULT=json.dumps(wrong),
@@ -209,12 +211,12 @@ def runs(site: Site) -> Runs:
         AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS=", ".join(IDS[:9]),
     )
     assert code != 0, "wrong tokens are taken"
-    seen.said.append(said)
+    seen.output.append(output)
     return seen
 
 
 def _apart(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Tell rows of counts to date from the others."""
+    """Separate lifetime rows from the others."""
     to_date = [row for row in rows if row["snapshot_at"] is not None]
     return to_date, [row for row in rows if row["snapshot_at"] is None]
 
@@ -246,8 +248,8 @@ def test_other_tweets_are_in_the_coverage(runs: Runs) -> None:
     partly = {item for item, row in coverage.items() if row["missing_types"]}
     assert partly == WORLD.foreign | WORLD.deleted | set(OLD)
     assert all(coverage[item]["reason"] for item in partly)
-    gone = {row["tweet_id"] for row in of_days if row["status"] != "answered"}
-    assert gone == WORLD.deleted | WORLD.foreign
+    absent = {row["tweet_id"] for row in of_days if row["status"] != "answered"}
+    assert absent == WORLD.deleted | WORLD.foreign
 
 
 def test_a_fifth_of_the_responses_was_faulty(runs: Runs) -> None:
@@ -267,8 +269,8 @@ def test_second_run_leaves_the_same_table_and_objects(runs: Runs) -> None:
 
 
 def test_run_with_wrong_tokens_fails_and_writes_no_row(site: Site, runs: Runs) -> None:
-    assert "The service did not accept the credentials" in runs.said[2]
-    assert "Access token not found" in runs.said[2]
+    assert "The service did not accept the credentials" in runs.output[2]
+    assert "Access token not found" in runs.output[2]
     table = site.settings["AIRFLOW_VAR_ENGAGEMENT_TABLE"]
     assert site.rows(f"{table}_wrong_coverage") == []
     assert site.bigquery.rows(f"SELECT COUNT(*) AS n FROM {table}_wrong") == [{"n": 0}]  # noqa: S608 - ours
@@ -282,7 +284,7 @@ def test_no_staging_table_remains(site: Site, runs: Runs) -> None:
     assert tables == {*names, "totals_lock", "totals_wrong_lock"}
     left = [path for path in Path(site.settings["TMPDIR"]).iterdir() if path.is_dir()]
     assert [path.name for path in left] == [f"airflow-engagement-{os.getuid()}"]
-    assert len(runs.said) == 3
+    assert len(runs.output) == 3
 
 
 # ---- The canary ------------------------------------------------------------------------------
@@ -314,16 +316,16 @@ def test_search_finds_a_planted_credential(site: Site) -> None:
 AIRFLOW_3 = version("apache-airflow").startswith("3.")
 DEBUG = "[debug " if AIRFLOW_3 else " DEBUG - "
 
-# At DEBUG `airflow dags test` of 3.3.2 itself prints each thing that it is told to mask, the
+# At DEBUG `airflow dags test` of 3.3.2 itself prints each text that it must mask, the
 # connection's extra that it has read before us: it is its own supervisor
 # (InProcessSupervisorComms.send). A worker does not.
 MASKED = re.compile(r".*\[debug +\] Sending request .* msg=MaskSecret\(.*")
 
 
 def test_no_credential_is_in_the_output_of_airflow(runs: Runs) -> None:
-    at_debug, at_info, failed_at_debug = runs.said
-    for said in (at_debug, failed_at_debug):
-        lines = said.splitlines()
+    at_debug, at_info, failed_at_debug = runs.output
+    for output in (at_debug, failed_at_debug):
+        lines = output.splitlines()
         assert any(DEBUG in line for line in lines)
         assert any(MASKED.fullmatch(line) for line in lines) is AIRFLOW_3
         assert found_in("\n".join(line for line in lines if not MASKED.fullmatch(line))) == []
@@ -332,7 +334,7 @@ def test_no_credential_is_in_the_output_of_airflow(runs: Runs) -> None:
 
 
 def test_no_credential_is_in_the_logs_and_database_of_airflow(site: Site, runs: Runs) -> None:
-    assert runs.said
+    assert runs.output
     for path in site.home.rglob("*"):
         if path.is_file() and path.suffix in {".log", ".db", ".json", ".cfg"}:
             assert found_in(path.read_bytes().decode("latin-1")) == [], path

@@ -80,12 +80,12 @@ def test_wheel_holds_exactly_the_files_of_the_package(wheel: Path) -> None:
 
 
 def test_wheel_has_its_metadata_and_requirements(distribution: Distribution) -> None:
-    told = distribution.metadata
-    assert (told["Name"], told["License-Expression"]) == (
+    metadata = distribution.metadata
+    assert (metadata["Name"], metadata["License-Expression"]) == (
         "airflow-provider-engagement",
         "Apache-2.0",
     )
-    assert set(told.get_all("Provides-Extra") or ()) == {"bigquery", "google"}
+    assert set(metadata.get_all("Provides-Extra") or ()) == {"bigquery", "google"}
     needed = [text for text in distribution.requires or () if "extra ==" not in text]
     assert "apache-airflow>=2.11" in needed
     points = {(point.group, point.name, point.value) for point in distribution.entry_points}
@@ -101,8 +101,8 @@ def test_wheel_has_its_metadata_and_requirements(distribution: Distribution) -> 
 
 def test_command_of_the_wheel_runs(wheel_site: Path, tmp_path: Path) -> None:
     settings = {"PYTHONPATH": str(wheel_site), "PYTHONSAFEPATH": "1"}
-    told = run(wheel_site / "bin" / "engagement-simulator", "--help", cwd=tmp_path, **settings)
-    assert "A local stand-in for the X Enterprise Engagement API." in told
+    metadata = run(wheel_site / "bin" / "engagement-simulator", "--help", cwd=tmp_path, **settings)
+    assert "A local stand-in for the X Enterprise Engagement API." in metadata
 
 
 def test_airflow_finds_the_wheel_and_pulls_with_it(

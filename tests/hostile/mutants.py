@@ -103,7 +103,7 @@ def strategy(
     :param document: its object.
     :param ids: the Tweets that it counts.
     :param types: the types that it counts.
-    :param secrets: what a stranger who knows them would say.
+    :param secrets: the secrets that a response may hold.
     """
     quoted = [json.dumps(secret) for secret in secrets]
     values = st.sampled_from((*WEIRD, *quoted, *map(json.dumps, (*ids, *WORDS)))).map(Text)
@@ -233,13 +233,13 @@ def _framed(body: bytes, status: int, coding: str, headers: list[str], place: in
     if coding == "chunked":
         at = place % (len(sent) + 1)
         head.append("Transfer-Encoding: chunked")
-        pieces = [piece for piece in (sent[:at], sent[at:]) if piece]
-        sent = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+        chunks = [piece for piece in (sent[:at], sent[at:]) if piece]
+        sent = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in chunks) + b"0\r\n\r\n"
     else:
-        told = max(len(sent) + {"short": -1, "long": 1}.get(coding, 0) * (1 + place % 9), 0)
-        head.append(f"Content-Length: {told}")
-        is_whole = is_whole and told <= len(sent)
-        body = body[:told] if coding == "short" else body
+        stated = max(len(sent) + {"short": -1, "long": 1}.get(coding, 0) * (1 + place % 9), 0)
+        head.append(f"Content-Length: {stated}")
+        is_whole = is_whole and stated <= len(sent)
+        body = body[:stated] if coding == "short" else body
     codings = [name for name in head if name.startswith("Content-Encoding")]
     is_whole = is_whole and len(codings) < 2 and not any("br" in name for name in codings)
     wire = "\r\n".join([*head, "", ""]).encode("latin-1") + sent

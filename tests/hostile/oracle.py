@@ -1,4 +1,4 @@
-"""What a pull of one request may make of an answer's bytes: read anew, slowly, from the bytes."""
+"""A second, slow reader of responses: what a pull of one request may make of the bytes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ DIGITS = re.compile(r"-?[0-9]+", re.ASCII)
 
 
 class RefusedError(Exception):
-    """There is no right way to read the answer: the pull has to fail."""
+    """There is no right way to read_response the answer: the pull has to fail."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class OracleRequest:
     """What one request asks for.
 
     :param query: what.
@@ -52,12 +52,12 @@ class Reading:
     """What may come of an answer.
 
     :param cells: every count that has to be there, and none that has not.
-    :param strangers: how many counts were not asked for.
+    :param unrequested: how many counts were not request for.
     :param may_fail: whether an error would do as well.
     """
 
     cells: Counter[Cell] = field(default_factory=Counter)
-    strangers: int = 0
+    unrequested: int = 0
     may_fail: bool = False
 
 
@@ -72,26 +72,26 @@ class Whole(str):
 
 
 class Broken(str):
-    """A number that is none we want."""
+    """A value that is not a valid count."""
 
     __slots__ = ()
 
 
-def read(body: bytes, asked: Asked, received: datetime) -> Reading:
+def read_response(body: bytes, request: OracleRequest, received: datetime) -> Reading:
     """Read an answer with status 200.
 
     :raises RefusedError: if there is no right way to.
     """
     document = _parse(body)
-    names = [grouping.name for grouping in asked.query.groupings]
+    names = [grouping.name for grouping in request.query.groupings]
     if any(name not in document for name in names):
         raise RefusedError
-    first, last = _bounds(document, asked, received)
-    reader = _Reader(asked, document, first, last)
+    first, last = _bounds(document, request, received)
+    reader = _Reader(request, document, first, last)
     reading = Reading()
-    for grouping in asked.query.groupings:
+    for grouping in request.query.groupings:
         reader.read_grouping(grouping, document[grouping.name], reading)
-    reader.settle(reading)
+    reader.complete(reading)
     return reading
 
 
@@ -129,14 +129,14 @@ def _is_bad(node: Any) -> bool:
 
 
 def _bounds(
-    document: dict[str, Any], asked: Asked, received: datetime
+    document: dict[str, Any], request: OracleRequest, received: datetime
 ) -> tuple[datetime, datetime]:
-    """Tell which stretch of time the counts may be of."""
-    if asked.period is not None:
-        return asked.period.start, asked.period.end
+    """Return the first and last time that the counts can have."""
+    if request.period is not None:
+        return request.period.start, request.period.end
     start, end = (_moment(document.get(name)) for name in ("start", "end"))
     latest = received + timedelta(days=366)
-    if not asked.is_28hr or start is end is None:
+    if not request.is_28hr or start is end is None:
         return HISTORICAL_FLOOR, latest
     if start is None or end is None or not HISTORICAL_FLOOR <= start < end <= latest:
         raise RefusedError
@@ -168,22 +168,22 @@ class _Leaf:
 
 class _Reader:
     def __init__(
-        self, asked: Asked, document: dict[str, Any], first: datetime, last: datetime
+        self, request: OracleRequest, document: dict[str, Any], first: datetime, last: datetime
     ) -> None:
-        self.asked, self.first, self.last = asked, first, last
-        self.has_range = asked.period is not None or _moment(document.get("start")) is not None
-        self.gone = set(_ids(document.get("unavailable_tweet_ids")))
-        self.gone |= _forbidden(document.get("errors"))
+        self.request, self.first, self.last = request, first, last
+        self.has_range = request.period is not None or _moment(document.get("start")) is not None
+        self.absent = set(_ids(document.get("unavailable_tweet_ids")))
+        self.absent |= _forbidden(document.get("errors"))
         self.unsupported = _unsupported(document)
         self.seen: set[str] = set()
-        self.lacking: dict[str, set[str]] = {}
+        self.missing: dict[str, set[str]] = {}
 
     def read_grouping(self, grouping: Any, nested: Any, reading: Reading) -> None:
         levels = list(grouping.group_by)
         if GroupBy.DAY not in levels and GroupBy.HOUR in levels and _is_dated(nested, levels):
             levels.insert(levels.index(GroupBy.HOUR), GroupBy.DAY)
         inside = list(self._inside(nested, levels, reading))
-        if self.asked.is_28hr and not self.has_range:
+        if self.request.is_28hr and not self.has_range:
             _check_length([leaf.start for leaf in inside if leaf.start], levels)
         served = [leaf for leaf in inside if self._is_served(leaf.tweet, leaf.kind)]
         self.seen |= {leaf.tweet for leaf in served if leaf.tweet is not None}
@@ -192,14 +192,14 @@ class _Reader:
             self._add(leaf, grouping, GroupBy.HOUR in levels, reading)
 
     def _inside(self, nested: Any, levels: list[GroupBy], reading: Reading) -> Iterator[_Leaf]:
-        """Give the counts of Tweets, types and times that were asked for."""
+        """Give the counts of Tweets, types and times that were request for."""
         hours: dict[int, set[str]] = {}
         for path, found in list(_leaves(nested, len(levels))):
             value = _number(found)
             under = dict(zip(levels, path, strict=True))
             tweet, kind = under.get(GroupBy.TWEET_ID), under.get(GroupBy.ENGAGEMENT_TYPE)
-            if not self._is_asked_for(tweet, kind):
-                reading.strangers += 1
+            if not self._is_requested(tweet, kind):
+                reading.unrequested += 1
                 continue
             try:
                 start = _start(under)
@@ -214,12 +214,12 @@ class _Reader:
             if start is None or self._is_in_time(start, GroupBy.HOUR in levels):
                 yield _Leaf(tweet, kind, start, hour, value)
             else:
-                reading.strangers += 1
+                reading.unrequested += 1
         reading.may_fail |= any(len(names) > 1 for names in hours.values())
 
-    def _is_asked_for(self, tweet: str | None, kind: str | None) -> bool:
-        return (tweet is None or tweet in self.asked.ids) and (
-            kind is None or kind in self.asked.query.engagement_types
+    def _is_requested(self, tweet: str | None, kind: str | None) -> bool:
+        return (tweet is None or tweet in self.request.ids) and (
+            kind is None or kind in self.request.query.engagement_types
         )
 
     def _is_in_time(self, start: datetime, by_hour: bool) -> bool:
@@ -228,13 +228,13 @@ class _Reader:
 
     def _is_served(self, tweet: str | None, kind: str | None) -> bool:
         return tweet is None or (
-            tweet not in self.gone and kind not in self.unsupported.get(tweet, ())
+            tweet not in self.absent and kind not in self.unsupported.get(tweet, ())
         )
 
     def _add(self, leaf: _Leaf, grouping: Any, by_hour: bool, reading: Reading) -> None:
         is_dated = GroupBy.DAY in grouping.group_by
         if is_dated and leaf.start and _is_unborn(leaf, by_hour):
-            reading.strangers += leaf.value != 0
+            reading.unrequested += leaf.value != 0
             return
         bucket = (leaf.start, None) if is_dated else (None, leaf.hour)
         cell: Cell = (grouping.canonical, leaf.tweet, leaf.kind, *bucket)
@@ -247,24 +247,24 @@ class _Reader:
     ) -> None:
         if not {GroupBy.TWEET_ID, GroupBy.ENGAGEMENT_TYPE} <= set(levels):
             return
-        for tweet in set(self.asked.ids) - self.gone:
-            wanted = set(self.asked.query.engagement_types)
+        for tweet in set(self.request.ids) - self.absent:
+            wanted = set(self.request.query.engagement_types)
             known = {kind for item, kind in there if item == tweet}
-            lacking = wanted - known - self.unsupported.get(tweet, set())
-            if lacking:
-                self.lacking.setdefault(tweet, set()).update(lacking)
+            missing = wanted - known - self.unsupported.get(tweet, set())
+            if missing:
+                self.missing.setdefault(tweet, set()).update(missing)
 
-    def settle(self, reading: Reading) -> None:
+    def complete(self, reading: Reading) -> None:
         """See what is to be left out for what is missing elsewhere."""
-        groupings = self.asked.query.groupings
-        left = set(self.asked.ids) - self.gone
+        groupings = self.request.query.groupings
+        left = set(self.request.ids) - self.absent
         by_tweet = any(GroupBy.TWEET_ID in grouping.group_by for grouping in groupings)
         seen = self.seen if by_tweet else left
         if not seen:
             raise RefusedError  # none answered
         if any(not -(2**63) <= value < 2**63 for value in reading.cells.values()):
             raise RefusedError  # a sum of the hours of some days
-        unsupported = self.unsupported.keys() - self.lacking.keys()
+        unsupported = self.unsupported.keys() - self.missing.keys()
         if left - seen - unsupported:
             for cell in [cell for cell in reading.cells if cell[1] is None]:
                 del reading.cells[cell]

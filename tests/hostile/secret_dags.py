@@ -1,4 +1,4 @@
-"""The DAG of test_secrets.py: every way to land, every way to wait, and what goes wrong."""
+"""The DAG of test_secrets.py: every destination, every mode of the sensor, and failures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
 ):
-    asked = {"tweet_ids": IDS, "engagement_types": TYPES}
+    wanted = {"tweet_ids": IDS, "engagement_types": TYPES}
     EngagementToGCSOperator(
-        task_id="to_gcs", bucket=os.environ["SECRET_DAG_BUCKET"], file_format="jsonl", **asked
+        task_id="to_gcs", bucket=os.environ["SECRET_DAG_BUCKET"], file_format="jsonl", **wanted
     )
     EngagementToBigQueryOperator(
         task_id="to_bigquery",
@@ -35,12 +35,12 @@ with DAG(
         staging_bucket=os.environ["SECRET_DAG_BUCKET"],
         start=TODAY - timedelta(days=3),
         end=TODAY,
-        **asked,
+        **wanted,
     )
     EngagementTotalsOperator(
-        task_id="to_file", output_path=f"file://{os.environ['SECRET_DAG_FILE']}", **asked
+        task_id="to_file", output_path=f"file://{os.environ['SECRET_DAG_FILE']}", **wanted
     )
-    EngagementTotalsOperator(task_id="rows", **asked)
+    EngagementTotalsOperator(task_id="rows", **wanted)
     EngagementTotalsOperator(
         task_id="exchanged",
         tweet_ids=IDS,

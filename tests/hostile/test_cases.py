@@ -65,21 +65,21 @@ class Landing(MemorySink):
         }
 
 
-def settings_for(url: str, asked: str, **changes: Any) -> Settings:
+def settings_for(url: str, endpoint: str, **changes: Any) -> Settings:
     keys = {name: Secret(text) for name, text in WORLD.credentials("acme").items()}
-    if asked == "token":
+    if endpoint == "token":
         del keys["bearer_token"]
-    endpoint = f"{url}/oauth2/token"
-    return Settings(Credentials(**keys), "acme", host=url, oauth2_endpoint=endpoint, **changes)
+    exchange = f"{url}/oauth2/token"
+    return Settings(Credentials(**keys), "acme", host=url, oauth2_endpoint=exchange, **changes)
 
 
-def pulled(settings: Settings, asked: str, folder: Path) -> tuple[PullResult, Landing]:
+def pulled(settings: Settings, endpoint: str, folder: Path) -> tuple[PullResult, Landing]:
     """Pull counts, by hour or day if the endpoint has them."""
-    endpoint = "totals" if asked == "token" else asked
     # Without a private type the request is sent with the app-only token.
-    types = TYPES if asked == "token" else ["impressions", *TYPES]
+    types = TYPES if endpoint == "token" else ["impressions", *TYPES]
     period = SPAN if endpoint == "historical" else None
-    query = build_query(endpoint, has_owner=True, engagement_types=types)
+    name = "totals" if endpoint == "token" else endpoint
+    query = build_query(name, has_owner=True, engagement_types=types)
     sink = Landing()
     with EngagementClient(settings, retry=QUICK, rate_state_directory=folder) as client:
         plan = make_plan(query, IDS, now=NOW, window=period)
@@ -87,13 +87,14 @@ def pulled(settings: Settings, asked: str, folder: Path) -> tuple[PullResult, La
 
 
 @pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cells]:
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cells]:
     """Return the counts of good responses, which equal those of the simulator's world."""
     found: dict[str, Cells] = {}
     with Simulator(WORLD) as service:
-        for asked in ("totals", "token", "28hr", "historical"):
-            settings, folder = settings_for(service.url, asked), tmp_path_factory.mktemp(asked)
-            found[asked] = pulled(settings, asked, folder)[1].cells()
+        for endpoint in ("totals", "token", "28hr", "historical"):
+            settings = settings_for(service.url, endpoint)
+            folder = tmp_path_factory.mktemp(endpoint)
+            found[endpoint] = pulled(settings, endpoint, folder)[1].cells()
     for (tweet_id, name, _), value in found["totals"].items():
         assert value == WORLD.count(tweet_id, name)
     for (tweet_id, name, start), value in found["historical"].items():
@@ -114,7 +115,7 @@ class Sender:
 
     def say(self, request: Request) -> Iterable[bytes]:
         is_token = request.path == "/oauth2/token"
-        if self._left <= 0 or is_token is not (self._case.asked == "token"):
+        if self._left <= 0 or is_token is not (self._case.endpoint == "token"):
             return self._good.say(request)
         self._left -= 1
         return self._case.made[self._way](self._good.document(request))
@@ -130,7 +131,7 @@ FOREVER = float("inf")
 
 @pytest.mark.parametrize(("case", "way"), EVERY)
 def test_outcome_of_one_malformed_response(
-    case: Case, way: int, tmp_path: Path, truth: dict[str, Cells]
+    case: Case, way: int, tmp_path: Path, expected: dict[str, Cells]
 ) -> None:
     if case.gives in {Gives.FAILS, Gives.ENDS}:
         with sent(case, way, FOREVER) as (wire, settings):
@@ -139,13 +140,13 @@ def test_outcome_of_one_malformed_response(
             assert len(wire.requests) <= (20 if case.error == "IncompleteDataError" else 3)
         return
     with sent(case, way, 1) as (_, settings):
-        outcome, sink = pulled(settings, case.asked, tmp_path)
+        outcome, sink = pulled(settings, case.endpoint, tmp_path)
     # The exchange of a token is repeated too, but is not a request for counts.
-    is_retried = case.gives is Gives.AGAIN and case.asked != "token"
+    is_retried = case.gives is Gives.AGAIN and case.endpoint != "token"
     assert outcome.summary["requests_retried"] == is_retried
     unrequested = outcome.summary["unrequested_counts"]
     assert bool(unrequested) is (case.gives is Gives.ASIDE)
-    cells, whole = sink.cells(), truth[case.asked]
+    cells, whole = sink.cells(), expected[case.endpoint]
     assert cells == {key: whole[key] for key in cells}
     missing = whole.keys() - cells.keys()
     assert bool(missing) is (case.gives is Gives.LISTED)
@@ -165,14 +166,14 @@ class sent:  # noqa: N801 - used like a function
     """Run a server that sends the responses of a case."""
 
     def __init__(self, case: Case, way: int, times: float) -> None:
-        self._asked = case.asked
+        self._endpoint = case.endpoint
         # A response without end takes the whole timeout of each attempt.
         self._timeout = 0.3 if "too long" in case.says or "could not be" in case.says else 60.0
         self._wire = Wire(Sender(case, way, times).say)
 
     def __enter__(self) -> tuple[Wire, Settings]:
         self._wire.__enter__()
-        return self._wire, settings_for(self._wire.url, self._asked, timeout=self._timeout)
+        return self._wire, settings_for(self._wire.url, self._endpoint, timeout=self._timeout)
 
     def __exit__(self, *_: object) -> None:
         self._wire.__exit__()
@@ -180,7 +181,7 @@ class sent:  # noqa: N801 - used like a function
 
 def check_error(case: Case, settings: Settings, folder: Path) -> None:
     with pytest.raises(EngagementError) as caught:
-        pulled(settings, case.asked, folder)
+        pulled(settings, case.endpoint, folder)
     check(caught.value, case.error, case.says)
     retried = case.gives in {Gives.AGAIN, Gives.ENDS}
     assert caught.value.retryable is retried

@@ -99,7 +99,7 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
     yield counted
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        print(f"\n{counted}", file=sys.stderr)  # noqa: T201 - a figure that is asked for
+        print(f"\n{counted}", file=sys.stderr)  # noqa: T201 - a figure of the report
 
 
 class Listener(logging.Handler):
@@ -107,10 +107,10 @@ class Listener(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(self.format(record))
+        self.lines.append(self.format(record))
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ class Stage:
             endpoint, has_owner=True, engagement_types=types, groupings=groupings or None
         )
         self.period = SPAN if endpoint == "historical" else None
-        self.asked = oracle.Asked(self.query, IDS, self.period)
+        self.request = oracle.OracleRequest(self.query, IDS, self.period)
         good, documents = Good(WORLD), []
 
         def say(request: Request) -> Iterable[bytes]:
@@ -169,10 +169,10 @@ class Stage:
         return sink, outcome.summary
 
     def send(self, mutant: mutants.Mutant) -> None:
-        """Send an answer, and hold what comes of it against what stands in it."""
+        """Send a response, and compare the rows with those of the oracle."""
         self.wire.say = lambda _: iter([mutant.wire])
         self.wire.requests.clear()
-        self.record_response.said.clear()
+        self.record_response.lines.clear()
         self.tried.answers += 1
         received = datetime.now(UTC)
         try:
@@ -183,7 +183,7 @@ class Stage:
             self.check_rows(mutant, received, sink.rows(), summary)
             return
         self.tried.errors[type(failed).__name__] += 1
-        check_silence(failed, self.record_response.said)
+        check_silence(failed, self.record_response.lines)
         assert self.may_fail(mutant, received), f"{failed!r} of {mutant}"
 
     def check_rows(
@@ -195,18 +195,18 @@ class Stage:
     ) -> None:
         """Hold rows against the answer that they are of."""
         assert mutant.status == 200
-        reading = oracle.read(mutant.body, self.asked, received)
+        reading = oracle.read_response(mutant.body, self.request, received)
         self.tried.rows += len(rows)
         assert Counter(map(cell, rows)) == Counter(dict.fromkeys(reading.cells, 1))
         assert {cell(row): row["value"] for row in rows} == reading.cells
-        assert summary["unrequested_counts"] == reading.strangers
-        assert not [s for s in SECRETS if s in f"{rows}{summary}{self.record_response.said}"]
+        assert summary["unrequested_counts"] == reading.unrequested
+        assert not [s for s in SECRETS if s in f"{rows}{summary}{self.record_response.lines}"]
 
     def may_fail(self, mutant: mutants.Mutant, received: datetime) -> bool:
         if mutant.status != 200 or not mutant.is_whole:
             return True
         try:
-            return oracle.read(mutant.body, self.asked, received).may_fail
+            return oracle.read_response(mutant.body, self.request, received).may_fail
         except oracle.RefusedError:
             return True
 
@@ -222,16 +222,16 @@ def cell(row: dict[str, Any]) -> oracle.Cell:
     )
 
 
-def check_silence(error: BaseException, said: list[str]) -> None:
+def check_silence(error: BaseException, lines: list[str]) -> None:
     """See that an error is short, and that no secret is in it, or in what led to it."""
     assert len(str(error)) < 2000
-    told = [*said]
+    texts = [*lines]
     chain: list[BaseException] = [error]
     for one in chain:
         chain += [other for other in (one.__cause__, one.__context__) if other is not None]
-        told += [str(one), repr(one), repr(one.args), repr(vars(one))]
-    told += traceback.format_exception(error)
-    text = "\n".join(told)
+        texts += [str(one), repr(one), repr(one.args), repr(vars(one))]
+    texts += traceback.format_exception(error)
+    text = "\n".join(texts)
     assert not [secret for secret in SECRETS if secret in text]
     json.dumps(text)
 

@@ -1,4 +1,4 @@
-"""Answers that lack something, or speak of too much, in pulls of several requests."""
+"""Responses with missing or unrequested counts, in pulls of several requests."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Landing(MemorySink):
 
 
 class Service:
-    """Answers well, but for what is changed in each answer's object, told which ids it is of."""
+    """Answers as the simulator does, after a function has changed the object of the response."""
 
     def __init__(self, change: Change) -> None:
         self.change = change
@@ -81,9 +81,9 @@ class Service:
         endpoint: str = "totals",
         period: Window | None = None,
         checkpoints: CheckpointStore | None = None,
-        **asked: Any,
+        **requested: Any,
     ) -> tuple[PullResult, Landing]:
-        query = build_query(endpoint, has_owner=True, engagement_types=TYPES, **asked)
+        query = build_query(endpoint, has_owner=True, engagement_types=TYPES, **requested)
         sink = Landing()
         with self.client(folder) as client:
             plan = make_plan(query, ids, now=NOW, window=period)
@@ -112,8 +112,8 @@ def test_tweets_missing_from_a_response_are_listed_as_missing(tmp_path: Path) ->
     ids = some(4)
     whole: dict[str, Any] = {}
 
-    def change(document: dict[str, Any], asked: list[str]) -> bytes | None:
-        if len(asked) == len(ids):
+    def change(document: dict[str, Any], requested: list[str]) -> bytes | None:
+        if len(requested) == len(ids):
             whole.update(grouping(document))
             return http(b'{"errors": ["Forbidden to access tweets"]}', status=403)
         grouping(document).update(whole)
@@ -122,17 +122,17 @@ def test_tweets_missing_from_a_response_are_listed_as_missing(tmp_path: Path) ->
     service = Service(change)
     with service.wire:
         outcome, sink = service.pull(ids, tmp_path)
-    truth = {(item, name): WORLD.count(item, name) for item in ids for name in TYPES}
-    assert values(sink) == truth
-    assert outcome.summary["unrequested_counts"] == len(truth)
+    expected = {(item, name): WORLD.count(item, name) for item in ids for name in TYPES}
+    assert values(sink) == expected
+    assert outcome.summary["unrequested_counts"] == len(expected)
 
 
 def forget_once(tweet_id: str) -> Change:
     """Let the first answer that has counts of a Tweet say nothing of its favorites."""
     forgotten: list[str] = []
 
-    def change(document: dict[str, Any], asked: list[str]) -> None:
-        if tweet_id in asked and not forgotten:
+    def change(document: dict[str, Any], requested: list[str]) -> None:
+        if tweet_id in requested and not forgotten:
             forgotten.append(tweet_id)
             del grouping(document)[tweet_id]["favorites"]
 
@@ -146,24 +146,24 @@ def test_sum_over_windows_is_absent_if_one_window_is_incomplete(tmp_path: Path) 
         outcome, sink = service.pull(
             ids, tmp_path, endpoint="historical", period=period, granularity="total"
         )
-    truth = {
+    expected = {
         (item, name): WORLD.count_between(item, name, period.start, period.end)
         for item in ids
         for name in TYPES
     }
-    del truth[ids[0], "favorites"]
-    assert values(sink) == truth
+    del expected[ids[0], "favorites"]
+    assert values(sink) == expected
     assert outcome.summary["sums_left_out"] == 1
-    lacking = ("answered", "some types are absent from the response", "favorites")
-    assert sink.missing == {ids[0]: lacking}
+    missing = ("answered", "some types are absent from the response", "favorites")
+    assert sink.missing == {ids[0]: missing}
 
 
 def test_sum_over_tweets_is_absent_if_one_request_is_incomplete(tmp_path: Path) -> None:
     ids = some(300)
     answers: list[int] = []
 
-    def change(document: dict[str, Any], asked: list[str]) -> None:
-        answers.append(len(asked))
+    def change(document: dict[str, Any], requested: list[str]) -> None:
+        answers.append(len(requested))
         if len(answers) == 1:
             del grouping(document)["favorites"]
 
@@ -183,22 +183,22 @@ def test_next_try_knows_what_a_response_lacked(tmp_path: Path, gcs: Gcs) -> None
     forget = forget_once(ids[0])
     broken = [True]
 
-    def change(document: dict[str, Any], asked: list[str]) -> bytes | None:
-        forget(document, asked)
-        return http(b"", status=503) if len(asked) == 50 and broken else None
+    def change(document: dict[str, Any], requested: list[str]) -> bytes | None:
+        forget(document, requested)
+        return http(b"", status=503) if len(requested) == 50 and broken else None
 
     service = Service(change)
     store = GcsStore(gcs.client, gcs.make_bucket().name)
-    pieces = CheckpointStore(store=store, root="staging", day=TODAY.date(), name="one")
+    checkpoints = CheckpointStore(store=store, root="staging", day=TODAY.date(), name="one")
     with service.wire:
         with pytest.raises(ServiceError):
-            service.pull(ids, tmp_path, checkpoints=pieces)
+            service.pull(ids, tmp_path, checkpoints=checkpoints)
         broken.clear()
-        outcome, sink = service.pull(ids, tmp_path, checkpoints=pieces)
+        outcome, sink = service.pull(ids, tmp_path, checkpoints=checkpoints)
     assert outcome.summary["requests_resumed"] == 1
-    truth = {(item, name): WORLD.count(item, name) for item in ids for name in TYPES}
-    del truth[ids[0], "favorites"]
-    assert values(sink) == truth
+    expected = {(item, name): WORLD.count(item, name) for item in ids for name in TYPES}
+    del expected[ids[0], "favorites"]
+    assert values(sink) == expected
     assert sink.missing.keys() == {ids[0]}
 
 
@@ -215,7 +215,7 @@ def arrow_with(facts: object) -> bytes:
 FACTS = {"tweet_ids": [], "forbidden": [], "unavailable": [], "unresolved": [], "counted": []}
 NO_PIECES = {
     "nothing": b"",
-    "text": b"torn",
+    "text": b"truncated",
     "half a piece": arrow_with(FACTS)[:-100],
     "one without facts": arrow_with(FACTS),
     "one with a list for facts": arrow_with([FACTS]),
@@ -228,19 +228,19 @@ def test_unreadable_checkpoint_is_requested_again(tmp_path: Path, gcs: Gcs, left
     ids = some(300)
     broken = [True]
 
-    def change(_: dict[str, Any], asked: list[str]) -> bytes | None:
-        return http(b"", status=503) if len(asked) == 50 and broken else None
+    def change(_: dict[str, Any], requested: list[str]) -> bytes | None:
+        return http(b"", status=503) if len(requested) == 50 and broken else None
 
     service = Service(change)
     store = GcsStore(gcs.client, gcs.make_bucket().name)
-    pieces = CheckpointStore(store=store, root="staging", day=TODAY.date(), name="one")
+    checkpoints = CheckpointStore(store=store, root="staging", day=TODAY.date(), name="one")
     with service.wire:
         with pytest.raises(ServiceError):
-            service.pull(ids, tmp_path, checkpoints=pieces)
+            service.pull(ids, tmp_path, checkpoints=checkpoints)
         (name,) = store.names("staging/")
         store.put_bytes(left, name, "application/octet-stream")
         broken.clear()
-        outcome, sink = service.pull(ids, tmp_path, checkpoints=pieces)
+        outcome, sink = service.pull(ids, tmp_path, checkpoints=checkpoints)
     assert outcome.summary["requests_resumed"] == 0
     assert len(values(sink)) == len(ids) * len(TYPES)
     assert store.names("staging/") == []
@@ -282,5 +282,5 @@ def test_no_response_uses_more_memory_than_its_bound(tmp_path: Path, answer: mad
             _, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    # What is sent and what comes of it, each bounded; and what the sender itself holds.
+    # The bytes sent, the parsed response, and what the sender holds.
     assert most < 3 * MAX_RESPONSE_BYTES

@@ -96,64 +96,64 @@ def test_search_finds_planted_secrets() -> None:
 # ---- The service that says it all ------------------------------------------------------------
 
 
-class Gossip:
+class EchoServer:
     """Answers now and then with all the secrets there are, in all places that an answer has.
 
     Below ``/refused`` it always refuses; ``/garbled`` is never to be understood.
 
-    :param look: is called at each request, to look at what lies around meanwhile.
+    :param observe: is called at each request, to observe files and objects during the run.
     """
 
-    def __init__(self, look: Any = lambda: None) -> None:
+    def __init__(self, observe: Any = lambda: None) -> None:
         self._good = Good(WORLD)
         self._numbers = itertools.count()
-        self._look = look
-        self.said_back = 0
+        self._observe = observe
+        self.echoed_back = 0
 
     def say(self, request: Request) -> Iterable[bytes]:
-        self._look()
+        self._observe()
         number = next(self._numbers)
-        said = [*PLANTED.values(), *request.headers.values()]
-        words = json.dumps({"errors": [f"No: {one}" for one in said]}).encode()
-        self.said_back += 1
+        echoed = [*PLANTED.values(), *request.headers.values()]
+        words = json.dumps({"errors": [f"No: {one}" for one in echoed]}).encode()
+        self.echoed_back += 1
         if request.path.startswith("/refused"):
             return [http(words, status=403)]
         if request.path.startswith("/garbled"):
-            return [self._garbled(request, number, said)]
+            return [self._garbled(request, number, echoed)]
         if request.path == "/oauth2/token" and number % 2:
             return [http(words)]
         if number % 4 == 1:
-            return [http(words, f"X-Said: {said[0]}", status=(500, 200)[number // 4 % 2])]
+            return [http(words, f"X-Said: {echoed[0]}", status=(500, 200)[number // 4 % 2])]
         if number % 4 == 3:
             return [http(HTML + words)]
-        self.said_back -= 1
+        self.echoed_back -= 1
         if request.path == "/oauth2/token":
             return self._good.say(request)
-        return [self._embellished(request, said)]
+        return [self._embellished(request, echoed)]
 
-    def _embellished(self, request: Request, said: list[str]) -> bytes:
-        """Answer well, and put secrets where nobody has asked for anything."""
+    def _embellished(self, request: Request, echoed: list[str]) -> bytes:
+        """Return a good response with secrets in fields that were not requested."""
         document = self._good.document(request)
         (counts,) = (value for value in document.values() if isinstance(value, dict))
-        counts |= {one: {"favorites": "1"} for one in said if "tot" in request.path}
-        document |= {one: one for one in said}
-        document["unsupported_for_x_tweet_ids"] = said
-        document["unavailable_tweet_ids"] = said
-        document["errors"] = said
-        headers = [f"X-Said-{number}: {one}" for number, one in enumerate(said[:20])]
+        counts |= {one: {"favorites": "1"} for one in echoed if "tot" in request.path}
+        document |= {one: one for one in echoed}
+        document["unsupported_for_x_tweet_ids"] = echoed
+        document["unavailable_tweet_ids"] = echoed
+        document["errors"] = echoed
+        headers = [f"X-Said-{number}: {one}" for number, one in enumerate(echoed[:20])]
         return http(json.dumps(document).encode(), *headers)
 
     @staticmethod
-    def _garbled(request: Request, number: int, said: list[str]) -> bytes:
+    def _garbled(request: Request, number: int, echoed: list[str]) -> bytes:
         """Put a secret in the place of a count, of a date, or of what an answer is."""
         names = list(json.loads(request.body)["groupings"])
-        secret = said[number % len(said)]
+        secret = echoed[number % len(echoed)]
         nested: list[Any] = [{IDS[0]: {"favorites": secret}}, {secret: secret}, secret]
         return http(json.dumps(dict.fromkeys(names, nested[number % 3])).encode())
 
 
 def connection(url: str, below: str = "", *, bearer: bool = True) -> dict[str, Any]:
-    """Give a connection that sends one request after the other, so that pieces have to wait."""
+    """Return a connection with one request in flight, so that checkpoints exist for a while."""
     names = ("access_token", "access_token_secret", "bearer_token") if bearer else ()
     extra: dict[str, Any] = {name: KEYS[name] for name in names} | {"max_concurrency": 1}
     return {
@@ -174,12 +174,12 @@ class Scene:
 
     :param folder: for what it writes here, its pace files included.
     :param home: its Airflow's home.
-    :param bucket: where its objects land, and its pieces wait.
-    :param bigquery: where its table lands.
+    :param bucket: where its objects and checkpoints are.
+    :param bigquery: where its table is.
     :param dataset: the dataset of the table.
     :param settings: its environment.
     :param staged: every piece that was ever seen to wait.
-    :param said: all that Airflow said, and how it ended.
+    :param echoed: the output of Airflow.
     """
 
     folder: Path
@@ -189,11 +189,11 @@ class Scene:
     dataset: str
     settings: dict[str, str]
     staged: dict[str, bytes] = field(default_factory=dict)
-    said: str = ""
-    said_back: int = 0
+    echoed: str = ""
+    echoed_back: int = 0
 
-    def look(self) -> None:
-        """Keep the pieces that wait now: in the end there are none."""
+    def observe(self) -> None:
+        """Copy the current checkpoints, because the pull deletes them at the end."""
         for blob in self.bucket.list_blobs():
             if blob.name.endswith(".arrow") and blob.name not in self.staged:
                 self.staged[blob.name] = self.bucket.blob(blob.name).download_as_bytes()
@@ -212,8 +212,8 @@ def scene(
     (folder / "pace").mkdir()
     dataset = bigquery.make_dataset()
     made = Scene(folder, airflow_home, bucket, bigquery, dataset, {})
-    gossip = Gossip(made.look)
-    with Wire(gossip.say) as wire:
+    echo_server = EchoServer(made.observe)
+    with Wire(echo_server.say) as wire:
         made.settings = {
             **google_environment(bigquery=bigquery_url, gcs=gcs_url),
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAG.parent),
@@ -236,11 +236,11 @@ def scene(
             check=False,
             timeout=300,
         )
-    made.said, made.said_back = ran.stdout, gossip.said_back
+    made.echoed, made.echoed_back = ran.stdout, echo_server.echoed_back
     return made
 
 
-# At DEBUG `airflow dags test` of 3.3.2 itself prints each thing that it is told to mask: it is its
+# At DEBUG `airflow dags test` of 3.3.2 itself prints each text that it must mask: it is its
 # own supervisor (InProcessSupervisorComms.send). A worker does not.
 MASKED = re.compile(r".*\[debug +\] Sending request .* msg=MaskSecret\(.*")
 
@@ -255,16 +255,16 @@ def test_dag_has_run_as_expected(scene: Scene) -> None:
     failing = {"refused", "refused_on_the_way", "wait_refused"}
     good = {"to_gcs", "to_bigquery", "to_file", "rows", "exchanged", "wait"}
     expected = dict.fromkeys(good, "success") | dict.fromkeys(failing, "failed")
-    assert states(scene) == expected, scene.said[-5000:]
-    assert scene.said_back > 5
-    assert "The service said: No: ***" in scene.said
-    assert "Attempt 1 failed and is repeated" in scene.said
+    assert states(scene) == expected, scene.echoed[-5000:]
+    assert scene.echoed_back > 5
+    assert "The service said: No: ***" in scene.echoed
+    assert "Attempt 1 failed and is repeated" in scene.echoed
     rows = scene.bigquery.rows(f"SELECT * FROM {scene.dataset}.counts")  # noqa: S608 - ours
     assert len(rows) == len(IDS) * 2 * 3
 
 
 def test_no_secret_is_in_the_output_of_airflow(scene: Scene) -> None:
-    lines = scene.said.splitlines()
+    lines = scene.echoed.splitlines()
     masked = [line for line in lines if MASKED.fullmatch(line)]
     assert bool(masked) is IS_3
     assert found_in("\n".join(line for line in lines if not MASKED.fullmatch(line))) == []
@@ -334,11 +334,11 @@ def test_no_secret_is_in_files(scene: Scene) -> None:
 
 
 @pytest.fixture
-def gossip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Wire]:
-    """Let everything be said back, and each request be tried once."""
+def echo_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Wire]:
+    """Serve responses that echo every secret, and try each request once."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(client_module, "RetryPolicy", lambda: RetryPolicy(0.0, 0.001, 0.001))
-    with Wire(Gossip().say) as wire:
+    with Wire(EchoServer().say) as wire:
         yield wire
 
 
@@ -347,19 +347,19 @@ def check_error(error: BaseException) -> None:
     chain: list[BaseException] = [error]
     for one in chain:
         chain += [other for other in (one.__cause__, one.__context__) if other is not None]
-        told = [str(one), repr(one), repr(one.args), repr(vars(one)), shown(pickle.dumps(one))]
-        assert found_in("\n".join(told)) == [], type(one)
+        texts = [str(one), repr(one), repr(one.args), repr(vars(one)), shown(pickle.dumps(one))]
+        assert found_in("\n".join(texts)) == [], type(one)
     # Neither Airflow 2.11 nor 3.3 shows the locals of a frame.
     assert found_in("".join(traceback.format_exception(error))) == []
 
 
 @pytest.mark.parametrize("below", ["/refused", "/garbled"])
 def test_no_secret_is_in_an_error_or_its_causes(
-    below: str, gossip: Wire, monkeypatch: pytest.MonkeyPatch
+    below: str, echo_server: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect(monkeypatch, connection(gossip.url, below))
+    connect(monkeypatch, connection(echo_server.url, below))
     operator = EngagementTotalsOperator(
-        task_id="told", tweet_ids=IDS, engagement_conn_id=CONN_ID, engagement_types=["favorites"]
+        task_id="texts", tweet_ids=IDS, engagement_conn_id=CONN_ID, engagement_types=["favorites"]
     )
     for _ in range(2 * len(KEYS)):
         with pytest.raises((AirflowFailException, EngagementError)) as caught:
@@ -372,16 +372,16 @@ FAULTS = {
     "no answer": [],
     "HTML": [http(HTML)],
     "half an answer": [http(b"{}")[:-1]],
-    "a count that is none": [http(b'{"total": {"20": {"favorites": "x"}}}')],
+    "a count that is not a number": [http(b'{"total": {"20": {"favorites": "x"}}}')],
 }
 
 
 @pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS)
 def test_no_secret_is_in_the_locals_of_a_traceback(
-    answer: list[bytes], gossip: Wire, monkeypatch: pytest.MonkeyPatch
+    answer: list[bytes], echo_server: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gossip.say = lambda _: answer
-    connect(monkeypatch, connection(gossip.url))
+    echo_server.say = lambda _: answer
+    connect(monkeypatch, connection(echo_server.url))
     operator = EngagementTotalsOperator(task_id="t", tweet_ids=IDS, engagement_conn_id=CONN_ID)
     # Its frames would hold the connection's text, and it is no frame of the package.
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
@@ -390,16 +390,16 @@ def test_no_secret_is_in_the_locals_of_a_traceback(
     chain: list[BaseException] = [caught.value]
     for one in chain:
         chain += [other for other in (one.__cause__, one.__context__) if other is not None]
-        told = traceback.TracebackException.from_exception(one, capture_locals=True)
-        assert found_in("".join(told.format())) == []
+        texts = traceback.TracebackException.from_exception(one, capture_locals=True)
+        assert found_in("".join(texts.format())) == []
 
 
 def test_no_secret_is_in_a_trigger_or_its_events(
-    gossip: Wire, monkeypatch: pytest.MonkeyPatch
+    echo_server: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import asyncio
 
-    connect(monkeypatch, connection(gossip.url, "/refused"))
+    connect(monkeypatch, connection(echo_server.url, "/refused"))
     sensor = EngagementThresholdSensor(
         task_id="wait",
         tweet_ids=IDS,

@@ -62,7 +62,7 @@ TRUTH = {endpoint: expected_counts(endpoint) for endpoint in ASKED}
 
 
 class Destination:
-    """Where rows land.
+    """Where rows are written.
 
     :param bucket: for objects, or for what is staged.
     :param bigquery: where the table is; None for JSON lines in the bucket.
@@ -74,7 +74,7 @@ class Destination:
         self._table = f"{dataset}.counts"
 
     def operator(self, endpoint: str) -> EngagementPullOperator:
-        asked: dict[str, Any] = {
+        wanted: dict[str, Any] = {
             "task_id": "faulty",
             "endpoint": endpoint,
             "tweet_ids": ASKED[endpoint],
@@ -82,9 +82,9 @@ class Destination:
             "engagement_conn_id": CONN_ID,
         }
         if self._bigquery is None:
-            return EngagementToGCSOperator(**asked, bucket=self._bucket.name, file_format="jsonl")
+            return EngagementToGCSOperator(**wanted, bucket=self._bucket.name, file_format="jsonl")
         return EngagementToBigQueryOperator(
-            **asked, destination_table=self._table, staging_bucket=self._bucket.name
+            **wanted, destination_table=self._table, staging_bucket=self._bucket.name
         )
 
     def cells(self) -> Cells:
@@ -156,7 +156,7 @@ def faults_of(kind: str, share: float) -> Faults:
 
 
 def run_as_airflow(destination: Destination, endpoint: str, most: int) -> list[EngagementError]:
-    """Run a task, and again as long as it fails as one that may be; give why it failed."""
+    """Run a task until it succeeds, retrying as Airflow would; return why its tries failed."""
     failed: list[EngagementError] = []
     for number in range(1, most + 1):
         try:
@@ -234,8 +234,8 @@ def test_every_share_of_every_fault_gives_the_expected_counts_everywhere(  # noq
     serve: Callable[..., Simulator],
     request: pytest.FixtureRequest,
 ) -> None:
-    landing: Destination = request.getfixturevalue(destination)
-    check(serve(faults_of(kind, share), 8), landing, endpoint, kind)
+    target: Destination = request.getfixturevalue(destination)
+    check(serve(faults_of(kind, share), 8), target, endpoint, kind)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind)

@@ -1,4 +1,4 @@
-"""A server that says just the bytes that it is told to: in place of the service, or before it."""
+"""A server that sends given bytes, instead of the service or in front of it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Wire:
-    """Answers each request with the bytes that ``say`` gives for it, and hangs up.
+    """Answers each request with the bytes that ``say`` yields for it, then closes the connection.
 
-    It waits a moment wherever a piece is empty, and stops as soon as the client has had enough.
+    An empty chunk is a pause. Sending stops when the client closes the connection.
 
-    :param say: makes the pieces to send; may be set anew at any time.
+    :param say: yields the chunks to send; can be replaced at any time.
     """
 
     def __init__(self, say: Say) -> None:
@@ -61,19 +61,19 @@ class Wire:
             self._threads = [one for one in self._threads if one.is_alive()] + [thread]
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):  # the client may leave at any time
+        with connection, contextlib.suppress(OSError):  # the client may close the connection
             request = _read(connection)
             self.requests.append(request)
-            for piece in self.say(request):
+            for chunk in self.say(request):
                 if self._stopping.is_set():
                     return
-                if piece:
-                    connection.sendall(piece)
+                if chunk:
+                    connection.sendall(chunk)
                 elif not self._wait(connection):
                     return
 
     def _wait(self, connection: socket.socket) -> bool:
-        """Wait a moment, and tell whether the client is still there."""
+        """Wait 20 ms, and return whether the client is still connected."""
         connection.settimeout(0.02)
         try:
             return bool(connection.recv(1))
@@ -95,20 +95,20 @@ def _read(connection: socket.socket) -> Request:
 
 
 class Good:
-    """Gives the good answers, as the service would."""
+    """Makes good responses, as the service would."""
 
     def __init__(self, world: World) -> None:
         self._service = Service(world, Throttle(None), Faults())
 
     def document(self, request: Request) -> dict[str, Any]:
-        """Give the object of the good answer to a request."""
+        """Return the object of the good response to a request."""
         reply = self._service.handle(request)
         assert reply.status == 200, gzip.decompress(reply.body)
         document: dict[str, Any] = json.loads(gzip.decompress(reply.body))
         return document
 
     def say(self, request: Request) -> Iterable[bytes]:
-        """Answer as the service does, be it a refusal."""
+        """Yield the bytes of the service's response, which may be an error."""
         reply = self._service.handle(request)
         head = [f"HTTP/1.1 {reply.status} Said", f"Content-Length: {len(reply.body)}"]
         head += [f"{name}: {value}" for name, value in reply.headers.items()]

@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 10, 12, 34, 56, tzinfo=UTC)
 
 
 class Client:
-    """Asks a simulator as somebody."""
+    """Sends requests to a simulator for one account."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
@@ -32,7 +32,7 @@ class Client:
     ) -> dict[str, Any]:
         """Make a request's body, with one grouping by the levels given."""
         group_by = list(levels) or ["tweet.id", "engagement.type"]
-        groupings = {"asked": {"group_by": group_by}}
+        groupings = {"requested": {"group_by": group_by}}
         return {
             "tweet_ids": list(tweet_ids),
             "engagement_types": list(types),

@@ -105,9 +105,9 @@ def test_option_refuses_the_app(tmp_path: Path) -> None:
 
 
 def test_options_configure_the_service(tmp_path: Path) -> None:
-    gone = tmp_path / "gone.txt"
-    gone.write_text("21\n22\n")
-    arguments = ["--requests-per-minute", '{"totals": 2}', "--deleted", str(gone)]
+    deleted_ids = tmp_path / "deleted.txt"
+    deleted_ids.write_text("21\n22\n")
+    arguments = ["--requests-per-minute", '{"totals": 2}', "--deleted", str(deleted_ids)]
     arguments += ["--ids-file", str(tmp_path / "ids-{account}.txt"), "--tweets", "3"]
     arguments += [
         "--faults",
@@ -164,31 +164,31 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("line", "told"), MISTAKES.items(), ids=MISTAKES)
+@pytest.mark.parametrize(("line", "expected"), MISTAKES.items(), ids=MISTAKES)
 def test_invalid_option_is_refused_with_what_is_allowed(
-    line: str, told: str, capsys: pytest.CaptureFixture[str]
+    line: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     option, value = shlex.split(line)
     with pytest.raises(SystemExit) as stopped:
         main([f"{option}={value}"])
     assert stopped.value.code == 2
-    said = capsys.readouterr().err
-    assert f"argument {option}: " in said
-    assert told in said
+    output = capsys.readouterr().err
+    assert f"argument {option}: " in output
+    assert expected in output
 
 
 def test_port_in_use_is_named(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     port = client.simulator.url.rsplit(":", 1)[1]
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert main(["--port", port]) == 1
-    said = capsys.readouterr().err
-    assert f"cannot listen on 127.0.0.1:{port}: " in said
-    assert "in use" in said
+    output = capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1:{port}: " in output
+    assert "in use" in output
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_unusable_address_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    # TEST-NET-1 is nobody's.
+    # TEST-NET-1 is reserved: no machine has it.
     assert main(["--host", "192.0.2.1"]) == 1
     assert "cannot listen on 192.0.2.1:0: " in capsys.readouterr().err
 

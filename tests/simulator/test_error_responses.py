@@ -1,4 +1,4 @@
-"""Every rule that a request can break, and what it is told."""
+"""Every rule that a request can violate, and its error response."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_request_at_each_limit_is_accepted(client: Client, own: list[str]) -> No
     for name, endpoint in ENDPOINTS.items():
         full = [*own, *client.simulator.world.tweets("acme", 300, **period(client))]
         body = client.body(full[: endpoint.max_tweet_ids], list(endpoint.engagement_types))
-        body["groupings"] = {f"g{n}": body["groupings"]["asked"] for n in range(3)}
+        body["groupings"] = {f"g{n}": body["groupings"]["requested"] for n in range(3)}
         answer = client.counts(name, body)
         assert len(answer["g2"]) == endpoint.max_tweet_ids
 
@@ -237,4 +237,4 @@ def test_body_above_the_limit_is_refused(client: Client) -> None:
 def test_ids_can_be_numbers_and_repeated(client: Client, own: list[str]) -> None:
     body = client.body([int(own[0]), own[0], own[1]], ["favorites", "favorites"])
     answer = client.counts("totals", body)
-    assert set(answer["asked"]) == set(own[:2])
+    assert set(answer["requested"]) == set(own[:2])

@@ -74,7 +74,7 @@ def test_every_grouping_of_a_window_has_the_expected_counts(
 ) -> None:
     ids = own[-2:]
     answer = client.counts("historical", client.body(ids, TYPES, *order, **WINDOW))
-    assert leaves(answer["asked"]) == expected(world, answer, ids, TYPES, order)
+    assert leaves(answer["requested"]) == expected(world, answer, ids, TYPES, order)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_every_grouping_of_totals_has_the_expected_counts(
     for tweet_id, name in itertools.product(own, types):
         keys = {"tweet.id": tweet_id, "engagement.type": name}
         sums[tuple(keys[level] for level in order)] += world.count(tweet_id, name)
-    assert leaves(answer["asked"]) == {path: str(value) for path, value in sums.items()}
-    assert set(answer) == {"asked"}
+    assert leaves(answer["requested"]) == {path: str(value) for path, value in sums.items()}
+    assert set(answer) == {"requested"}
 
 
 def test_three_groupings_agree(client: Client, own: list[str]) -> None:
@@ -101,7 +101,7 @@ def test_three_groupings_agree(client: Client, own: list[str]) -> None:
     body["groupings"]["Profile-1"] = {"group_by": ["engagement.type", "engagement.hour"]}
     answer = client.counts("historical", body)
     for name in TYPES:
-        total = sum(int(n) for path, n in leaves(answer["asked"]).items() if path[1] == name)
+        total = sum(int(n) for path, n in leaves(answer["requested"]).items() if path[1] == name)
         assert int(answer["by type"][name]) == total
         assert sum(map(int, answer["Profile-1"][name].values())) == total
         assert len(answer["Profile-1"][name]) == 24
@@ -134,7 +134,7 @@ def test_window_of_the_request_is_in_the_response(
     wanted = (since, echo[1]) if echo[0] is ... else echo
     assert (answer["start"], answer["end"]) == wanted
     world = client.simulator.world
-    assert leaves(answer["asked"]) == expected(world, answer, own[-1:], ["impressions"], LEVELS)
+    assert leaves(answer["requested"]) == expected(world, answer, own[-1:], ["impressions"], LEVELS)
 
 
 @pytest.mark.parametrize(
@@ -153,13 +153,13 @@ def test_last_28_hours_are_28_or_29(
     ids = world.tweets("acme", 2, since=now - timedelta(hours=40), until=now)
     answer = client.counts("28hr", client.body(ids, TYPES, *LEVELS))
     assert (answer["start"], answer["end"]) == echo
-    assert leaves(answer["asked"]) == expected(world, answer, ids, TYPES, LEVELS)
-    assert len(leaves(answer["asked"])) == hours * len(ids) * len(TYPES)
+    assert leaves(answer["requested"]) == expected(world, answer, ids, TYPES, LEVELS)
+    assert len(leaves(answer["requested"])) == hours * len(ids) * len(TYPES)
 
 
 def test_counts_are_strings_and_hours_zero_filled(client: Client) -> None:
     answer = client.counts("historical", client.body(["20"], ["email_tweet"], *LEVELS, **WINDOW))
-    days = answer["asked"]["20"]["email_tweet"]
+    days = answer["requested"]["20"]["email_tweet"]
     assert {day: len(hours) for day, hours in days.items()} == {
         "2026-03-07": 3,
         "2026-03-08": 24,
@@ -176,11 +176,11 @@ def test_order_differs_from_the_request_and_is_stable(
     texts = {client.ask("totals", body).text for _ in range(3)}
     texts.add(start(world).ask("totals", body).text)
     assert len(texts) == 1
-    answer = client.counts("totals", body)["asked"]
+    answer = client.counts("totals", body)["requested"]
     assert list(answer) != own
     assert list(answer[own[0]]) != types
     turned = client.body(own[::-1], types[::-1])
-    assert list(client.counts("totals", turned)["asked"]) == list(answer)
+    assert list(client.counts("totals", turned)["requested"]) == list(answer)
 
 
 def test_largest_responses_take_less_than_their_limit(world: World) -> None:

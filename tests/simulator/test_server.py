@@ -1,4 +1,4 @@
-"""Sockets: kept alive, many at once, left in the middle, stopped; and what is noted of it all."""
+"""Connections that are reused, parallel, closed early or stopped; and the request log."""
 
 from __future__ import annotations
 
@@ -143,13 +143,13 @@ def test_malformed_request_is_answered_and_closed(
     assert capfd.readouterr().err == ""
 
 
-# Two pieces would cost a client 40 ms: it acknowledges the first late, and the second waits.
+# Two packets would cost a client 40 ms: its late acknowledgement of the first delays the second.
 def test_response_is_one_gzip_stream(client: Client, own: list[str]) -> None:
     with connect(client) as connection:
         connection.sendall(raw_request(client, client.body(own, ["favorites"])))
         head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK")
-    assert set(json.loads(gzip.decompress(body))["asked"]) == set(own)
+    assert set(json.loads(gzip.decompress(body))["requested"]) == set(own)
 
 
 def test_stop_ends_all_threads_and_connections(world: World) -> None:

@@ -32,9 +32,11 @@ def mixed(start: Start, foreign: list[str], now: datetime) -> Client:
 def test_own_post_public_metrics(client: Client, own: list[str]) -> None:
     for account in ("acme", None):
         answer = client.counts("totals", client.body(own, ["favorites"]), account=account)
-        assert set(answer["asked"]) == set(own)
+        assert set(answer["requested"]) == set(own)
     for endpoint in SERIES:
-        assert set(client.counts(endpoint, client.body(own, ["favorites"]))["asked"]) == set(own)
+        assert set(client.counts(endpoint, client.body(own, ["favorites"]))["requested"]) == set(
+            own
+        )
 
 
 def test_own_post_private_metrics_need_the_owner(client: Client, own: list[str]) -> None:
@@ -58,16 +60,16 @@ def test_old_post_has_no_impressions_on_totals(
     assert answer["errors"] == [
         "Impressions & engagements for tweets older than 90 days (90 days) are not supported"
     ]
-    assert answer["asked"][old] == {
+    assert answer["requested"][old] == {
         "impressions": "0",
         "favorites": str(world.count(old, "favorites")),
     }
-    assert answer["asked"][own[0]]["impressions"] == str(world.count(own[0], "impressions"))
-    # It is not mentioned where it was not asked for, and is not limited in a time series.
-    assert set(client.counts("totals", client.body([old], ["favorites"]))) == {"asked"}
+    assert answer["requested"][own[0]]["impressions"] == str(world.count(own[0], "impressions"))
+    # Types that were not requested are not listed, and time series have no age limit.
+    assert set(client.counts("totals", client.body([old], ["favorites"]))) == {"requested"}
     window = {"start": "2025-08-20", "end": "2025-09-10"}
     assert set(client.counts("historical", client.body([old], types, **window))) == {
-        "asked",
+        "requested",
         "start",
         "end",
     }
@@ -86,13 +88,13 @@ def test_age_limit_is_90_days_to_the_millisecond(
 def test_very_old_post_has_no_video_views(client: Client, own: list[str]) -> None:
     answer = client.counts("totals", client.body(["20", own[0]], ["video_views"]), account=None)
     assert answer["unsupported_for_video_views_tweet_ids"] == ["20"]
-    assert answer["asked"]["20"] == {"video_views": "0"}
+    assert answer["requested"]["20"] == {"video_views": "0"}
     assert "errors" not in answer
 
 
 def test_foreign_post_public_metrics(mixed: Client, foreign: list[str]) -> None:
     body = mixed.body(foreign, ["favorites"])
-    assert set(mixed.counts("totals", body, account=None)["asked"]) == set(foreign)
+    assert set(mixed.counts("totals", body, account=None)["requested"]) == set(foreign)
 
 
 @pytest.mark.parametrize("endpoint", ALL)
@@ -127,7 +129,7 @@ def test_posts_of_another_account_are_foreign_too(
 
 def test_posts_of_several_authors_are_served_app_only(mixed: Client, own: list[str]) -> None:
     answer = mixed.counts("totals", mixed.body(own, ["favorites"]), account=None)
-    assert set(answer["asked"]) == set(own)
+    assert set(answer["requested"]) == set(own)
 
 
 @pytest.mark.parametrize("endpoint", ALL)
@@ -148,7 +150,7 @@ def test_protected_post_is_left_out_app_only(client: Client, world: World, own: 
     world.protected.add(own[1])
     answer = client.counts("totals", client.body(own, ["favorites"]), account=None)
     assert answer["unavailable_tweet_ids"] == [own[1]]
-    assert set(answer["asked"]) == {*own} - {own[1]}
+    assert set(answer["requested"]) == {*own} - {own[1]}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_deleted_post_is_left_out(
     answer = client.counts(endpoint, client.body(own, ["favorites"]), account=account)
     assert answer["unavailable_tweet_ids"] == [own[2]]
     assert answer["errors"] == ["1 Tweet ID(s) are unavailable"]
-    assert set(answer["asked"]) == {*own} - {own[2]}
+    assert set(answer["requested"]) == {*own} - {own[2]}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The world: ownership, fates, ids, and counts that add up."""
+"""The world: ownership, outcomes, ids, and counts that add up."""
 
 from __future__ import annotations
 
@@ -171,8 +171,8 @@ def test_sample_tweets_have_the_requested_account_and_period() -> None:
     assert made[-1] < until
     longest = max(later - earlier for earlier, later in pairwise(made))
     assert longest < timedelta(days=1)
-    gone = sum(world.outcome(tweet_id) == "deleted" for tweet_id in tweets)
-    assert 150 < gone < 250
+    deleted = sum(world.outcome(tweet_id) == "deleted" for tweet_id in tweets)
+    assert 150 < deleted < 250
 
 
 def test_many_sample_tweets_of_one_millisecond_are_distinct() -> None:
@@ -190,9 +190,9 @@ def test_shares_hold_for_arbitrary_ids() -> None:
     )
     tweets = world.tweets(None, 2000, since=NOW - timedelta(days=9), until=NOW)
     owners = [world.owner_of(tweet_id) for tweet_id in tweets]
-    strangers = [owner for owner in owners if owner not in world.accounts]
-    assert 0.25 < len(strangers) / 2000 < 0.35
-    assert len(set(strangers)) == 7
+    foreign_owners = [owner for owner in owners if owner not in world.accounts]
+    assert 0.25 < len(foreign_owners) / 2000 < 0.35
+    assert len(set(foreign_owners)) == 7
     assert 0.3 < owners.count("acme") / 2000 < 0.4
     outcomes = [world.outcome(tweet_id) for tweet_id in tweets]
     assert 0.07 < outcomes.count("protected") / 2000 < 0.12

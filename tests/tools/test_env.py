@@ -138,8 +138,8 @@ own = pathlib.Path(sysconfig.get_path("purelib"))
     assert workshop.make(over)
     assert workshop.python(base).exists()
     assert not workshop.make(over)
-    told = "import shared, overlaid, project; print(shared.name, overlaid.name, project.name)"
-    command = [workshop.python(over), "-c", told]
+    code = "import shared, overlaid, project; print(shared.name, overlaid.name, project.name)"
+    command = [workshop.python(over), "-c", code]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own
     assert ran.stdout.split() == ["base", "over", "project"]
 

@@ -1,4 +1,4 @@
-"""The real parts start side by side, answer, and tell where."""
+"""Local services start in parallel, answer, and return their addresses."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def is_running(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
-    return state != "Z"  # ended, and not yet waited for by whoever inherited it
+    return state != "Z"  # a zombie has ended
 
 
 @pytest.mark.parametrize("end", ["left", "killed"])

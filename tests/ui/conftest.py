@@ -63,7 +63,7 @@ class Stage:
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The connection to the simulated account, as the simulator gives it."""
+        """The connection to the simulated account, from the simulator."""
         return self.api.connections[ACCOUNT]
 
 

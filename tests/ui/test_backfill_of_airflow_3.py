@@ -79,9 +79,9 @@ def ui(airflow: Standalone, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What the form said, and what Airflow made of it."""
+    """The message of the form, and the backfill of Airflow."""
 
-    said: str
+    message: str
     backfill: dict[str, Any]
 
 
@@ -89,16 +89,16 @@ class Started:
 def started(airflow: Standalone, ui: Ui, pictures: Path) -> Started:
     """Fill in the form up to today, and start the backfill."""
     form = ui.new_backfill(DAG_ID)
-    said = form.fill(BACKFILL.start, TODAY, at_once=4)
+    message = form.fill(BACKFILL.start, TODAY, at_once=4)
     ui.picture(pictures / "backfill-form.png", form.dialog)
     form.run()
     (backfill,) = airflow.call("GET", f"backfills?dag_id={DAG_ID}")["backfills"]
-    return Started(said, backfill)
+    return Started(message, backfill)
 
 
 @pytest.fixture(scope="module")
 def ended(airflow: Standalone, ui: Ui, started: Started, pictures: Path) -> list[dict[str, Any]]:
-    """Give the backfill's runs once all have ended, with a look at them on the way."""
+    """Return the backfill's runs when all have ended; take pictures before."""
     assert started
 
     def runs(wanted: Callable[[list[str]], bool]) -> list[dict[str, Any]]:
@@ -121,7 +121,7 @@ def wait_for(ready: Callable[[], Any]) -> Any:
 
 
 def test_form_counts_the_intervals_that_have_ended(started: Started) -> None:
-    assert started.said == f"{BACKFILL.intervals} runs will be triggered."
+    assert started.message == f"{BACKFILL.intervals} runs will be triggered."
 
 
 def test_end_date_without_time_includes_the_whole_day(started: Started) -> None:

@@ -1,6 +1,6 @@
 """The connection form of Airflow 3 in a real browser, and the daily example run with it.
 
-The form is filled in once, for all tests; what they look at afterwards is what it saved. With
+The form is filled in once, for all tests; the tests then check what it saved. With
 ``PICTURES`` set to a folder (``make pictures``) the pictures of the docs are written into it.
 """
 
@@ -84,7 +84,7 @@ def standard_fields(stage: Stage, conn_id: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def seen(stage: Stage, ui: Ui, pictures: Path) -> PollResult:
-    """Fill every field of the form in, look at it, and save it."""
+    """Fill in every field of the form, take pictures, and save it."""
     form = ui.new_connection(FORM["hook-name"])
     standard = form.dialog.text
     names = ("host", "port", "login", "password")
@@ -126,7 +126,7 @@ def pressed(ui: Ui, seen: PollResult, pictures: Path) -> tuple[bool, str]:
 
 @pytest.fixture(scope="module")
 def faults(stage: Stage) -> dict[str, str]:
-    """Test connections with a fault each, as the button does; give what is said of them."""
+    """Press Test for connections with one fault each; return the messages."""
     good = stage.connection
     with Simulator(World(accounts=("acme",)), app_enabled=False) as not_enabled:
         faulty: dict[str, dict[str, Any]] = {
@@ -147,7 +147,7 @@ def told_of(stage: Stage, connection: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def ran(stage: Stage, seen: PollResult) -> str:
-    """Run the daily example with the connection from the form; give the run's id."""
+    """Run the daily example with the connection from the form; return the run's id."""
     assert seen
     airflow = stage.airflow
     airflow.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
@@ -289,7 +289,7 @@ def test_no_secret_is_in_any_log(
     texts = {log: log.read_text(errors="replace") for log in logs}
     assert any(f"task_id={TASK_ID}" in str(log) for log in texts)
     assert "path=/api/v2/connections/test" in texts[stage.airflow.log]
-    told = "\n".join(faults.values())
+    messages = "\n".join(faults.values())
     for form in encoded_variants:
-        assert form not in told
+        assert form not in messages
         assert not [log for log, text in texts.items() if form in text]

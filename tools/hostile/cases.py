@@ -174,10 +174,10 @@ def _beside_the_counts() -> Iterator[Case]:
     dates = tuple(as_it_is(*odd, f"Date: {date}") for date in _NO_DATES)
     yield Case("unknown names beside the groupings", (names,), Gives.NOTHING)
     yield Case(
-        "names that are not Tweets, without counts", (empty,), Gives.NOTHING, asked="historical"
+        "names that are not Tweets, without counts", (empty,), Gives.NOTHING, endpoint="historical"
     )
     yield Case("lists with ids that are invalid or were not requested", (lists,), Gives.NOTHING)
-    yield Case("a start and end that are not times", times, Gives.NOTHING, asked="historical")
+    yield Case("a start and end that are not times", times, Gives.NOTHING, endpoint="historical")
     yield Case("a rate limit near 0", few, Gives.NOTHING)
     yield Case("invalid headers", dates, Gives.NOTHING)
 
@@ -187,7 +187,7 @@ def _partial_answers() -> Iterator[Case]:
     absent = changed(_remove_tweet), changed(_remove_type)
     yield Case("Tweets that were not requested", (changed(_add_tweet),), Gives.ASIDE)
     yield Case("types that were not requested", (changed(_add_types),), Gives.ASIDE)
-    yield Case("days that were not requested", (days,), Gives.ASIDE, asked="historical")
+    yield Case("days that were not requested", (days,), Gives.ASIDE, endpoint="historical")
     yield Case("no counts of one Tweet, or of one of its types", absent, Gives.LISTED)
     yield Case(
         "a Tweet that is listed as unavailable, with counts",

@@ -52,7 +52,7 @@ class Case:
     :param gives: the outcome of every variant.
     :param error: the class of the error if the response persists.
     :param says: a part of the error's message.
-    :param asked: the endpoint of the request, or ``token``.
+    :param endpoint: the endpoint of the request, or ``token``.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Case:
     gives: Gives
     error: str = ""
     says: str = ""
-    asked: str = "totals"
+    endpoint: str = "totals"
 
 
 FAULTS: Final = (
