@@ -214,6 +214,7 @@ class EngagementThresholdSensor(BaseSensorOperator):
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             jitter_seed=f"{self.dag_id}#{self.task_id}#{datetime.now(UTC)}",
+            timeout=self.timeout,
             silent_fail=self.silent_fail,
         )
         timeout = timedelta(seconds=self.timeout)

@@ -52,10 +52,11 @@ class PollLoop:
         """
         clock = asyncio.get_running_loop().time
         connection, service = Patience(has_succeeded=True), Patience()
-        due, polls = clock(), 0
+        due = started_at = clock()
+        polls = 0
         while True:
             polls += 1
-            wait = self.schedule.wait(polls)
+            wait = self.schedule.wait(polls, due - started_at)
             is_read = False
             try:
                 settings = await self.read_settings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,9 @@ __all__ = ["Patience", "PollSchedule"]
 # Waits double, so that this many doublings of any interval exceed every timeout.
 _MAX_DOUBLINGS: Final = 60
 
+# Seconds before the timeout, so that the last poll is over by then.
+_LAST_POLL: Final = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
@@ -24,25 +28,30 @@ class PollSchedule:
     :param exponential_backoff: double the wait with each poll, and add a jitter of up to as much.
     :param max_wait: the longest wait with ``exponential_backoff``, seconds.
     :param jitter_seed: text from which the jitter is derived, such as the task's id.
+    :param timeout: seconds after which the caller stops polling. With ``exponential_backoff`` the
+        last poll comes shortly before.
     """
 
     interval: float
     exponential_backoff: bool = False
     max_wait: float | None = None
     jitter_seed: str = ""
+    timeout: float | None = None
 
-    def wait(self, polls: int) -> float:
+    def wait(self, polls: int, elapsed: float = 0.0) -> float:
         """Return the seconds to wait for the next poll.
 
         :param polls: how many polls there have been, from 1.
+        :param elapsed: seconds since polling began.
         """
         if not self.exponential_backoff:
             return self.interval
         shortest = max(int(self.interval * 2 ** (min(polls, _MAX_DOUBLINGS) - 2)), 1)
         text = f"{self.jitter_seed}#{polls}".encode()
         jitter = int(hashlib.sha1(text, usedforsecurity=False).hexdigest(), 16) % shortest
-        wait = float(shortest + jitter)
-        return min(wait, self.max_wait) if self.max_wait else wait
+        wait = min(float(shortest + jitter), self.max_wait or math.inf)
+        remaining = (self.timeout or math.inf) - _LAST_POLL - elapsed
+        return min(wait, remaining) if remaining > 0 else wait
 
 
 @dataclass(slots=True)

@@ -46,6 +46,8 @@ class EngagementThresholdTrigger(BaseTrigger):
     :param exponential_backoff: double the interval with each poll, as Airflow's sensors do.
     :param max_wait: the longest interval with ``exponential_backoff``, seconds.
     :param jitter_seed: text from which the jitter of ``exponential_backoff`` is derived.
+    :param timeout: seconds after which Airflow ends the trigger. With ``exponential_backoff`` the
+        last poll comes shortly before.
     :param silent_fail: log every error, and go on polling.
     """
 
@@ -63,6 +65,7 @@ class EngagementThresholdTrigger(BaseTrigger):
         exponential_backoff: bool = False,
         max_wait: float | None = None,
         jitter_seed: str = "",
+        timeout: float | None = None,
         silent_fail: bool = False,
     ) -> None:
         from airflow_provider_engagement.thresholds.schedule import PollSchedule
@@ -79,7 +82,7 @@ class EngagementThresholdTrigger(BaseTrigger):
             engagement_conn_id=engagement_conn_id,
         )
         self.schedule = PollSchedule(
-            float(poll_interval), exponential_backoff, max_wait, jitter_seed
+            float(poll_interval), exponential_backoff, max_wait, jitter_seed, timeout
         )
         self.silent_fail = silent_fail
 
@@ -91,6 +94,7 @@ class EngagementThresholdTrigger(BaseTrigger):
             "exponential_backoff": self.schedule.exponential_backoff,
             "max_wait": self.schedule.max_wait,
             "jitter_seed": self.schedule.jitter_seed,
+            "timeout": self.schedule.timeout,
             "silent_fail": self.silent_fail,
         }
 

@@ -384,6 +384,7 @@ def test_the_trigger_has_the_sensors_schedule(tweets: list[str], api: Simulator)
         task.execute({})  # type: ignore[typeddict-item]  # not read
     schedule = deferred.value.trigger.schedule
     assert (schedule.interval, schedule.exponential_backoff, schedule.max_wait) == (7, True, 300)
+    assert schedule.timeout == task.timeout == deferred.value.timeout.total_seconds()
     assert schedule.jitter_seed.startswith(f"{task.dag_id}#wait#")
     assert not api.requests
 

@@ -95,6 +95,7 @@ def triggers() -> list[Any]:
             exponential_backoff=True,
             max_wait=600,
             jitter_seed="dag#task",
+            timeout=3600,
             silent_fail=True,
         ),
         EngagementThresholdTrigger(
