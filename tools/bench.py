@@ -333,13 +333,17 @@ def _run_task(connection: str, ids_file: Path, results: Any) -> None:
     results.put((took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def million() -> None:
-    """Pull a million Tweets of /totals into a Parquet file, by one task."""
+def measure_task(tweets: int) -> tuple[float, float]:
+    """Pull Tweets of /totals into a Parquet file by one task, in a process of its own.
+
+    :param tweets: how many.
+    :returns: the seconds of the task, and the peak memory of its process in MiB.
+    """
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     with tempfile.TemporaryDirectory() as name:
         ids_file = Path(name) / "ids.txt"
-        flags = ("--account", "acme", "--tweets", "1000000", "--ids-file", str(ids_file))
+        flags = ("--account", "acme", "--tweets", str(tweets), "--ids-file", str(ids_file))
         with simulator(Path(name), *flags) as running:
             held = running.connections["acme"]
             held["extra"]["requests_per_minute"] = 100_000
@@ -347,6 +351,12 @@ def million() -> None:
             task.start()
             took, peak = results.get()
             task.join()
+    return took, peak
+
+
+def million() -> None:
+    """Pull a million Tweets of /totals into a Parquet file, by one task."""
+    took, peak = measure_task(1_000_000)
     say("a million Tweets to Parquet by one task: wall time", f"{took:.0f} s", "under 60 s")
     say("  peak memory of the task's process", f"{peak:.0f} MiB", "under 700 MiB")
 

@@ -327,7 +327,7 @@ FIELD_FAULTS: Final = (
         "a collection of a million ids",
         "Memory stays below 700 MiB, because outcomes are shared and coverage is written in "
         "chunks.",
-        (),
+        ("test_memory.py::test_a_task_needs_little_memory_for_each_tweet",),
     ),
 )
 """All kinds, in the order of their numbers."""

@@ -23,6 +23,7 @@ def test_kinds_are_numbered_without_gaps() -> None:
 
 @pytest.mark.parametrize("fault", FIELD_FAULTS, ids=lambda fault: fault.number)
 def test_named_tests_exist(fault: FieldFault) -> None:
+    assert fault.tests
     for test in fault.tests:
         path, name = test.split("::")
         assert name.startswith("test_")
