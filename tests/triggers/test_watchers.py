@@ -44,7 +44,7 @@ class Store:
 
 
 class Triggerer:
-    """Runs triggers as Airflow's triggerer does, and stores events unless told not to.
+    """Runs triggers as Airflow's triggerer does, and stores events unless `persists` is false.
 
     :param stores: the state stores, by the asset's name; they outlive a triggerer.
     :param persists: whether events get as far as the database.
