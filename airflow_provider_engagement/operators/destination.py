@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.operators.mapping import shared_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +122,7 @@ class FileDestination(Destination):
         from airflow_provider_engagement.hooks.storage import put_file
         from airflow_provider_engagement.sinks.files import FileSink
 
-        if run.is_mapped and not self._differs_by_instance(run.context):
+        if run.is_mapped and not self._differs_by_instance(run):
             raise InvalidArgumentError(
                 f"output_path is {self._path!r} in every instance of this mapped task, so that "
                 "each would replace the file of the others.",
@@ -131,12 +130,12 @@ class FileDestination(Destination):
             )
         return FileSink(self._path, put_file)
 
-    def _differs_by_instance(self, context: Mapping[str, Any]) -> bool:
+    def _differs_by_instance(self, run: TaskRun) -> bool:
         """Return whether the path names the map index, or an argument that is mapped over."""
-        shared = shared_arguments(context)
+        shared = run.shared_arguments
         if not isinstance(self._template, str) or (shared and "output_path" not in shared):
             return True
         names = set(re.findall(r"\btask\.(\w+)", self._template)) & set(
-            context["task"].template_fields
+            run.context["task"].template_fields
         )
         return "map_index" in self._template or bool(names - set(shared))

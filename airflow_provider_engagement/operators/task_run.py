@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.settings import checked_url
-from airflow_provider_engagement.operators.mapping import shared_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +62,17 @@ class TaskRun:
         return int(getattr(self.context["ti"], "map_index", -1)) >= 0
 
     @property
+    def shared_arguments(self) -> Mapping[str, object]:
+        """What a mapped task was given in ``.partial``, before it was rendered.
+
+        It is empty for a task in a mapped task group, where any argument may differ.
+        """
+        dag = self.context.get("dag")
+        task = dag.get_task(self.context["ti"].task_id) if dag is not None else None
+        found: Mapping[str, object] = getattr(task, "partial_kwargs", {})
+        return found
+
+    @property
     def groupings(self) -> list[str]:
         """The canonical names of the groupings."""
         return [grouping.canonical for grouping in self.plan.query.groupings]
@@ -105,7 +115,7 @@ class TaskRun:
         instance = self.context["ti"]
         identity: list[Any] = [instance.dag_id, instance.task_id]
         if self.is_mapped:
-            shared = "tweet_ids" in shared_arguments(self.context)
+            shared = "tweet_ids" in self.shared_arguments
             identity += [self._query, output, [] if shared else sorted(self.collection)]
         return _hashed(identity)
 
