@@ -201,7 +201,7 @@ def _chosen(tweet: dict[str, Any], source: Source) -> object:
 
 def _read_activity(activity: dict[str, Any], source: Source) -> TweetRecord | None:
     verb, given = activity.get("verb"), _chosen(activity, source) or activity.get("id")
-    if verb not in {"post", "share"} or given is None:
+    if verb not in ("post", "share") or given is None:
         return None
     tweet_id = parse_id(given, source.place)
     if source.options.with_attributes:

@@ -11,6 +11,8 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from airflow_provider_engagement.api.errors import InvalidArgumentError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -70,13 +72,22 @@ def _unpacked(file: _Rejoined, place: Place, stack: contextlib.ExitStack) -> IO[
         unpacked = stack.enter_context(gzip.GzipFile(fileobj=io.BufferedReader(file, _BUFFER)))
         return io.BufferedReader(_Bounded(unpacked, place, file), _BUFFER)
     if file.head.startswith((_ZIP, _EMPTY_ZIP)):
-        spool = tempfile.SpooledTemporaryFile(_ZIP_IN_MEMORY)  # noqa: SIM115 - the stack closes it
-        stack.enter_context(spool)
-        shutil.copyfileobj(io.BufferedReader(file, _BUFFER), spool)
-        archive = stack.enter_context(zipfile.ZipFile(spool))
-        member: Any = stack.enter_context(archive.open(_only_member(archive, place)))
-        return io.BufferedReader(_Bounded(member, place, file), _BUFFER)
+        return io.BufferedReader(_Bounded(_open_member(file, place, stack), place, file), _BUFFER)
     return io.BufferedReader(file, _BUFFER)
+
+
+def _open_member(file: _Rejoined, place: Place, stack: contextlib.ExitStack) -> Any:
+    spool = tempfile.SpooledTemporaryFile(_ZIP_IN_MEMORY)  # noqa: SIM115 - the stack closes it
+    stack.enter_context(spool)
+    shutil.copyfileobj(io.BufferedReader(file, _BUFFER), spool)
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(spool))
+        return stack.enter_context(archive.open(_only_member(archive, place)))
+    except InvalidArgumentError:
+        raise
+    except Exception as error:
+        # Of a damaged directory zipfile raises whatever a wrong number leads to.
+        raise zipfile.BadZipFile from error
 
 
 def _only_member(archive: zipfile.ZipFile, place: Place) -> zipfile.ZipInfo:
@@ -94,6 +105,8 @@ def _only_member(archive: zipfile.ZipFile, place: Place) -> zipfile.ZipInfo:
         )
     if members[0].flag_bits & 0x1:
         raise place.error("is a zip file with a password.", "Unpack it first.")
+    if members[0].compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise place.error("is a zip file that is not packed by deflate.", "Unpack it first.")
     return members[0]
 
 

@@ -14,6 +14,8 @@ from airflow_provider_engagement.api.tweet_id import (
 from airflow_provider_engagement.collections.schema import attributes_schema, labels_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from airflow_provider_engagement.collections.records import TweetRecord
@@ -106,6 +108,22 @@ def _merged(table: pa.Table, keys: list[str]) -> pa.Table:
     return pa.table(columns, schema=table.schema)
 
 
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        # JSON can hold half a character, where a text was cut in the middle of an emoji.
+        return pa.array([_whole(value) for value in values], kind)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
 class _Spool:
     """A table on its way: in memory first, then in a temporary file that has no name.
 
@@ -127,9 +145,7 @@ class _Spool:
         import pyarrow as pa
 
         arrays = [
-            column.cast(field.type)
-            if isinstance(column, pa.Array)
-            else pa.array(column, field.type)
+            column.cast(field.type) if isinstance(column, pa.Array) else _array(column, field.type)
             for column, field in zip(columns, self._schema, strict=True)
         ]
         batch = pa.record_batch(arrays, schema=self._schema)

@@ -37,8 +37,10 @@ class Includes:
 
     def __init__(self, includes: _Json) -> None:
         users, media = objects(includes.get("users")), objects(includes.get("media"))
-        self.usernames = {user.get("id"): text_of(user.get("username")) for user in users}
-        self.media_types = {each.get("media_key"): text_of(each.get("type")) for each in media}
+        self.usernames = {text_of(user.get("id")): text_of(user.get("username")) for user in users}
+        self.media_types = {
+            text_of(each.get("media_key")): text_of(each.get("type")) for each in media
+        }
         self.have_media = "media" in includes
 
 
@@ -171,7 +173,7 @@ def from_v2(tweet: _Json, tweet_id: str, includes: Includes) -> TweetRecord:
 
 
 def _type_in_v2(tweet: _Json) -> str:
-    kinds = {each.get("type") for each in objects(tweet.get("referenced_tweets"))}
+    kinds = {text_of(each.get("type")) for each in objects(tweet.get("referenced_tweets"))}
     for kind, tweet_type in (("retweeted", "repost"), ("replied_to", "reply"), ("quoted", "quote")):
         if kind in kinds:
             return tweet_type
@@ -182,7 +184,7 @@ def _media_in_v2(tweet: _Json, includes: Includes, *, has_no_link: bool) -> str 
     keys = object_of(tweet.get("attachments")).get("media_keys")
     if not isinstance(keys, list) or not keys:
         return "none" if has_no_link or includes.have_media else None
-    return _one_of(includes.media_types.get(key) for key in keys)
+    return _one_of(includes.media_types.get(text_of(key)) for key in keys)
 
 
 def _in_entities(
