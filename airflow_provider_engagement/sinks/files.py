@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.collections.files import split_uri
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema
 from airflow_provider_engagement.sinks.base import WriteResult
 from airflow_provider_engagement.sinks.scratch import ScratchFolder
@@ -26,13 +27,14 @@ class FileSink:
 
     :param uri: the file's URI; its ending (``.parquet``, ``.jsonl``, ``.jsonl.gz``) is its format.
     :param put_file: copies a local file to a URI, whole or not at all.
-    :raises InvalidArgumentError: if no format has that ending.
+    :raises InvalidArgumentError: if it has no scheme, or no format has its ending.
     """
 
     def __init__(self, uri: str, put_file: Callable[[Path, str], None]) -> None:
         self._uri = uri
         self._put_file = put_file
         try:
+            split_uri(uri)
             self._format = format_of(uri)
         except InvalidArgumentError as error:
             raise InvalidArgumentError(

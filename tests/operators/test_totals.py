@@ -313,6 +313,16 @@ def test_a_file_of_an_unknown_ending_is_refused_before_any_request(
     assert simulator.requests == []
 
 
+def test_a_path_without_a_scheme_is_refused_before_any_request(
+    ids: list[str], simulator: Simulator, tmp_path: Path
+) -> None:
+    path = f"{tmp_path}/out.jsonl"
+    message = rf"output_path: {path} has no scheme.*file://{path}"
+    with pytest.raises(AirflowFailException, match=message):
+        run(totals(ids, output_path=path))
+    assert simulator.requests == []
+
+
 def test_a_failed_pull_leaves_the_file_of_the_last_one(
     world: World, ids: list[str], simulator: Simulator, tmp_path: Path
 ) -> None:
