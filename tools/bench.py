@@ -35,6 +35,7 @@ from airflow_provider_engagement.pull import PullStats, pull
 from airflow_provider_engagement.rows.flatten import flatten
 from airflow_provider_engagement.sinks.files import FileSink
 from airflow_provider_engagement.sinks.memory import MemorySink
+from tools.bench_collections import lines_over_json, peak_above_ids
 from tools.pull_profile import task_context
 from tools.services import simulator
 
@@ -361,7 +362,18 @@ def million() -> None:
     say("  peak memory of the task's process", f"{peak:.0f} MiB", "under 700 MiB")
 
 
-BENCHMARKS = (payload, throughput, year, memory, million, pace, mapped)
+def collections() -> None:
+    """Read Tweets from JSON Lines, over ``json.loads``; and a million lines, in bounded memory."""
+    ids, whole = lines_over_json(median_of, time.process_time)
+    say("JSON Lines to ids, over json.loads", f"{ids:.2f}x", "2.50x at most")
+    say("JSON Lines to ids and attributes, over json.loads", f"{whole:.2f}x", "2.50x at most")
+    of_ids, of_all = peak_above_ids()
+    say("a million lines to ids, peak memory", f"{of_ids:.0f} MiB", "the ids")
+    above = f"+{of_all - of_ids:.0f} MiB"
+    say("the same with attributes, above the ids", above, "+300 MiB at most")
+
+
+BENCHMARKS = (payload, throughput, year, memory, million, collections, pace, mapped)
 
 
 def main(names: list[str]) -> int:
