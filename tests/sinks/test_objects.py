@@ -303,7 +303,7 @@ def test_sums_over_all_tweets_stand(store: GcsStore) -> None:
 
 
 @pytest.mark.parametrize("layout", ["long", "wide"])
-def test_discarding_leaves_nothing_and_touches_nothing(
+def test_discarding_leaves_the_bucket_and_the_disk_unchanged(
     store: GcsStore, scratch: Path, layout: str
 ) -> None:
     land(store, 5)
@@ -407,7 +407,7 @@ def test_wide_objects_have_one_row_a_tweet_and_period(
     assert list(scratch.iterdir()) == []
 
 
-def test_folders_read_well() -> None:
+def test_a_folder_is_named_by_its_prefix_and_parts() -> None:
     name = folder_name("/raw data/x/", "28hr", "acme", "2026-11-21T08:00:00Z", "ab=c_-.1")
     assert name == "raw data/x/28hr/acme/2026-11-21T08%3A00%3A00Z/ab=c_-.1"
     assert folder_name("", "totals") == "totals"
@@ -415,7 +415,7 @@ def test_folders_read_well() -> None:
 
 @given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), min_size=1, max_size=4))
 @example([""], ["\x00"])
-def test_no_part_leads_out_of_its_level(parts: list[str], others: list[str]) -> None:
+def test_every_part_is_one_level_of_the_folder(parts: list[str], others: list[str]) -> None:
     levels = folder_name("raw", *parts).split("/")
     assert levels[0] == "raw"
     assert len(levels) == len(parts) + 1
@@ -424,7 +424,7 @@ def test_no_part_leads_out_of_its_level(parts: list[str], others: list[str]) -> 
 
 
 @pytest.mark.parametrize("prefix", ["a//b", "a/../b", "..", "./a", "a\nb", "a/\x00"])
-def test_a_prefix_that_is_no_folder_is_refused(prefix: str) -> None:
+def test_a_prefix_that_cannot_be_a_folder_is_refused(prefix: str) -> None:
     with pytest.raises(InvalidArgumentError, match="object_prefix is "):
         folder_name(prefix, "totals")
 
