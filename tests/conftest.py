@@ -95,12 +95,20 @@ E2E_PATHS = (
     "tests/ui",
     "tests/with_google/test_dag.py",
 )
-# These start processes of their own, or hold long conversations with a service.
+# These start processes of their own, hold long conversations with a service, or read a lot of data.
 INTEGRATION_PATHS = (
+    "tests/collections/test_delimited.py::test_a_single_line_may_hold_a_million_ids",
+    "tests/collections/test_rounding.py::test_honest_ids_are_never_refused",
+    "tests/collections/test_streams.py::test_a_bomb_is_refused_before_it_fills_memory",
     "tests/docs/test_queries.py",
     "tests/hostile",
+    "tests/operators/test_typing.py",
+    "tests/pull/test_pull_any_order.py",
+    "tests/pull/test_pull_series.py",
     "tests/sensors",
+    "tests/simulator/test_nonsense.py",
     "tests/tools/test_env.py",
+    "tests/tools/test_measures.py::test_pull_profile",
     "tests/tools/test_services.py",
     "tests/tools/test_sqlite_settings.py",
     "tests/triggers",
