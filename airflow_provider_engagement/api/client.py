@@ -218,7 +218,7 @@ class EngagementClient:
         with limiter.acquire():
             reply = post(
                 self._session,
-                self._host + query.endpoint.path,
+                self.settings.url(query.endpoint),
                 query.body(request),
                 auth=self._auth[request.access],
                 timeout=self.settings.timeout,

@@ -21,11 +21,6 @@ Airflow passes exceptions between processes. None holds a secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 __all__ = [
     "AuthenticationError",
     "ConcurrentWriteError",
@@ -39,7 +34,6 @@ __all__ = [
     "RequestRejectedError",
     "ServiceError",
     "TweetsRefusedError",
-    "check_one_of",
 ]
 
 
@@ -153,18 +147,3 @@ class InvalidResponseError(EngagementError):
     """The response cannot be read: it is not JSON, or not of the documented shape."""
 
     retryable = True
-
-
-def check_one_of(value: object, allowed: Iterable[str], *, name: str) -> None:
-    """Refuse a value that is not in a fixed list.
-
-    :param value: what was given.
-    :param allowed: the list.
-    :param name: the parameter, for the message.
-    :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
-    """
-    choices = [str(choice) for choice in allowed]
-    if value not in choices:
-        given = repr(str(value) if isinstance(value, str) else value)
-        msg = f"{name} is {given}; it must be one of: {', '.join(map(repr, choices))}."
-        raise InvalidArgumentError(msg)

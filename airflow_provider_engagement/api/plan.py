@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,9 +24,13 @@ __all__ = [
     "batches",
     "bucket_size",
     "make_plan",
+    "period_of_snapshot",
+    "period_of_window",
     "public_requests",
     "utc_text",
 ]
+
+log = logging.getLogger(__name__)
 
 # A response of 28hr covers 28 hours and the current one.
 _BUCKETS_OF_28HR = 29
@@ -240,6 +245,27 @@ def _requests(
 def _creation(created: datetime | None, earliest: datetime) -> datetime:
     """Return when a Tweet was created; the earliest moment if its id does not say."""
     return earliest if created is None else created
+
+
+def period_of_window(window: Window, query: Query) -> ReportingPeriod:
+    """Return what the counts of a window are about: whole days or hours, as the query needs.
+
+    :param window: the window, of any precision.
+    :param query: what is asked.
+    :raises InvalidArgumentError: if the window is empty.
+    """
+    aligned = align_to(window, bucket_size(query))
+    log.info("Window: %s.", aligned)
+    return ReportingPeriod(aligned.end, aligned)
+
+
+def period_of_snapshot(moment: datetime) -> ReportingPeriod:
+    """Return what counts to date are about.
+
+    :param moment: the moment that they are of, UTC.
+    """
+    log.info("Counts as of %s UTC.", f"{moment:%Y-%m-%d %H:%M}")
+    return ReportingPeriod(moment)
 
 
 def bucket_size(query: Query) -> timedelta:

@@ -6,11 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.errors import (
-    AuthenticationError,
-    InvalidArgumentError,
-    check_one_of,
-)
+from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
 from airflow_provider_engagement.api.spec import (
     ENDPOINTS,
     ENGAGEMENT_TYPES,
@@ -23,6 +19,7 @@ from airflow_provider_engagement.api.spec import (
     Endpoint,
     EndpointName,
     GroupBy,
+    check_one_of,
 )
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from airflow_provider_engagement.api.errors import AuthenticationError, InvalidA
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from airflow_provider_engagement.api.spec import EndpointName
+    from airflow_provider_engagement.api.spec import Endpoint, EndpointName
 
 __all__ = [
     "DEFAULT_HOST",
@@ -203,6 +203,13 @@ class Settings:
             if not limit > 0:
                 msg = f"requests_per_minute for {endpoint} is {limit}; it must be above 0."
                 raise InvalidArgumentError(msg)
+
+    def url(self, endpoint: Endpoint) -> str:
+        """Return the URL of an endpoint.
+
+        :param endpoint: the endpoint.
+        """
+        return checked_url(self.host, name="host") + endpoint.path
 
     def redactor(self) -> Redactor:
         """Return a function that removes this connection's secrets from text."""

@@ -11,7 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_engagement.api.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "AGE_LIMITS",
@@ -31,6 +36,7 @@ __all__ = [
     "Endpoint",
     "EndpointName",
     "GroupBy",
+    "check_one_of",
 ]
 
 
@@ -183,3 +189,18 @@ ENDPOINTS: Final = {
         ),
     )
 }
+
+
+def check_one_of(value: object, allowed: Iterable[str], *, name: str) -> None:
+    """Refuse a value that is not in a fixed list.
+
+    :param value: what was given.
+    :param allowed: the list.
+    :param name: the parameter, for the message.
+    :raises InvalidArgumentError: naming the parameter, what was given and what is allowed.
+    """
+    choices = [str(choice) for choice in allowed]
+    if value not in choices:
+        given = repr(str(value) if isinstance(value, str) else value)
+        msg = f"{name} is {given}; it must be one of: {', '.join(map(repr, choices))}."
+        raise InvalidArgumentError(msg)

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
+from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.spec import check_one_of
 from airflow_provider_engagement.collections.collection import CollectionReader
 from airflow_provider_engagement.collections.files import (
     GcsFiles,

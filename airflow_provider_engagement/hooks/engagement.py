@@ -153,16 +153,11 @@ class EngagementHook(BaseHook):
         granularity: str | None,
         window: Window | None = None,
     ) -> list[dict[str, Any]]:
+        from airflow_provider_engagement.api.plan import period_of_snapshot, period_of_window
         from airflow_provider_engagement.api.query import build_query
         from airflow_provider_engagement.collections.parsing import parse_list
         from airflow_provider_engagement.hooks.storage import read_tweet_ids
-        from airflow_provider_engagement.pull import pull
-        from airflow_provider_engagement.pull.planning import (
-            has_tweets,
-            period_of_snapshot,
-            period_of_window,
-            plan_requests,
-        )
+        from airflow_provider_engagement.pull.pull import has_tweets, plan_requests, pull
         from airflow_provider_engagement.sinks.memory import MemorySink
 
         types = None

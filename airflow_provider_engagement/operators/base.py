@@ -10,13 +10,9 @@ from airflow.providers.common.compat.sdk import (
     BaseOperator,
 )
 
-from airflow_provider_engagement.api.errors import (
-    EngagementError,
-    InvalidArgumentError,
-    check_one_of,
-)
+from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
 from airflow_provider_engagement.api.query import GRANULARITIES
-from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.api.spec import EndpointName, check_one_of
 from airflow_provider_engagement.compat import DefaultsWhenMapped, retry_policy_kwargs
 from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID, MAX_SNAPSHOT_AGE
 from airflow_provider_engagement.operators.retry_policy import DEFAULT_RETRY_POLICY
@@ -183,9 +179,9 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
         """Return what was read and written; OpenLineage's provider calls this after the task."""
-        from airflow_provider_engagement.operators import lineage
+        from airflow_provider_engagement.operators import reporting
 
-        return lineage.openlineage_facets(self._execution.lineage if self._execution else None)
+        return reporting.openlineage_facets(self._execution.lineage if self._execution else None)
 
 
 def _check_granularity(endpoint: str, granularity: str | None) -> None:

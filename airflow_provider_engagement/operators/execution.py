@@ -15,7 +15,7 @@ from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.collections.parsing import parse_list, parse_literal
 from airflow_provider_engagement.collections.tweet_ids import is_uri
 from airflow_provider_engagement.hooks.engagement import EngagementHook
-from airflow_provider_engagement.operators import lineage, reporting
+from airflow_provider_engagement.operators import reporting
 from airflow_provider_engagement.operators.coercion import (
     as_bool,
     as_share,
@@ -27,7 +27,7 @@ from airflow_provider_engagement.operators.run_window import late_reason, report
 from airflow_provider_engagement.operators.task_run import TaskRun
 from airflow_provider_engagement.pull import PullStats, pull
 from airflow_provider_engagement.pull.deadline import PullLimits
-from airflow_provider_engagement.pull.planning import has_tweets, plan_requests
+from airflow_provider_engagement.pull.pull import has_tweets, plan_requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,8 +215,9 @@ class PullExecution:
         if url is not None:
             instance.xcom_push(key=reporting.LINK_KEY, value=url)
         reporting.describe_assets(run, written, self.operator.outlets or ())
-        self.lineage = run.source, written
-        lineage.collect(self._hook, run.source, written)
+        source = run.settings.url(run.plan.query.endpoint)
+        self.lineage = source, written
+        reporting.collect_lineage(self._hook, source, written)
 
 
 def _is_permanent(error: BaseException) -> bool:

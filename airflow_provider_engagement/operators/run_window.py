@@ -62,7 +62,7 @@ def reporting_period(
     :param max_snapshot_age: see :func:`snapshot_moment`.
     :raises InvalidArgumentError: if the run has no window, or no moment.
     """
-    from airflow_provider_engagement.pull.planning import period_of_snapshot, period_of_window
+    from airflow_provider_engagement.api.plan import period_of_snapshot, period_of_window
 
     if query.endpoint.name is EndpointName.HISTORICAL:
         return period_of_window(requested_window(context, given), query)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.settings import checked_url
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
@@ -40,11 +38,6 @@ class TaskRun:
     period: ReportingPeriod
     collection: tuple[str, ...]
     began: float
-
-    @property
-    def source(self) -> str:
-        """The URL of the endpoint."""
-        return checked_url(self.settings.host, name="host") + self.plan.query.endpoint.path
 
     @property
     def labels(self) -> dict[str, str]:

@@ -16,8 +16,9 @@ from airflow_provider_engagement.api.errors import (
     IncompleteDataError,
     PermissionDeniedError,
 )
-from airflow_provider_engagement.api.plan import public_requests
+from airflow_provider_engagement.api.plan import make_plan, public_requests
 from airflow_provider_engagement.api.spec import Access, EndpointName
+from airflow_provider_engagement.api.window import clip_to_available
 from airflow_provider_engagement.pull.deadline import PullLimits
 from airflow_provider_engagement.pull.fetch import Fetcher
 from airflow_provider_engagement.pull.results import PullResult, PullStats
@@ -25,17 +26,20 @@ from airflow_provider_engagement.rows.aggregate import PartialSums
 from airflow_provider_engagement.rows.coverage import Coverage, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
 
     import pyarrow as pa
 
     from airflow_provider_engagement.api.client import EngagementClient
     from airflow_provider_engagement.api.plan import Plan, ReportingPeriod
+    from airflow_provider_engagement.api.query import Query
+    from airflow_provider_engagement.api.settings import Settings
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
     from airflow_provider_engagement.rows.flatten import RequestResult
     from airflow_provider_engagement.sinks.base import Sink
 
-__all__ = ["PullRunner", "fetch_counts", "pull"]
+__all__ = ["PullRunner", "fetch_counts", "has_tweets", "plan_requests", "pull"]
 
 log = logging.getLogger(__name__)
 
@@ -178,6 +182,64 @@ class PullRunner:
             "unrequested_counts": stats.unrequested,
             "sums_left_out": stats.sums_left_out,
         }
+
+
+def plan_requests(
+    query: Query,
+    tweet_ids: Sequence[str],
+    period: ReportingPeriod,
+    settings: Settings,
+    *,
+    execution_timeout: timedelta | None = None,
+) -> Plan | None:
+    """Plan the requests of a pull.
+
+    :param query: what is asked.
+    :param tweet_ids: of which Tweets, each once.
+    :param period: what the counts are about.
+    :param settings: the connection.
+    :param execution_timeout: the task's; None if it has none. A plan that takes longer is warned
+        of.
+    :returns: None if there is nothing to ask.
+    """
+    if not tweet_ids:
+        log.warning("tweet_ids holds no ids: nothing is asked, nothing is written.")
+        return None
+    now, window = datetime.now(UTC), None
+    if period.period is not None:
+        window, warnings = clip_to_available(period.period, now=now, strict=settings.strict_range)
+        for warning in warnings:
+            log.warning(warning)
+        if window is None:
+            return None
+    plan = make_plan(query, list(tweet_ids), now=now, window=window)
+    log.info("Plan: %s", plan)
+    _log_duration(plan, settings, execution_timeout)
+    return plan
+
+
+def has_tweets(plan: Plan) -> bool:
+    """Return whether any Tweet of a plan had been created by the end of its window.
+
+    :param plan: the plan.
+    """
+    if len(plan.too_young) < len(plan.tweet_ids):
+        return True
+    log.warning("All Tweets were created after the window: nothing is asked, nothing is written.")
+    return False
+
+
+def _log_duration(plan: Plan, settings: Settings, execution_timeout: timedelta | None) -> None:
+    minutes = plan.minutes(settings.requests_per_minute.get(plan.query.endpoint.name))
+    seconds = 60 * (minutes or 0.0)
+    if execution_timeout and seconds > execution_timeout.total_seconds():
+        log.warning(
+            "At the contract's rate that takes %.0f s, and the execution_timeout is %.0f s.",
+            seconds,
+            execution_timeout.total_seconds(),
+        )
+    elif minutes is not None:
+        log.info("At the contract's rate that takes %.0f s.", seconds)
 
 
 def pull(

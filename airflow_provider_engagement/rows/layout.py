@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
-from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES, GroupBy
+from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES, GroupBy, check_one_of
 from airflow_provider_engagement.rows.schema import LONG, LONG_KEY, WIDE, WIDE_KEY, Column
 
 if TYPE_CHECKING:

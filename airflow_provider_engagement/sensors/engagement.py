@@ -15,11 +15,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_engagement.api.errors import (
-    EngagementError,
-    InvalidArgumentError,
-    check_one_of,
-)
+from airflow_provider_engagement.api.errors import EngagementError, InvalidArgumentError
+from airflow_provider_engagement.api.spec import check_one_of
 from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID
 
 if TYPE_CHECKING:

@@ -10,8 +10,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
-from airflow_provider_engagement.api.spec import ENDPOINTS, ENGAGEMENT_TYPES, EndpointName
+from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.spec import (
+    ENDPOINTS,
+    ENGAGEMENT_TYPES,
+    EndpointName,
+    check_one_of,
+)
 from airflow_provider_engagement.collections.parsing import parse_literal
 
 if TYPE_CHECKING:

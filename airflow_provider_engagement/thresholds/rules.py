@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
+from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.spec import check_one_of
 from airflow_provider_engagement.thresholds.parsing import (
     Threshold,
     engagement_types_of,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_engagement.api.errors import InvalidArgumentError, check_one_of
-from airflow_provider_engagement.api.spec import EndpointName
+from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.api.spec import EndpointName, check_one_of
 from airflow_provider_engagement.operators.base import EngagementPullOperator
 from airflow_provider_engagement.operators.links import EngagementDestinationLink
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from airflow_provider_engagement.api.errors import check_one_of
+from airflow_provider_engagement.api.spec import check_one_of
 from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID, MAX_SNAPSHOT_AGE
 from airflow_provider_engagement.transfers.base import EngagementTransfer
 

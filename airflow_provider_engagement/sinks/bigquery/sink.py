@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.compute as pc
 from google.api_core.exceptions import Forbidden
 
-from airflow_provider_engagement.api.errors import PermissionDeniedError, check_one_of
-from airflow_provider_engagement.api.spec import GroupBy
+from airflow_provider_engagement.api.errors import PermissionDeniedError
+from airflow_provider_engagement.api.spec import GroupBy, check_one_of
 from airflow_provider_engagement.rows.layout import LAYOUTS, WIDE_LAYOUT, Layout, layout_of
 from airflow_provider_engagement.rows.schema import COVERAGE
 from airflow_provider_engagement.rows.wide import refuse_nameless
