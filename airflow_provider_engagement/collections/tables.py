@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+import weakref
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.tweet_id import (
@@ -11,6 +12,7 @@ from airflow_provider_engagement.api.tweet_id import (
     LAST_SEQUENTIAL_ID,
     TIMESTAMP_SHIFT,
 )
+from airflow_provider_engagement.collections.merging import merge_rows
 from airflow_provider_engagement.collections.schema import attributes_schema, labels_schema
 
 if TYPE_CHECKING:
@@ -52,10 +54,9 @@ class AttributeTables:
         :param tweets: how many Tweets there are.
         """
         self._flush()
-        attributes, labels = self._attributes.table(), self._labels.table()
-        if attributes.num_rows == tweets:
-            return attributes, labels
-        return _merged(attributes, ["tweet_id"]), _merged(labels, ["tweet_id", "label"])
+        if self._attributes.rows == tweets:
+            return self._attributes.table(), self._labels.table()
+        return self._attributes.merged().table(), self._labels.merged("label").table()
 
     def _flush(self) -> None:
         if self._records:
@@ -84,30 +85,6 @@ def _created_at(ids: tuple[str, ...]) -> Any:
     return pa.array(times, mask=numbers <= LAST_SEQUENTIAL_ID)
 
 
-def _merged(table: pa.Table, keys: list[str]) -> pa.Table:
-    """Return one row a key, in their first order, with the last value of each column."""
-    import numpy as np
-    import pyarrow as pa
-
-    if not table.num_rows:
-        return table
-    codes = np.zeros(table.num_rows, dtype=np.int64)
-    for key in keys:
-        column = table[key].combine_chunks().dictionary_encode()
-        codes = codes * len(column.dictionary) + column.indices.to_numpy()
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    place = np.empty(len(first), dtype=np.int64)
-    place[np.argsort(first)] = np.arange(len(first))
-    row_of = place[inverse]
-    columns = []
-    for column in table.columns:
-        last = np.full(len(first), -1, dtype=np.int64)
-        valid = np.flatnonzero(column.is_valid().to_numpy())
-        last[row_of[valid]] = valid  # where a row is set twice, the later assignment stands
-        columns.append(column.take(pa.array(last, mask=last < 0)))
-    return pa.table(columns, schema=table.schema)
-
-
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
@@ -131,6 +108,7 @@ class _Spool:
     """
 
     def __init__(self, schema: pa.Schema) -> None:
+        self.rows = 0
         self._schema = schema
         self._batches: list[pa.RecordBatch] = []
         self._bytes = 0
@@ -149,6 +127,7 @@ class _Spool:
             for column, field in zip(columns, self._schema, strict=True)
         ]
         batch = pa.record_batch(arrays, schema=self._schema)
+        self.rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._writer is None and self._bytes <= _IN_MEMORY:
             self._batches.append(batch)
@@ -160,11 +139,32 @@ class _Spool:
     def _spill(self) -> None:
         import pyarrow as pa
 
-        self._file = tempfile.TemporaryFile(prefix="engagement-")  # noqa: SIM115 - table() closes it
+        file = tempfile.TemporaryFile(prefix="engagement-")  # noqa: SIM115 - closed below
+        weakref.finalize(self, file.close)  # an error may end the reading before table() does
+        self._file = file
         self._writer = pa.ipc.new_file(self._file, self._schema)
         for batch in self._batches:
             self._writer.write_batch(batch)
         self._batches = []
+
+    def merged(self, label: str | None = None) -> _Spool:
+        """Return a table with one row a Tweet, or a Tweet and label.
+
+        :param label: the column of the labels.
+        """
+        import pyarrow as pa
+
+        result = _Spool(self._schema)
+        if not self.rows:
+            return result
+        read_batch, batches = self._batches.__getitem__, len(self._batches)
+        if self._file is not None:
+            self._writer.close()
+            reader = pa.ipc.open_file(self._file)
+            read_batch, batches = reader.get_batch, reader.num_record_batches
+        for columns in merge_rows(read_batch, batches, label=label):
+            result.write(columns)
+        return result
 
     def table(self) -> pa.Table:
         """Return the table; what lies in the file is mapped, not read."""
