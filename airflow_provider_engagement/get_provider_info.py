@@ -1,4 +1,4 @@
-"""What Airflow is told of this provider: a literal, since a fault here breaks every command."""
+"""The provider's metadata: a literal, because an error here breaks every Airflow command."""
 
 from __future__ import annotations
 

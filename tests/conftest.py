@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from run_command import run
 
 from tools.env import ENVIRONMENTS, ROOT, Workshop
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 # The source tree stands behind an installed wheel, which is what is to be tested then. Here, before
 # the conftest.py of a folder below imports the package.
 sys.path[:] = [*(entry for entry in sys.path if entry != str(ROOT)), str(ROOT)]
+
+
+# A slow machine is no fault of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -101,7 +101,7 @@ def test_provider_info_is_light_to_import() -> None:
     assert len(added) <= 10, added
 
 
-def test_all_below_the_airflow_face_runs_without_airflow() -> None:
+def test_packages_below_hooks_run_without_airflow() -> None:
     modules = modules_of(*FREE_OF_AIRFLOW)
     assert f"{PACKAGE}.pull" in modules
     found = in_a_clean_process(
@@ -159,7 +159,7 @@ def in_isort_order(name: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("module", SOURCES)
-def test_all_is_sorted_and_says_what_is_public(module: str) -> None:
+def test_all_lists_the_public_names_in_order(module: str) -> None:
     names = exported(module)
     bound = list(bound_in(module))
     defined = {name for name, imported in bound if not imported}
@@ -247,7 +247,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("module", modules_of(*FREE_OF_AIRFLOW))
-def test_no_import_of_airflow_hides_in_a_function(module: str) -> None:
+def test_no_function_below_hooks_imports_airflow(module: str) -> None:
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.ImportFrom):
             assert (node.module or "").partition(".")[0] != "airflow"
@@ -255,7 +255,7 @@ def test_no_import_of_airflow_hides_in_a_function(module: str) -> None:
             assert not [a for a in node.names if a.name.partition(".")[0] == "airflow"]
 
 
-# ---- What Airflow is told --------------------------------------------------------------------
+# ---- What Airflow reads --------------------------------------------------------------------
 
 
 def schema(name: str) -> Any:
@@ -274,24 +274,24 @@ def test_the_connection_form_is_what_airflow_3_accepts() -> None:
 
 
 def test_provider_info_is_of_this_distribution() -> None:
-    told = get_provider_info()
-    distribution = importlib.metadata.distribution(told["package-name"])
-    assert distribution.metadata["Name"] == told["package-name"]
-    assert told["versions"][0] == distribution.version == airflow_provider_engagement.__version__
+    info = get_provider_info()
+    distribution = importlib.metadata.distribution(info["package-name"])
+    assert distribution.metadata["Name"] == info["package-name"]
+    assert info["versions"][0] == distribution.version == airflow_provider_engagement.__version__
     (point,) = distribution.entry_points.select(group="apache_airflow_provider")
     assert point.load() is get_provider_info
-    assert not told["package-name"].startswith("apache-airflow")
+    assert not info["package-name"].startswith("apache-airflow")
 
 
-def paths_in(told: object) -> Iterator[str]:
-    if isinstance(told, dict):
-        for value in told.values():
+def paths_in(info: object) -> Iterator[str]:
+    if isinstance(info, dict):
+        for value in info.values():
             yield from paths_in(value)
-    elif isinstance(told, list):
-        for value in told:
+    elif isinstance(info, list):
+        for value in info:
             yield from paths_in(value)
-    elif isinstance(told, str) and told.startswith(f"{PACKAGE}."):
-        yield told
+    elif isinstance(info, str) and info.startswith(f"{PACKAGE}."):
+        yield info
 
 
 def test_every_class_that_provider_info_names_is_there() -> None:
@@ -373,7 +373,7 @@ def test_every_parameter_but_the_fixed_lists_is_templated(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", operators())
-def test_what_is_templated_is_kept_as_it_was_given(name: str) -> None:
+def test_templated_fields_are_stored_unchanged(name: str) -> None:
     kind = operators()[name]
     given: dict[str, Any] = {field: f"{{{{ {field} }}}}" for field in kind.template_fields}
     given["tweet_ids"] = ["{{ tweet_id }}"]
@@ -385,7 +385,7 @@ def test_what_is_templated_is_kept_as_it_was_given(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", operators())
-def test_an_operator_says_what_its_parameters_mean(name: str) -> None:
+def test_every_parameter_is_documented(name: str) -> None:
     kind = operators()[name]
     documented = {
         parameter
@@ -397,10 +397,10 @@ def test_an_operator_says_what_its_parameters_mean(name: str) -> None:
 
 
 def test_what_is_installed_is_what_is_tested() -> None:
-    told = importlib.metadata.distribution("airflow-provider-engagement").read_text(
+    info = importlib.metadata.distribution("airflow-provider-engagement").read_text(
         "direct_url.json"
     )
-    editable = json.loads(told or "{}").get("dir_info", {}).get("editable", False)
+    editable = json.loads(info or "{}").get("dir_info", {}).get("editable", False)
     lies_here = airflow_provider_engagement.__file__ == str(FOLDER / "__init__.py")
     assert lies_here is editable
     installed = Path(airflow_provider_engagement.__file__).parent

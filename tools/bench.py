@@ -66,9 +66,9 @@ def median_of(
         for function, took in zip(functions, times, strict=True):
             gc.collect()
             began = clock()
-            kept = function()
+            result = function()
             took.append(clock() - began)
-            del kept
+            del result
     return [statistics.median(took) for took in times]
 
 

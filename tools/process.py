@@ -46,12 +46,12 @@ class ProcessFailure(Exception):  # noqa: N818 - its text is shown as it is, not
 
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without the user's own settings and proxies."""
-    kept = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_FOREIGN) and not name.lower().endswith("_proxy")
     }
-    return {**kept, "NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1"}
+    return {**environment, "NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1"}
 
 
 def launch_command(*command: str | Path) -> list[str | Path]:

@@ -138,7 +138,7 @@ class ConcurrentWriteError(EngagementError):
 
 
 class DeadlineExceededError(EngagementError):
-    """The task's ``execution_timeout`` is near. Finished requests are kept for the next try."""
+    """The task's ``execution_timeout`` is near. Finished requests are saved for the next try."""
 
     retryable = True
 

@@ -258,7 +258,7 @@ def _decompressed(response: requests.Response, chunks: Iterator[bytes]) -> Itera
 
 
 def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress one gzip stream after another, in pieces of a bounded size."""
+    """Decompress one gzip stream after another, in chunks of a bounded size."""
     inflater = None
     try:
         for chunk in chunks:

@@ -29,7 +29,7 @@ class JsonStream:
 
     :param head: the text that has been read already.
     :param lines: the rest of the file.
-    :param place: where the number of the current line is kept.
+    :param place: where the number of the current line is stored.
     """
 
     def __init__(self, head: str, lines: Lines, place: Place) -> None:

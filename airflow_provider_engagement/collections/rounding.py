@@ -35,7 +35,7 @@ _SHARE: Final = {zeros: 5.0**-zeros for zeros in _ZEROS}
 # refused, whether they hold ten ids or a million.
 _REFUSE_BELOW: Final = 1e-8
 _WARN_BELOW: Final = 1e-4
-# One or two ids prove nothing, but in a small collection they deserve a look.
+# One or two ids prove nothing, but in a small collection they deserve a warning.
 _FEW: Final = 2
 _WARN_OF_FEW_BELOW: Final = 0.05
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.operators.destination import Destination
     from airflow_provider_engagement.operators.parameters import (
+        DateTimeLike,
         Duration,
         EngagementTypes,
         Flag,
         Granularity,
         Groupings,
         Incomplete,
-        Moment,
         Share,
         TaskParameters,
         Text,
@@ -183,8 +183,8 @@ class EngagementHistoricalOperator(_FileOrXComOperator):
         engagement_types: EngagementTypes = None,
         granularity: Granularity | None = None,
         groupings: Groupings = None,
-        start: Moment = None,
-        end: Moment = None,
+        start: DateTimeLike = None,
+        end: DateTimeLike = None,
         lookback: Duration = None,
         incomplete: Incomplete = "keep",
         max_missing_share: Share = 1.0,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENGAGEMENT_CONN_ID",
     "MAX_SNAPSHOT_AGE",
+    "DateTimeLike",
     "Duration",
     "Endpoint",
     "EngagementTypes",
@@ -27,7 +28,6 @@ __all__ = [
     "Incomplete",
     "Labels",
     "Layout",
-    "Moment",
     "Number",
     "Share",
     "TaskParameters",
@@ -54,7 +54,7 @@ TweetIds: TypeAlias = (
 TextList: TypeAlias = "Sequence[str] | str | XComArg | None"
 EngagementTypes: TypeAlias = TextList
 Groupings: TypeAlias = "Mapping[str, Mapping[str, Sequence[str]]] | str | XComArg | None"
-Moment: TypeAlias = "datetime | date | str | XComArg | None"
+DateTimeLike: TypeAlias = "datetime | date | str | XComArg | None"
 Duration: TypeAlias = "timedelta | str | XComArg | None"
 Labels: TypeAlias = "Mapping[str, str] | str | XComArg | None"
 Number: TypeAlias = "int | str | XComArg | None"

@@ -1,10 +1,10 @@
-"""Store finished requests in a bucket until the pull has landed, for a retry to resume from.
+"""Store finished requests in a bucket until the pull is written, for a retry to resume from.
 
 A checkpoint is one object, named by its request: the objects that exist are the only record of how
 far a pull has come. The folder's name identifies what is asked and the life of the task, so that
 another question or a Clear starts afresh.
 
-Once the pull has landed, its result is written before the checkpoints are deleted, and deleted
+Once the pull is written, its result is written before the checkpoints are deleted, and deleted
 after them.
 """
 
@@ -104,7 +104,7 @@ class CheckpointStore:
         return len(self._found)
 
     def earlier_result(self) -> PullResult | None:
-        """Return the result of an earlier try that has landed; None if none has."""
+        """Return the result of an earlier try that has written all; None if none has."""
         stored = self.store.read(self._result_name) if self._has_result else None
         if stored is None:
             return None
@@ -141,7 +141,7 @@ class CheckpointStore:
             self.store.replace(data, name, _CONTENT_TYPE, generation=0)
 
     def finish(self, result: PullResult) -> None:
-        """Record that the pull has landed, and delete its checkpoints. Never raises.
+        """Record that the pull is written, and delete its checkpoints. Never raises.
 
         If the task is killed meanwhile, the next try finds the result and sends nothing.
 
@@ -149,7 +149,7 @@ class CheckpointStore:
         """
         try:
             self.store.put_bytes(result.to_json(), self._result_name, "application/json")
-        except Exception as error:  # noqa: BLE001 - the rows have landed, whatever the store raises
+        except Exception as error:  # noqa: BLE001 - the rows are written, whatever the store raises
             log.warning("%s was not written: %s", self.store.uri(self._result_name), error)
         else:
             if self.clear():

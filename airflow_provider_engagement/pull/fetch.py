@@ -97,7 +97,7 @@ class Fetcher:
     :param period: what the pull is about.
     :param stats: counts the requests.
     :param checkpoints: results of earlier tries, and where to keep this one's; None for nowhere.
-    :param limits: until when requests may be sent, and who is told of the progress.
+    :param limits: until when requests may be sent, and where the progress is reported.
     """
 
     client: EngagementClient
@@ -115,7 +115,7 @@ class Fetcher:
         :param requests: the requests, in the order to send them.
         :param skip: returns the ids that are known by now to have no counts; they are left out.
         :raises EngagementError: if a request stays unanswered; the others are given up.
-        :raises DeadlineExceededError: if the deadline is near. Requests in flight are still kept.
+        :raises DeadlineExceededError: if the deadline is near. Requests in flight are still saved.
         """
         waiting = list(requests)
         progress = Progress(len(waiting), self.limits)

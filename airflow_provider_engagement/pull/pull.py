@@ -52,10 +52,10 @@ class PullRunner:
     :param plan: the requests.
     :param period: what the pull is about.
     :param write: takes rows.
-    :param stats: the figures, which are kept up to date.
+    :param stats: the figures, which are updated.
     :param keep_incomplete: whether to write rows of periods that were not complete.
     :param checkpoints: results of earlier tries, and where to keep this one's; None for nowhere.
-    :param limits: until when requests may be sent, and who is told of the progress.
+    :param limits: until when requests may be sent, and where the progress is reported.
     """
 
     client: EngagementClient
@@ -264,10 +264,10 @@ def pull(
     :param max_missing_share: the share of ids, 0 to 1, that may have no count.
     :param keep_incomplete: whether to write rows of periods that had not ended, or were not wholly
         covered, when the service answered.
-    :param stats: figures that are kept up to date, for callers that need them after a failure too.
-    :param checkpoints: where finished requests are kept until the rows are written, for a retry;
+    :param stats: figures that are updated, for callers that need them after a failure too.
+    :param checkpoints: where finished requests are saved until the rows are written, for a retry;
         None for nowhere.
-    :param limits: until when requests may be sent, and who is told of the progress.
+    :param limits: until when requests may be sent, and where the progress is reported.
     :param existing: of the rows that the sink adds to: how many Tweets were counted, of how many.
     :raises IncompleteDataError: if more ids have no count, or none has one. Nothing is written.
     :raises EngagementError: if a request stays unanswered. Nothing is written.

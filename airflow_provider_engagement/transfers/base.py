@@ -12,7 +12,12 @@ from airflow_provider_engagement.operators.links import EngagementDestinationLin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_engagement.operators.parameters import Duration, Moment, Text, TextList
+    from airflow_provider_engagement.operators.parameters import (
+        DateTimeLike,
+        Duration,
+        Text,
+        TextList,
+    )
     from airflow_provider_engagement.operators.run_window import WindowParameters
 
 __all__ = ["EngagementTransfer"]
@@ -53,8 +58,8 @@ class EngagementTransfer(EngagementPullOperator):
         *,
         endpoint: str = "totals",
         layout: str = "long",
-        start: Moment = None,
-        end: Moment = None,
+        start: DateTimeLike = None,
+        end: DateTimeLike = None,
         lookback: Duration = None,
         gcp_conn_id: Text = "google_cloud_default",
         impersonation_chain: TextList = None,

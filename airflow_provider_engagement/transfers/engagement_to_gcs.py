@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.operators.destination import Destination
     from airflow_provider_engagement.operators.parameters import (
+        DateTimeLike,
         Duration,
         Endpoint,
         EngagementTypes,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         Groupings,
         Incomplete,
         Layout,
-        Moment,
         Share,
         TaskParameters,
         Text,
@@ -72,8 +72,8 @@ class EngagementToGCSOperator(EngagementTransfer):
         engagement_types: EngagementTypes = None,
         granularity: Granularity | None = None,
         groupings: Groupings = None,
-        start: Moment = None,
-        end: Moment = None,
+        start: DateTimeLike = None,
+        end: DateTimeLike = None,
         lookback: Duration = None,
         incomplete: Incomplete = "keep",
         max_missing_share: Share = 1.0,

@@ -126,7 +126,7 @@ def test_the_signature_is_the_documented_one(path: str, signature: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ["plain", "with+plus/slash=equals", "percent%2Fand & more~"])
-def test_a_json_body_is_no_part_of_the_signature(secret: str) -> None:
+def test_json_body_is_not_part_of_the_signature(secret: str) -> None:
     credentials = Credentials(
         consumer_key=Secret("key"),
         consumer_secret=Secret(secret),
@@ -140,14 +140,14 @@ def test_a_json_body_is_no_part_of_the_signature(secret: str) -> None:
     assert json.loads(request.body or b"") == BODY
 
 
-def test_each_request_is_signed_anew() -> None:
+def test_each_request_has_a_signature_of_its_own() -> None:
     auth = owner_auth(DOCUMENTED)
     nonces = {parameters(json_request(auth))["oauth_nonce"] for _ in range(50)}
     assert len(nonces) == 50
     assert abs(int(parameters(json_request(auth))["oauth_timestamp"]) - time.time()) < 60
 
 
-def test_the_owner_cannot_be_spoken_for_without_tokens() -> None:
+def test_owner_access_without_tokens_is_refused() -> None:
     app_only = Credentials(consumer_key=Secret("key"), consumer_secret=Secret("secret"))
     with pytest.raises(AuthenticationError, match=r"no tokens of the Tweets' owner.*access_token"):
         owner_auth(app_only)
@@ -172,13 +172,13 @@ def test_the_headers_on_the_wire(world: World, tmp_path: Path, access: Access) -
     assert request.tweet_ids == ids
 
 
-def test_a_bearer_is_sent_as_it_stands() -> None:
+def test_bearer_token_is_sent_unchanged() -> None:
     token = "AAAA%2FBBBB%3D%2Bcc/d+e="
     request = json_request(BearerAuth(Secret(token)))
     assert request.headers["Authorization"] == f"Bearer {token}"
 
 
-def test_a_netrc_of_the_machine_does_not_replace_the_credentials(
+def test_netrc_file_does_not_replace_the_credentials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("machine data-api.x.com login me password wrong\n")
@@ -279,7 +279,7 @@ def test_an_exchange_that_fails_says_why_and_shows_no_secret(
     assert_no_secret(PAIR, "".join(traceback.format_exception(caught.value)))
 
 
-def test_an_exchange_whose_reply_breaks_off_shows_no_secret() -> None:
+def test_incomplete_token_reply_shows_no_secret() -> None:
     with (
         raw_server([http_response(b"{", length=999)]) as url,
         pytest.raises(ServiceError, match="token endpoint") as caught,
@@ -311,20 +311,18 @@ def test_wrong_key_and_secret_are_refused_by_the_simulator(world: World, tmp_pat
             client.prepare(ENDPOINTS["totals"].name, Access.PUBLIC)
 
 
-def test_whoever_wants_to_know_is_told_of_a_received_token_before_it_is_used(
-    world: World, tmp_path: Path
-) -> None:
-    told: list[tuple[Secret, int]] = []
+def test_received_token_is_reported_before_it_is_used(world: World, tmp_path: Path) -> None:
+    received: list[tuple[Secret, int]] = []
     with Simulator(world) as simulator:
         settings = settings_for(simulator, bearer=False)
         client = EngagementClient(
             settings,
-            on_secret=lambda secret: told.append((secret, len(simulator.requests))),
+            on_secret=lambda secret: received.append((secret, len(simulator.requests))),
             rate_state_directory=tmp_path,
         )
         with client:
             client.prepare(ENDPOINTS["totals"].name, Access.PUBLIC)
-    ((secret, requests_before),) = told
+    ((secret, requests_before),) = received
     assert secret.reveal() == world.app.bearer
     assert requests_before == 1
 
@@ -361,13 +359,13 @@ def test_a_failing_request_shows_no_secret_even_with_every_local(tmp_path: Path)
             auth=owner_auth(DOCUMENTED),
             timeout=1,
         )
-    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    told.stack[0].locals.clear()  # this test's own
-    assert_no_secret(DOCUMENTED, "".join(told.format()))
+    received = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    received.stack[0].locals.clear()  # this test's own
+    assert_no_secret(DOCUMENTED, "".join(received.format()))
     assert tmp_path
 
 
-def test_the_libraries_that_sign_say_nothing_even_at_debug(
+def test_signing_libraries_log_nothing_at_debug(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids = world.tweets("acme", 3, since=NOW - timedelta(days=20), until=NOW)

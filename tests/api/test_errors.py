@@ -25,7 +25,7 @@ FACTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", [*TREE, PullStoppedError])
-def test_an_error_keeps_its_facts_from_one_process_to_another(kind: type[EngagementError]) -> None:
+def test_errors_keep_their_facts_when_pickled(kind: type[EngagementError]) -> None:
     error = kind("It went wrong.", **FACTS)
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(copy) is kind
@@ -42,18 +42,18 @@ def test_a_refusal_keeps_the_ids_that_it_names() -> None:
     assert TweetsRefusedError("No.").forbidden == frozenset()
 
 
-def test_the_tree_is_the_one_that_is_drawn() -> None:
+def test_documented_tree_of_errors_is_right() -> None:
     drawn = {
         line[1]: line[2]
         for line in re.finditer(r"[├└]── (\w+) +(.*)$", errors.__doc__ or "", re.MULTILINE)
     }
     assert {EngagementError.__name__, *drawn} == {kind.__name__ for kind in TREE}
-    for name, told in drawn.items():
+    for name, described in drawn.items():
         kind = getattr(errors, name)
         parent = PermissionDeniedError if kind is TweetsRefusedError else EngagementError
         assert kind.__bases__[0] is parent
-        assert kind.retryable == told.endswith("retryable")
-        assert issubclass(kind, ValueError) == ("also a ValueError" in told)
+        assert kind.retryable == described.endswith("retryable")
+        assert issubclass(kind, ValueError) == ("also a ValueError" in described)
 
 
 def test_the_root_is_not_retryable() -> None:

@@ -36,7 +36,7 @@ def plan_of(ids: list[str], query: Query = QUERY) -> Plan:
 
 
 @given(collections)
-def test_every_tweet_is_asked_once_for_all_that_its_age_lets_it_give(ids: list[str]) -> None:
+def test_every_tweet_is_requested_once_with_the_types_of_its_age(ids: list[str]) -> None:
     plan = plan_of(ids)
     asked = {item: set(r.engagement_types) for r in plan.requests for item in r.tweet_ids}
     assert Counter(item for r in plan.requests for item in r.tweet_ids) == Counter(ids)
@@ -48,7 +48,7 @@ def test_every_tweet_is_asked_once_for_all_that_its_age_lets_it_give(ids: list[s
 
 
 @given(collections)
-def test_requests_are_legal_and_as_few_as_can_be(ids: list[str]) -> None:
+def test_requests_are_within_the_limits_and_as_few_as_possible(ids: list[str]) -> None:
     plan = plan_of(ids)
     groups = Counter(plan.too_old.get(item, ()) for item in ids)
     assert len(plan.requests) == sum(ceil(size / 250) for size in groups.values())
@@ -57,7 +57,7 @@ def test_requests_are_legal_and_as_few_as_can_be(ids: list[str]) -> None:
     assert plan.max_rows == sum(len(r.tweet_ids) * len(r.engagement_types) for r in plan.requests)
 
 
-def test_a_tweet_too_old_for_all_that_is_asked_is_in_no_request() -> None:
+def test_tweet_too_old_for_every_type_is_in_no_request() -> None:
     query = build_query("totals", has_owner=True, engagement_types=["impressions", "engagements"])
     young, old = aged(10, 3), aged(93, 3)
     plan = plan_of([*young, *old], query)
@@ -75,17 +75,17 @@ def test_within_two_days_beyond_a_limit_the_service_decides(name: str, days: int
     assert name in plan.too_old[after]
 
 
-def test_the_order_of_the_collection_is_kept() -> None:
+def test_plan_preserves_the_order_of_the_collection() -> None:
     ids = [*aged(5, 300), *aged(3, 300)]
     plan = plan_of(ids)
     assert [item for request in plan.requests for item in request.tweet_ids] == ids
     assert [len(request.tweet_ids) for request in plan.requests] == [250, 250, 100]
 
 
-def test_a_plan_tells_itself_in_figures_whatever_its_size() -> None:
+def test_plan_is_described_in_figures_at_any_size() -> None:
     plan = plan_of([*aged(5, 2000), *aged(200, 500)])
-    told = json.dumps(plan.describe())
-    assert len(told) < 2_000
+    described = json.dumps(plan.describe())
+    assert len(described) < 2_000
     facts = {
         "endpoint": "totals",
         "access": "owner",
@@ -100,7 +100,7 @@ def test_a_plan_tells_itself_in_figures_whatever_its_size() -> None:
 
 
 @given(st.lists(st.integers()), st.integers(min_value=1, max_value=30))
-def test_batches_lose_nothing(items: list[int], size: int) -> None:
+def test_batches_contain_every_id_once(items: list[int], size: int) -> None:
     cut = batches([str(item) for item in items], size)
     assert [item for batch in cut for item in batch] == [str(item) for item in items]
     assert all(len(batch) == size for batch in cut[:-1])

@@ -106,7 +106,7 @@ def service(start: Callable[..., Service]) -> Service:
     [World(foreign=["20"]), World(deleted=["20"]), World(protected=["20"]), World()],
     ids=["foreign", "deleted", "protected", "own"],
 )
-def test_whatever_is_said_of_the_first_tweet_proves_the_credentials(
+def test_any_response_about_the_first_tweet_proves_the_credentials(
     start: Callable[..., Service], world: World
 ) -> None:
     service = start(world)
@@ -118,7 +118,7 @@ def test_whatever_is_said_of_the_first_tweet_proves_the_credentials(
     assert "The service reported no rate limit" in str(reach)
 
 
-def test_reach_of_an_owner_is_told_with_limits(service: Service) -> None:
+def test_owner_access_is_reported_with_limits(service: Service) -> None:
     text = str(service.probe())
     assert text == (
         "Private counts of the owner's Tweets: totals, 28hr, historical. "
@@ -137,40 +137,40 @@ def test_app_alone_costs_one_request(service: Service) -> None:
     )
 
 
-def test_key_and_secret_are_exchanged_where_no_bearer_is_stored(
+def test_key_and_secret_are_exchanged_if_no_bearer_token_is_stored(
     service: Service, tmp_path: Path
 ) -> None:
-    told: list[Secret] = []
+    received: list[Secret] = []
     settings = service.settings(user_tokens=False, bearer=False)
-    assert probe(settings, on_secret=told.append, rate_state_directory=tmp_path).public
+    assert probe(settings, on_secret=received.append, rate_state_directory=tmp_path).public
     assert service.asked == ["token", "totals"]
-    assert [secret.reveal() for secret in told] == [service.simulator.world.app.bearer]
+    assert [secret.reveal() for secret in received] == [service.simulator.world.app.bearer]
 
 
 @pytest.mark.parametrize("bearer", [True, False], ids=["with bearer", "without bearer"])
 @pytest.mark.parametrize("wrong", ["consumer_key", "consumer_secret"])
-def test_wrong_key_or_secret_is_told(service: Service, wrong: str, bearer: bool) -> None:
+def test_wrong_key_or_secret_is_reported(service: Service, wrong: str, bearer: bool) -> None:
     error = service.refusal(wrong, bearer=bearer)
     assert isinstance(error, AuthenticationError)
     assert error.message == "The API key or the API secret is wrong."
     assert service.asked == ["totals", "token"]
 
 
-def test_wrong_key_of_an_app_alone_is_told(service: Service) -> None:
+def test_wrong_key_of_an_app_without_owner_is_reported(service: Service) -> None:
     error = service.refusal("consumer_key", user_tokens=False, bearer=False)
     assert error.message == "The API key or the API secret is wrong."
     assert service.asked == ["token"]
 
 
 @pytest.mark.parametrize("wrong", ["access_token", "access_token_secret"])
-def test_wrong_token_is_told(service: Service, wrong: str) -> None:
+def test_wrong_owner_token_is_reported(service: Service, wrong: str) -> None:
     error = service.refusal(wrong)
     assert isinstance(error, AuthenticationError)
     assert error.message == "The API key and secret are right, the owner's tokens are not."
     assert service.asked == ["totals", "token"]
 
 
-def test_token_or_key_is_left_open_where_the_exchange_does_not_answer(service: Service) -> None:
+def test_wrong_token_or_key_is_left_open_if_the_exchange_fails(service: Service) -> None:
     error = service.refusal("access_token", oauth2_endpoint=NOWHERE)
     assert isinstance(error, AuthenticationError)
     assert error.message == "The API key, its secret, or the owner's tokens are wrong."
@@ -178,7 +178,7 @@ def test_token_or_key_is_left_open_where_the_exchange_does_not_answer(service: S
 
 
 @pytest.mark.parametrize("user_tokens", [True, False])
-def test_wrong_bearer_is_told_even_where_the_owner_is_let_in(
+def test_wrong_bearer_token_is_reported_although_the_owner_is_accepted(
     service: Service, user_tokens: bool
 ) -> None:
     error = service.refusal("bearer_token", user_tokens=user_tokens)
@@ -187,7 +187,9 @@ def test_wrong_bearer_is_told_even_where_the_owner_is_let_in(
 
 
 @pytest.mark.parametrize("user_tokens", [True, False])
-def test_app_that_is_not_enabled_is_told(start: Callable[..., Service], user_tokens: bool) -> None:
+def test_app_that_is_not_enabled_is_reported(
+    start: Callable[..., Service], user_tokens: bool
+) -> None:
     service = start(app_enabled=False)
     error = service.refusal(user_tokens=user_tokens)
     assert isinstance(error, PermissionDeniedError)
@@ -196,14 +198,14 @@ def test_app_that_is_not_enabled_is_told(start: Callable[..., Service], user_tok
     assert service.asked == ["totals"]
 
 
-def test_nobody_there_is_told(service: Service) -> None:
+def test_unreachable_host_is_reported(service: Service) -> None:
     error = service.refusal(host=NOWHERE)
     assert isinstance(error, ServiceError)
     assert error.message == f"The Engagement API was not found at {NOWHERE}."
     assert "the connection failed" in str(error)
 
 
-def test_unknown_host_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_name_is_reported(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def look_up(*_: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -213,7 +215,7 @@ def test_unknown_host_is_told(service: Service, monkeypatch: pytest.MonkeyPatch)
     assert "the host name is unknown" in str(error)
 
 
-def test_wrong_path_is_told(service: Service) -> None:
+def test_wrong_path_is_reported(service: Service) -> None:
     error = service.refusal(host=service.simulator.url + "/v2")
     assert isinstance(error, RequestRejectedError)
     assert "Check the connection's host" in str(error)
@@ -238,13 +240,13 @@ def test_error_of_the_service_is_quoted(service: Service, requests_mock: Mocker)
     assert set(paths) == {"/insights/engagement/totals"}
 
 
-def test_passing_faults_are_borne_with(service: Service) -> None:
+def test_transient_faults_are_retried(service: Service) -> None:
     service.simulator.faults = Faults(0.25, ("500", "503", "malformed"), seed=2)
     assert service.probe().owner == EVERYWHERE
     assert any(request.fault for request in service.simulator.requests)
 
 
-def test_hanging_service_is_given_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_ends_if_the_service_hangs(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_module, "_MAX_REQUEST_SECONDS", 0.2)
     service.simulator.faults = Faults(1, ("hang",))
     began = time.monotonic()
@@ -253,7 +255,7 @@ def test_hanging_service_is_given_up(service: Service, monkeypatch: pytest.Monke
     assert "it took too long" in str(error)
 
 
-def test_turn_that_does_not_come_is_given_up(
+def test_probe_ends_if_no_slot_becomes_free(
     start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe_module, "_MAX_SECONDS", 0.3)
@@ -263,7 +265,7 @@ def test_turn_that_does_not_come_is_given_up(
     assert error.message == "No request got its turn within 0 s."
 
 
-def test_endpoint_that_lets_nobody_in_is_a_warning(start: Callable[..., Service]) -> None:
+def test_endpoint_that_refuses_is_a_warning(start: Callable[..., Service]) -> None:
     service = start(requests_per_minute={"totals": 300, "28hr": 0}, minute=400)
     reach = service.probe()
     assert reach.owner == [EndpointName.TOTALS, EndpointName.HISTORICAL]
@@ -272,7 +274,7 @@ def test_endpoint_that_lets_nobody_in_is_a_warning(start: Callable[..., Service]
     assert warning in str(reach)
 
 
-def test_owner_can_do_without_the_exchange(service: Service) -> None:
+def test_owner_does_not_need_the_token_exchange(service: Service) -> None:
     reach = service.probe(bearer=False, oauth2_endpoint=NOWHERE)
     assert reach.owner == EVERYWHERE
     assert not reach.public

@@ -43,7 +43,7 @@ def test_all_types_that_the_credentials_allow_are_the_default() -> None:
         (None, True, Access.OWNER),
     ],
 )
-def test_what_is_asked_chooses_whose_eyes(
+def test_engagement_types_choose_the_access(
     types: list[str] | None, has_owner: bool, access: Access
 ) -> None:
     query = build_query("totals", has_owner=has_owner, engagement_types=types)
@@ -123,7 +123,7 @@ def named(*levels: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_the_service_would_refuse_is_refused_first(
+def test_queries_that_the_service_refuses_are_refused_before_sending(
     endpoint: str, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=message):

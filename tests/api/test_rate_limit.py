@@ -47,7 +47,7 @@ def pace_on(folder: Path, time: Time, limit: float | None, key: str = "app") -> 
     )
 
 
-def test_turns_are_spread_evenly_over_all_who_share_the_app(tmp_path: Path) -> None:
+def test_slots_are_spread_evenly_over_all_clients_of_an_app(tmp_path: Path) -> None:
     time = Time()
     tasks = [pace_on(tmp_path, time, 60) for _ in range(3)]
     sent = []
@@ -59,7 +59,7 @@ def test_turns_are_spread_evenly_over_all_who_share_the_app(tmp_path: Path) -> N
     assert max(gaps) <= 1.01
 
 
-def test_another_app_has_a_pace_of_its_own(tmp_path: Path) -> None:
+def test_each_app_has_a_rate_of_its_own(tmp_path: Path) -> None:
     time = Time()
     for key in ("one", "two"):
         with pace_on(tmp_path, time, 1, key).acquire():
@@ -67,7 +67,7 @@ def test_another_app_has_a_pace_of_its_own(tmp_path: Path) -> None:
     assert time.waits == []
 
 
-def test_every_task_hears_of_a_refusal_and_waits_it_out(tmp_path: Path) -> None:
+def test_a_429_holds_back_every_task_of_the_app(tmp_path: Path) -> None:
     time = Time()
     refused, other = pace_on(tmp_path, time, 600), pace_on(tmp_path, time, 600)
     headers = {"x-per-minute-remaining": "0", "x-per-minute-reset": str(START + 30)}
@@ -76,23 +76,23 @@ def test_every_task_hears_of_a_refusal_and_waits_it_out(tmp_path: Path) -> None:
         assert time.now == START + 30
 
 
-def test_without_a_word_the_wait_doubles_and_a_success_ends_that(tmp_path: Path) -> None:
+def test_wait_without_headers_doubles_until_a_success(tmp_path: Path) -> None:
     time = Time()
     pace = pace_on(tmp_path, time, 600)
     waits = []
     for _ in range(9):
-        told = pace.record_response(429, {})
+        until = pace.record_response(429, {})
         # A second request was in flight and is refused as well: no news.
-        assert pace.record_response(429, {}) == told
-        assert told is not None
-        waits.append(told - time.now)
-        time.now = told
+        assert pace.record_response(429, {}) == until
+        assert until is not None
+        waits.append(until - time.now)
+        time.now = until
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     pace.record_response(200, {})
     assert pace.record_response(429, {}) == time.now + 1
 
 
-def test_a_long_wait_is_left_to_airflow(tmp_path: Path) -> None:
+def test_long_wait_is_left_to_airflow(tmp_path: Path) -> None:
     time = Time()
     pace = pace_on(tmp_path, time, 600)
     pace.record_response(429, {"retry-after": str(MAX_WAIT + 1)})
@@ -102,7 +102,7 @@ def test_a_long_wait_is_left_to_airflow(tmp_path: Path) -> None:
     assert time.waits == []
 
 
-def test_a_limit_that_the_service_tells_becomes_the_pace(tmp_path: Path) -> None:
+def test_reported_limit_becomes_the_rate(tmp_path: Path) -> None:
     time = Time()
     pace = pace_on(tmp_path, time, None)
     with pace.acquire():
@@ -113,12 +113,12 @@ def test_a_limit_that_the_service_tells_becomes_the_pace(tmp_path: Path) -> None
     assert time.now - START == pytest.approx(9 * 2 * 1.005, abs=0.01)
 
 
-def test_a_torn_slot_book_is_begun_anew(tmp_path: Path) -> None:
+def test_damaged_state_file_is_replaced(tmp_path: Path) -> None:
     time = Time()
     with pace_on(tmp_path, time, 60).acquire():
         pass
     (book,) = tmp_path.iterdir()
-    book.write_bytes(b"torn")
+    book.write_bytes(b"damaged")
     with pace_on(tmp_path, time, 60).acquire():
         pass
     assert time.waits == []
@@ -151,14 +151,14 @@ def test_a_torn_slot_book_is_begun_anew(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_headers_say_of_waiting(
+def test_wait_is_read_from_the_headers(
     headers: dict[str, str], refused: bool, expected: float | None
 ) -> None:
-    told = requested_wait(headers, now=START, refused=refused)
-    assert told == (None if expected is None else START + expected)
+    until = requested_wait(headers, now=START, refused=refused)
+    assert until == (None if expected is None else START + expected)
 
 
 @given(st.dictionaries(st.sampled_from(["retry-after", "date", "x-per-minute-reset"]), st.text()))
-def test_no_header_can_upset_it(headers: dict[str, str]) -> None:
-    told = requested_wait({**headers, "x-per-minute-remaining": "0"}, now=START, refused=True)
-    assert told is None or START <= told <= START + 900
+def test_any_header_text_is_accepted(headers: dict[str, str]) -> None:
+    until = requested_wait({**headers, "x-per-minute-remaining": "0"}, now=START, refused=True)
+    assert until is None or START <= until <= START + 900

@@ -138,7 +138,7 @@ FORBIDDEN = "Forbidden to access tweets: 20"
         (200, errors("Something new"), InvalidResponseError, "Something new"),
     ],
 )
-def test_what_a_refusal_or_fault_means(
+def test_each_refusal_or_fault_has_its_error(
     status: int, body: object, kind: type[EngagementError], says: str
 ) -> None:
     error = refused(status, body)
@@ -173,14 +173,14 @@ def test_both_wordings_of_forbidden_name_the_ids_and_not_their_author(
     assert error.unavailable == set()
 
 
-def test_a_refusal_names_the_unavailable() -> None:
+def test_refusal_names_the_unavailable_ids() -> None:
     words = "3 Tweet ID(s) are unavailable"
     error = refused(400, errors(words, unavailable_tweet_ids=["20", 21, "x", None, 2.5, "21"]))
     assert isinstance(error, TweetsRefusedError)
     assert error.unavailable == {"20", "21"}
 
 
-def test_a_partial_answer_is_an_answer() -> None:
+def test_partial_response_is_read() -> None:
     answer = read(
         200,
         errors(
@@ -196,12 +196,12 @@ def test_a_partial_answer_is_an_answer() -> None:
     assert answer.received_at == NOW
 
 
-def test_an_answer_without_counts_is_one_if_it_says_that_all_are_gone() -> None:
+def test_response_without_counts_is_read_if_every_tweet_is_unavailable() -> None:
     answer = read(200, {"unavailable_tweet_ids": ["20"]})
     assert (answer.groupings, answer.unavailable) == ({}, {"20"})
 
 
-def test_an_answer_holds_the_groupings_asked_for_and_no_others() -> None:
+def test_response_holds_only_the_requested_groupings() -> None:
     answer = read(200, {"total": COUNTS, "another": {}}, names=("total", "third"))
     assert [*answer.groupings] == ["total"]
 
@@ -215,7 +215,7 @@ def test_an_answer_holds_the_groupings_asked_for_and_no_others() -> None:
         ("unsupported_for_something_new_tweet_ids", set(ENGAGEMENT_TYPES)),
     ],
 )
-def test_unsupported_types_stand_in_the_key(key: str, types: set[str]) -> None:
+def test_unsupported_types_are_read_from_the_key(key: str, types: set[str]) -> None:
     answer = read(200, {"total": COUNTS, key: ["20", 21]})
     assert answer.unsupported.keys() == {"20", "21"}
     assert answer.unsupported["20"] >= types
@@ -235,7 +235,7 @@ def test_an_id_may_be_unsupported_for_several_reasons() -> None:
     assert answer.unsupported == {"20": {"video_views", "impressions", "engagements"}}
 
 
-def test_the_services_words_are_redacted_cut_and_made_printable() -> None:
+def test_words_of_the_service_are_redacted_shortened_and_printable() -> None:
     secret = Secret("a+secret/value=")
     entries: list[Any] = ["said a+secret/value= and a%2Bsecret%2Fvalue%3D\x1b[31m\n"]
     entries += ["x" * 10_000] * 10
@@ -247,10 +247,10 @@ def test_the_services_words_are_redacted_cut_and_made_printable() -> None:
 
 
 @pytest.mark.parametrize("entries", [None, "text", 7, {"message": "x"}, [None, 7, [], {"a": 1}]])
-def test_errors_of_an_unknown_shape_are_no_words(entries: object) -> None:
+def test_errors_of_an_unknown_shape_are_ignored(entries: object) -> None:
     assert refused(400, {"errors": entries}).words == ()
 
 
-def test_a_large_answer_is_read() -> None:
+def test_large_response_is_read() -> None:
     counts = {str(number): {"favorites": "1"} for number in range(200_000)}
     assert len(read(200, {"total": counts}).groupings["total"]) == 200_000

@@ -38,7 +38,7 @@ def settings(**changes: Any) -> Settings:
         "http://[::1]:8080",
     ],
 )
-def test_https_is_taken_and_http_to_this_machine(url: str) -> None:
+def test_https_is_accepted_and_http_only_to_this_machine(url: str) -> None:
     assert checked_url(f"{url}/", name="host") == url
 
 
@@ -77,8 +77,8 @@ def test_no_credential_is_sent_elsewhere(url: str) -> None:
 def test_a_url_holds_no_password_and_the_error_does_not_show_it(url: str) -> None:
     with pytest.raises(InvalidArgumentError, match="user name or password") as caught:
         settings(host=url)
-    told = "".join(traceback.format_exception(caught.value))
-    assert "secret" not in told.replace("test_a_url_holds_no_password", "")
+    text = "".join(traceback.format_exception(caught.value))
+    assert "secret" not in text.replace("test_a_url_holds_no_password", "")
     assert "me" not in str(caught.value).replace("name", "")
 
 
@@ -102,13 +102,13 @@ def test_the_token_endpoint_is_checked_too() -> None:
         ({"requests_per_minute": {EndpointName.TOTALS: float("nan")}}, "must be above 0"),
     ],
 )
-def test_a_figure_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_numbers_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         settings(**changes)
 
 
 @pytest.mark.parametrize("held", [APP, APP | OWNER, APP | BEARER, BEARER, APP | OWNER | BEARER])
-def test_whole_credentials_are_taken(held: dict[str, Secret]) -> None:
+def test_complete_credentials_are_accepted(held: dict[str, Secret]) -> None:
     credentials = Credentials(**held)
     assert credentials.has_owner == ("access_token" in held)
     assert set(credentials.secrets()) == set(held.values())
@@ -138,7 +138,7 @@ def test_settings_show_no_secret() -> None:
         assert "key'" not in text.replace("consumer_key'", "")
 
 
-def test_a_redactor_takes_out_every_form_the_longest_first() -> None:
+def test_redactor_removes_every_variant_the_longest_first() -> None:
     secret = Secret("pass+word/12=")
     redact = Redactor([secret, None, Secret("pass"), Secret("abc")])
     for form in secret.encoded_variants():

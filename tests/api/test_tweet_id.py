@@ -26,7 +26,7 @@ from airflow_provider_engagement.api.tweet_id import (
         ("20", None),
     ],
 )
-def test_an_id_tells_when_its_tweet_was_made(tweet_id: str, expected: datetime | None) -> None:
+def test_creation_time_is_read_from_the_id(tweet_id: str, expected: datetime | None) -> None:
     assert created_at(tweet_id) == expected
 
 
@@ -44,7 +44,7 @@ def test_text_and_number_are_the_same_id(number: int) -> None:
     "value",
     ["", "12a", "1.0", 1.0, 1.5e18, True, None, 0, -5, "0", MAX_TWEET_ID + 1, "9" * 20, "٣", b"5"],
 )
-def test_what_is_no_id_is_refused_by_place_and_not_by_content(value: object) -> None:
+def test_invalid_id_is_refused_with_its_place_and_without_its_content(value: object) -> None:
     with pytest.raises(InvalidArgumentError, match=r"tweet_ids\[3\] is not a Tweet id") as caught:
         parse_tweet_id(value, where="tweet_ids[3]")
     assert "12a" not in str(caught.value)

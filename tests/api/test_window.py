@@ -39,7 +39,7 @@ def window_of(start: str, end: str) -> Window:
 
 
 @given(one=moments, other=moments, step=steps)
-def test_a_range_is_widened_to_whole_steps_and_no_further(
+def test_window_is_widened_to_whole_steps_and_no_further(
     one: datetime, other: datetime, step: timedelta
 ) -> None:
     start, end = min(one, other), max(one, other) + timedelta(microseconds=1)
@@ -50,7 +50,7 @@ def test_a_range_is_widened_to_whole_steps_and_no_further(
 
 
 @given(start=moments, steps_long=st.integers(1, 2000), step=steps, cut=st.integers(0, 23))
-def test_parts_meet_cover_the_range_and_cut_no_bucket(
+def test_parts_cover_the_window_without_gaps_and_split_no_bucket(
     start: datetime, steps_long: int, step: timedelta, cut: int
 ) -> None:
     begin = align_to(Window(start, start + HOUR), step).start
@@ -68,7 +68,7 @@ def test_parts_meet_cover_the_range_and_cut_no_bucket(
 @pytest.mark.parametrize(
     ("start", "end"), [("2026-11-20", "2026-11-20"), ("2026-11-20", "2026-11-19")]
 )
-def test_an_empty_range_is_an_error_that_names_the_fix(start: str, end: str) -> None:
+def test_empty_window_is_an_error_that_names_the_fix(start: str, end: str) -> None:
     with pytest.raises(InvalidArgumentError, match="is empty.*CronDataIntervalTimetable"):  # noqa: RUF043 - a pattern
         align_to(window_of(start, end), DAY)
 
@@ -90,7 +90,7 @@ def test_a_window_that_reaches_into_the_future_is_clipped_with_a_warning() -> No
     assert "no complete hour of 2026-11-22 00:00" in warnings[0]
 
 
-def test_what_the_service_no_longer_holds_is_warned_of_or_refused() -> None:
+def test_window_before_the_services_history_is_a_warning_or_refused() -> None:
     long_ago = window_of("2014-01-01", "2014-10-01")
     window, warnings = clip_to_available(long_ago, now=NOW, strict=False)
     assert window == Window(HISTORICAL_FLOOR, long_ago.end)
@@ -108,7 +108,7 @@ def ids_over(days: int, count: int, end: datetime) -> list[str]:
     return [str(first_id_at(end - timedelta(days=days * n / count)) + n) for n in range(count)]
 
 
-def test_a_year_of_a_thousand_tweets_costs_hardly_more_than_the_least() -> None:
+def test_a_year_of_a_thousand_tweets_needs_few_more_requests_than_the_minimum() -> None:
     query = build_query("historical", has_owner=True)
     end = datetime(2026, 11, 21, tzinfo=UTC)
     ids = ids_over(365, 1000, end)
@@ -124,7 +124,7 @@ def test_a_year_of_a_thousand_tweets_costs_hardly_more_than_the_least() -> None:
     length=st.integers(1, 400),
     granularity=st.sampled_from(["day", "hour", "total"]),
 )
-def test_every_tweet_is_asked_for_every_hour_it_lived_in_the_range_once(
+def test_every_hour_of_a_tweet_in_the_window_is_requested_once(
     ages: list[int], length: int, granularity: str
 ) -> None:
     query = build_query("historical", has_owner=True, granularity=granularity)

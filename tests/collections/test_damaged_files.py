@@ -21,10 +21,12 @@ from airflow_provider_engagement.collections.records import ReadOptions
 WHOLE = {name: content(name, POSTS) for name in FORMATS}
 OF_CONTENT = ("Sale", "quiet day", "acme", "bolt", "autumn")
 
-pieces = st.binary(max_size=8) | st.sampled_from(
+fragments = st.binary(max_size=8) | st.sampled_from(
     [b"null", b"[]", b"{}", b"1e400", b"true", b"[[", b'"', b",", b"\n", b"\0", b"9" * 30, b'"id":']
 )
-damages = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), pieces), min_size=1, max_size=4)
+damages = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 40), fragments), min_size=1, max_size=4
+)
 odd_values = st.sampled_from(
     [
         None,

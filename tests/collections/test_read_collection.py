@@ -49,8 +49,8 @@ def known(name: str, post: Post) -> dict[str, Any]:
     """Return the row that a format gives of a post."""
     row = attributes(post)
     if name in ONLY_IDS or name in ONLY_TEXT:
-        kept = {"tweet_id", "created_at"} | ({"text", "lang"} if name in ONLY_TEXT else set())
-        unknown = {column: None for column in row if column not in kept}
+        known = {"tweet_id", "created_at"} | ({"text", "lang"} if name in ONLY_TEXT else set())
+        unknown = {column: None for column in row if column not in known}
         return row | unknown | {"url": f"https://x.com/i/status/{post.tweet_id}"}
     if name == "tweets.js":
         row = without_author(post)

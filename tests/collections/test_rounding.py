@@ -69,9 +69,9 @@ def test_rounded_ids_are_refused_from_a_few_on(rounded: object, least: int, caus
     assert callable(rounded)
     for n in (least, 10, 1000, 100_000):
         ids = texts([rounded(number) for number in uniform(n, 10**18)])
-        with pytest.raises(InvalidArgumentError, match=rf"^ids: .*{cause} has rounded") as told:
+        with pytest.raises(InvalidArgumentError, match=rf"^ids: .*{cause} has rounded") as caught:
             check_rounding(ids, name="ids")
-        assert "Export the ids as text" in str(told.value)
+        assert "Export the ids as text" in str(caught.value)
 
 
 @pytest.mark.parametrize("rounded", [spreadsheet, javascript])

@@ -69,9 +69,9 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("data", "fault"), UNREADABLE.values(), ids=UNREADABLE)
 def test_what_cannot_be_unpacked_is_refused(data: bytes, fault: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"^gs://bucket/a .*{fault}") as told:
+    with pytest.raises(InvalidArgumentError, match=f"^gs://bucket/a .*{fault}") as caught:
         drain(data)
-    assert told.value.__cause__ is None
+    assert caught.value.__cause__ is None
 
 
 def test_a_file_with_a_password_is_refused() -> None:

@@ -34,9 +34,11 @@ def test_ids_are_read_from_a_value_and_from_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_names_the_parameter_and_the_file(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("20\nhunter2\n")
-    with pytest.raises(InvalidArgumentError, match=r"^tweet_ids: file://.*ids.txt, line 2") as told:
+    with pytest.raises(
+        InvalidArgumentError, match=r"^tweet_ids: file://.*ids.txt, line 2"
+    ) as caught:
         read_tweet_ids(f"file://{tmp_path}/ids.txt")
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(caught.value)
     with pytest.raises(InvalidArgumentError, match=r"^tweet_ids: file://.*none.txt does not exist"):
         read_tweet_ids(f"file://{tmp_path}/none.txt")
 

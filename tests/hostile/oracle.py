@@ -35,7 +35,7 @@ class OracleRequest:
 
     :param query: what.
     :param ids: of which Tweets.
-    :param span: of when; None where the endpoint takes no range.
+    :param window: of when; None where the endpoint takes no range.
     """
 
     query: Query

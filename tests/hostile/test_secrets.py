@@ -281,8 +281,8 @@ def test_no_secret_is_in_the_logs_and_database_of_airflow(scene: Scene) -> None:
             table: database.execute(f'SELECT * FROM "{table}"').fetchall()  # noqa: S608 - its own
             for (table,) in tables
         }
-    for table, kept in rows.items():
-        assert found_in("\n".join(shown(value) for row in kept for value in row)) == [], table
+    for table, stored in rows.items():
+        assert found_in("\n".join(shown(value) for row in stored for value in row)) == [], table
     assert rows["rendered_task_instance_fields"]
     assert rows["xcom"] or not IS_3, "`dags test` of 2.11 keeps none"
 

@@ -286,8 +286,8 @@ def test_a_large_collection_is_truncated(watched: Watched) -> None:
 
 
 def test_nothing_that_airflow_keeps_holds_a_secret(watched: Watched) -> None:
-    kept = json.dumps([watched.tasks, watched.events, watched.metrics])
+    stored = json.dumps([watched.tasks, watched.events, watched.metrics])
     secrets = watched.world.credentials("acme")
     assert len(secrets) >= 5
     for name, secret in secrets.items():
-        assert not [form for form in Secret(secret).encoded_variants() if form in kept], name
+        assert not [form for form in Secret(secret).encoded_variants() if form in stored], name

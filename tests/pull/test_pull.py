@@ -48,7 +48,7 @@ def mixed() -> tuple[World, list[str], set[str], set[str]]:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2], ids=["calm", "a fifth of the answers faulty"])
-def test_no_tweet_costs_another_its_counts(
+def test_every_available_count_of_a_mixed_batch_is_fetched(
     mixed: tuple[World, list[str], set[str], set[str]], tmp_path: Path, share: float
 ) -> None:
     world, ids, foreign, deleted = mixed
@@ -75,7 +75,7 @@ def test_the_summary_stays_small_at_any_size(tmp_path: Path) -> None:
     assert len(json.dumps(outcome.summary)) < 10_000
 
 
-def test_old_tweets_are_asked_for_what_they_can_give(tmp_path: Path) -> None:
+def test_old_tweets_are_requested_with_the_types_of_their_age(tmp_path: Path) -> None:
     world = World(seed=3, accounts=("acme",), now=NOW)
     old = world.tweets("acme", 3, since=NOW - timedelta(days=400), until=NOW - timedelta(days=300))
     ancient = world.tweets(
@@ -107,7 +107,7 @@ def test_old_tweets_are_asked_for_what_they_can_give(tmp_path: Path) -> None:
     }
 
 
-def test_public_types_are_asked_for_app_only_and_the_token_is_exchanged_once(
+def test_public_types_are_requested_app_only_with_one_token_exchange(
     tmp_path: Path,
 ) -> None:
     world, ids = young_world()
@@ -129,7 +129,7 @@ def test_public_types_are_asked_for_app_only_and_the_token_is_exchanged_once(
     assert len(exchanges) == 1
 
 
-def test_sums_over_tweets_are_made_over_all_requests(tmp_path: Path) -> None:
+def test_sums_over_tweets_cover_all_requests(tmp_path: Path) -> None:
     world, ids = young_world()
     with Simulator(world) as simulator:
         _, rows = pull_rows(
@@ -146,14 +146,14 @@ def test_sums_over_tweets_are_made_over_all_requests(tmp_path: Path) -> None:
     assert len(rows) == len(TYPES)
 
 
-def test_none_answered_always_fails(tmp_path: Path) -> None:
+def test_pull_fails_if_no_tweet_was_counted(tmp_path: Path) -> None:
     _, ids = young_world()
     world = World(seed=3, accounts=("acme",), now=NOW, deleted=ids[:5])
     with Simulator(world) as simulator, pytest.raises(IncompleteDataError, match="0 of 5 Tweets"):
         pull_rows(simulator, ids[:5], now=NOW, rate_state_directory=tmp_path)
 
 
-def test_too_few_answered_fails(tmp_path: Path) -> None:
+def test_pull_fails_if_too_few_tweets_were_counted(tmp_path: Path) -> None:
     _, ids = young_world()
     world = World(seed=3, accounts=("acme",), now=NOW, deleted=ids[:5])
     with Simulator(world) as simulator:
@@ -178,7 +178,7 @@ def test_wrong_tokens_fail_at_once(tmp_path: Path) -> None:
         assert len(simulator.requests) == 1
 
 
-def test_a_service_that_stays_broken_is_given_up_and_nothing_is_written(tmp_path: Path) -> None:
+def test_nothing_is_written_if_the_service_stays_broken(tmp_path: Path) -> None:
     world, ids = young_world()
     retry = RetryPolicy(budget=0.02, first_wait=0.001, max_wait=0.001)
     with Simulator(world, faults=Faults(share=1.0, kinds=("503",))) as simulator:
@@ -188,23 +188,23 @@ def test_a_service_that_stays_broken_is_given_up_and_nothing_is_written(tmp_path
     assert caught.value.retryable
 
 
-def test_what_was_sent_in_vain_is_counted_too(tmp_path: Path) -> None:
+def test_requests_of_a_failed_pull_are_counted(tmp_path: Path) -> None:
     world, ids = young_world()
-    retry, tally = RetryPolicy(budget=1.5, first_wait=0.001, max_wait=0.1), PullStats()
+    retry, stats = RetryPolicy(budget=1.5, first_wait=0.001, max_wait=0.1), PullStats()
     faults = Faults(share=1.0, kinds=("503", "truncated"), script=("503", "429", "truncated"))
     with (
         Simulator(world, faults=faults) as simulator,
         pytest.raises(ServiceError),
     ):
         pull_rows(
-            simulator, ids[:5], now=NOW, rate_state_directory=tmp_path, retry=retry, stats=tally
+            simulator, ids[:5], now=NOW, rate_state_directory=tmp_path, retry=retry, stats=stats
         )
     sent = len(simulator.requests)
     assert sent > 3
-    assert (tally.requests, tally.retried, tally.rate_limited, tally.rows) == (sent, sent - 1, 1, 0)
+    assert (stats.requests, stats.retried, stats.rate_limited, stats.rows) == (sent, sent - 1, 1, 0)
 
 
-def test_a_client_asks_only_for_what_it_prepared(tmp_path: Path) -> None:
+def test_access_without_credentials_is_refused_when_it_is_prepared(tmp_path: Path) -> None:
     world, _ = young_world()
     with Simulator(world) as simulator:
         settings = settings_for(simulator, user_tokens=False)

@@ -41,7 +41,7 @@ Cell = tuple[str, str, str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Count:
     """What a pull says of a bucket."""
 
     value: int
@@ -78,7 +78,7 @@ class Asking:
         return align_to(range_, self.step) if self.granularity else None
 
     def is_begun(self) -> bool:
-        """Tell whether an hour of its range is over when it is made."""
+        """Return whether an hour of its window is over at its moment."""
         return self.period is None or self.period.start < self.moment.replace(minute=0)
 
 
@@ -93,7 +93,7 @@ RANGES = st.builds(
 
 
 class ClientAt(EngagementClient):
-    """A client that lives at another moment: what it is told, it is told then."""
+    """A client with another clock: responses arrive at its own moment."""
 
     moment: datetime
 
@@ -102,7 +102,7 @@ class ClientAt(EngagementClient):
 
 
 @dataclass(slots=True)
-class Kept:
+class TableSink:
     """A sink that keeps the rows as they are handed over."""
 
     tables: list[pa.Table] = field(default_factory=list)
@@ -124,7 +124,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A simulated service, whose clock is set, and whom to ask of what."""
+    """A simulated service with a clock of its own, and the Tweets to request."""
 
     world: World
     simulator: Simulator
@@ -142,7 +142,7 @@ class Service:
         )
         window = clip_to_available(period, now=asking.moment, strict=False)[0] if period else None
         self.world.freeze(asking.moment)
-        sink = Kept()
+        sink = TableSink()
         with ClientAt(
             settings_for(self.simulator), retry=QUICK, rate_state_directory=self.folder
         ) as client:
@@ -151,8 +151,8 @@ class Service:
             pull(client, plan, sink, period=ReportingPeriod(asking.moment, period))
         return pa.concat_tables(sink.tables)
 
-    def truth(self, asking: Asking) -> dict[Cell, Told]:
-        """Tell from the world itself what a pull has to say."""
+    def truth(self, asking: Asking) -> dict[Cell, Count]:
+        """Compute from the world itself what a pull has to return."""
         self.world.freeze(None)
         moment, period, step = asking.moment, asking.period, asking.step
         if period:
@@ -161,7 +161,7 @@ class Service:
             start, end = (moment - 28 * HOUR).replace(minute=0), moment
         starts = [start + n * step for n in range(-((start - end) // step))]
         return {
-            (asking.granularity or "hour", item, name, begin): Told(
+            (asking.granularity or "hour", item, name, begin): Count(
                 self.world.count_between(item, name, begin, min(begin + step, end)),
                 # The first of the last 28 hours is a part, whatever its name says.
                 complete=begin + step <= end and (period is not None or begin > start),
@@ -181,25 +181,25 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield Service(world, simulator, ids, tmp_path_factory.mktemp("pace"))
 
 
-def told_by(rows: Iterable[Mapping[str, Any]]) -> dict[Cell, Told]:
-    found: dict[Cell, Told] = {}
+def counts_in(rows: Iterable[Mapping[str, Any]]) -> dict[Cell, Count]:
+    found: dict[Cell, Count] = {}
     for row in rows:
         cell = (row["granularity"], row["tweet_id"], row["engagement_type"], row["period_start"])
         assert cell not in found, "a count is there twice"
-        found[cell] = Told(row["value"], row["complete"])
+        found[cell] = Count(row["value"], row["complete"])
     return found
 
 
-def merged(answers: Iterable[tuple[datetime, dict[Cell, Told]]]) -> dict[Cell, Told]:
+def merged(answers: Iterable[tuple[datetime, dict[Cell, Count]]]) -> dict[Cell, Count]:
     """Merge answers in their order as sinks/bigquery/rows.py states it."""
-    table: dict[Cell, tuple[bool, datetime, Told]] = {}
+    table: dict[Cell, tuple[bool, datetime, Count]] = {}
     for moment, cells in answers:
-        for cell, told in cells.items():
+        for cell, count in cells.items():
             there = table.get(cell)
-            # What is unchanged is not rewritten, and keeps the moment that it was told at.
-            if not there or (there[:2] < (told.complete, moment) and there[2] != told):
-                table[cell] = (told.complete, moment, told)
-    return {cell: told for cell, (_, _, told) in table.items()}
+            # An unchanged count is not rewritten, and keeps its moment.
+            if not there or (there[:2] < (count.complete, moment) and there[2] != count):
+                table[cell] = (count.complete, moment, count)
+    return {cell: count for cell, (_, _, count) in table.items()}
 
 
 class Landing:
@@ -219,24 +219,24 @@ class Landing:
             sink.write(table.set_column(place, table.schema.field(place), named))
         sink.commit([], {})
 
-    def tables(self) -> dict[str, dict[Cell, Told]]:
+    def tables(self) -> dict[str, dict[Cell, Count]]:
         rows = self._bigquery.rows(f"SELECT * FROM {self._dataset}.counts")  # noqa: S608 - ours
         accounts: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
             accounts.setdefault(row["account"], []).append(row)
-        return {account: told_by(own) for account, own in accounts.items()}
+        return {account: counts_in(own) for account, own in accounts.items()}
 
     def drop(self) -> None:
         self._bigquery.client.delete_dataset(self._dataset, delete_contents=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An account of the table: what it hears, and in which order.
+class AccountOrder:
+    """An account of the table: its pulls, in their order.
 
     :param name: tells it from the other accounts.
     :param pulls: in their order.
-    :param first: whether it hears what is told after all before them, else behind them.
+    :param first: whether the pull after all of them is written before them, else after them.
     """
 
     name: str
@@ -264,19 +264,19 @@ SCENARIOS = st.lists(
     ]
 )
 @given(st.lists(SCENARIOS, min_size=6, max_size=6))
-def test_pulls_in_any_order_leave_what_one_pull_after_all_of_them_would(
+def test_pulls_written_in_any_order_leave_the_same_table(
     service: Service, bigquery: BigQuery, scenarios: list[list[Asking]]
 ) -> None:
     tables = {asking: service.answer(asking) for asking in {*chain(*scenarios), *AFTER_ALL}}
-    told = {asking: service.truth(asking) for asking in tables}
+    count = {asking: service.truth(asking) for asking in tables}
     for asking, table in tables.items():
-        assert told_by(table.to_pylist()) == told[asking]
+        assert counts_in(table.to_pylist()) == count[asking]
     after_all = pa.concat_tables(tables[asking] for asking in AFTER_ALL)
-    whole = told_by(after_all.to_pylist())
+    whole = counts_in(after_all.to_pylist())
     assert all(cell.complete for cell in whole.values())
 
     record_response = [
-        Heard(f"{scenario} {number} {first}", order, first)
+        AccountOrder(f"{scenario} {number} {first}", order, first)
         for scenario, askings in enumerate(scenarios)
         for number, order in enumerate(permutations(askings))
         for first in (False, True)
@@ -291,10 +291,10 @@ def test_pulls_in_any_order_leave_what_one_pull_after_all_of_them_would(
         if account.first:
             continue
         mine = found[account.name]
-        assert mine == merged((asking.moment, told[asking]) for asking in account.pulls)
+        assert mine == merged((asking.moment, count[asking]) for asking in account.pulls)
         for cell in mine.keys() & whole.keys():
             if any(
-                cell in told[asking] and told[asking][cell].complete for asking in account.pulls
+                cell in count[asking] and count[asking][cell].complete for asking in account.pulls
             ):
                 assert mine[cell] == whole[cell], "a part has replaced the whole"
     landing.land({account.name: after_all for account in record_response if not account.first})

@@ -103,7 +103,7 @@ def served() -> Iterator[tuple[World, Simulator, list[str]]]:
     count=st.integers(1, 60),
     granularity=st.sampled_from(["day", "hour"]),
 )
-def test_any_range_gives_every_bucket_once_and_as_the_service_knows_it(  # noqa: PLR0917 - hypothesis names them
+def test_any_window_gives_every_bucket_once_with_the_services_count(  # noqa: PLR0917 - hypothesis names them
     served: tuple[World, Simulator, list[str]],
     tmp_path: Path,
     start: int,
@@ -132,7 +132,7 @@ def test_any_range_gives_every_bucket_once_and_as_the_service_knows_it(  # noqa:
     assert all(parsed(row) + step > window.end for row in unended)
 
 
-def test_a_range_of_many_windows_is_summed_over_all_of_them(
+def test_total_of_a_long_period_is_summed_over_its_windows(
     served: tuple[World, Simulator, list[str]], tmp_path: Path
 ) -> None:
     world, simulator, ids = served
@@ -179,7 +179,7 @@ def test_hours_without_days_are_a_profile_of_the_day(
     }
 
 
-def test_the_last_28_hours_have_two_edges_that_are_parts(tmp_path: Path) -> None:
+def test_first_and_last_of_the_28_hours_are_incomplete(tmp_path: Path) -> None:
     # On the real clock: frozen, the last hour would be over once it is on the client's.
     world = World(seed=11, accounts=("acme",))
     old = world.tweets("acme", 60, since=NOW - 120 * DAY, until=NOW - 3 * DAY)
@@ -203,7 +203,7 @@ def test_the_last_28_hours_have_two_edges_that_are_parts(tmp_path: Path) -> None
     assert outcome.summary["rows_incomplete_dropped"] == len(rows) - len(whole)
 
 
-def test_a_foreign_tweet_is_asked_for_in_one_window_only(tmp_path: Path) -> None:
+def test_foreign_tweet_is_requested_in_one_window_only(tmp_path: Path) -> None:
     world = World(seed=11, accounts=("acme",), now=NOW)
     ids = world.tweets("acme", 50, since=TODAY - timedelta(days=300), until=TODAY - DAY)
     world = World(seed=11, accounts=("acme",), now=NOW, foreign=ids[3:5], deleted=ids[7:8])

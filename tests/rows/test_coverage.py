@@ -86,7 +86,7 @@ def test_the_description_does_not_grow_with_the_collection() -> None:
 
 
 @given(st.lists(outcomes, max_size=30))
-def test_the_table_has_a_row_for_every_id_in_the_order_asked(given: list[TweetOutcome]) -> None:
+def test_table_has_a_row_for_every_id_in_its_order(given: list[TweetOutcome]) -> None:
     tables = coverage_of(given).tables(
         account="acme",
         endpoint=EndpointName.TOTALS,

@@ -108,7 +108,7 @@ def test_the_documented_public_answer() -> None:
     }
 
 
-def test_a_type_that_was_not_asked_for_is_set_aside() -> None:
+def test_unrequested_type_is_left_out_and_counted() -> None:
     grouping = Grouping("perTweetMetricsOwned", (TWEET, TYPE))
     asked = ["impressions", "engagements", "favorites", "retweets", "replies", "video_views"]
     tweet = "1060976163948904448"
@@ -134,7 +134,7 @@ def test_an_unavailable_tweet_and_a_bare_number() -> None:
     assert rows_of(result)["tweet_created_at"].null_count == 4
 
 
-def test_what_is_listed_as_unsupported_is_absent_though_it_is_sent_as_zero() -> None:
+def test_unsupported_count_is_absent_though_it_is_sent_as_zero() -> None:
     grouping = Grouping("grouping name", (TWEET, TYPE))
     ids = ["479311209565413376", "477139122520219648", "1397568983931392004"]
     result = flattened(
@@ -223,19 +223,19 @@ def test_any_nesting_gives_every_count_once(data: st.DataObject, group_by: Any) 
         "text",
     ],
 )
-def test_what_is_no_count_is_never_a_row(nested: Any) -> None:
+def test_value_that_is_not_a_count_never_becomes_a_row(nested: Any) -> None:
     with pytest.raises(InvalidResponseError):
         read_counts(nested, Grouping("g", (TWEET, TYPE)))
 
 
-def test_an_empty_answer_has_no_rows() -> None:
+def test_empty_response_has_no_rows() -> None:
     grouping = Grouping("g", (TWEET, TYPE))
     assert len(read_counts({}, grouping)) == 0
     answer = EngagementResponse({"g": {"5": {}}}, frozenset(), frozenset(), {}, NOW)
     assert flattened(answer, grouping, ["5"], ENGAGEMENT_TYPES).rows.num_rows == 0
 
 
-def test_ids_and_types_never_asked_for_are_counted_and_left_out() -> None:
+def test_unrequested_ids_and_types_are_left_out_and_counted() -> None:
     grouping = Grouping("g", (TWEET, TYPE))
     groupings = json.loads('{"g": {"5": {"favorites": "1"}, "6": {"favorites": "2", "x": "3"}}}')
     answer = EngagementResponse(groupings, frozenset(), frozenset(), {}, NOW)

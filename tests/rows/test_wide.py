@@ -54,43 +54,43 @@ def by_hand(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @given(COUNTS)
-def test_a_pivot_is_what_a_hand_would_do(rows: list[dict[str, Any]]) -> None:
+def test_pivot_equals_a_plain_python_pivot(rows: list[dict[str, Any]]) -> None:
     wide = pivoted(rows_table(*rows))
     assert wide.schema == arrow_schema(WIDE)
     assert sorted_rows(wide.to_pylist()) == sorted_rows(by_hand(rows))
 
 
 @given(rows=COUNTS, cut=st.integers(0, 30), expected=st.integers(0, 2_000_000))
-def test_piles_make_one_row_of_what_came_apart(
+def test_partitions_join_the_counts_of_a_tweet_from_several_tables(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], cut: int, expected: int
 ) -> None:
-    folder = tmp_path_factory.mktemp("piles")
-    piles = HashPartitions(folder, expected)
-    piles.write(rows_table(*rows[:cut]))
-    piles.write(rows_table(*rows[cut:]))
-    piles.close()
-    piles.close()
-    wide = pa.concat_tables([arrow_schema(WIDE).empty_table(), *piles.wide()])
+    folder = tmp_path_factory.mktemp("partitions")
+    partitions = HashPartitions(folder, expected)
+    partitions.write(rows_table(*rows[:cut]))
+    partitions.write(rows_table(*rows[cut:]))
+    partitions.close()
+    partitions.close()
+    wide = pa.concat_tables([arrow_schema(WIDE).empty_table(), *partitions.wide()])
     assert sorted_rows(wide.to_pylist()) == sorted_rows(by_hand(rows))
     assert list(folder.iterdir()) == []
 
 
-def test_tweets_are_dealt_evenly(tmp_path: Path) -> None:
-    piles = HashPartitions(tmp_path, 1_900_000)
+def test_tweets_are_partitioned_evenly(tmp_path: Path) -> None:
+    partitions = HashPartitions(tmp_path, 1_900_000)
     # Ids a second apart, as snowflakes are: their low bits are all alike.
-    piles.write(rows_table(*(hour_row(tweet_id=str(n * 1000 << 22)) for n in range(800))))
-    piles.close()
-    sizes = [table.num_rows for table in piles.wide()]
+    partitions.write(rows_table(*(hour_row(tweet_id=str(n * 1000 << 22)) for n in range(800))))
+    partitions.close()
+    sizes = [table.num_rows for table in partitions.wide()]
     assert len(sizes) == 8
     assert min(sizes) > 50
 
 
 @pytest.mark.parametrize("missing", ["tweet_id", "engagement_type"])
-def test_counts_without_a_place_are_refused(tmp_path: Path, missing: str) -> None:
-    piles = HashPartitions(tmp_path, 0)
+def test_counts_without_tweet_or_type_are_refused(tmp_path: Path, missing: str) -> None:
+    partitions = HashPartitions(tmp_path, 0)
     with pytest.raises(InvalidArgumentError, match=f"layout is 'wide', .* without {missing}"):
-        piles.write(rows_table(hour_row(**{missing: None})))
-    piles.close()
+        partitions.write(rows_table(hour_row(**{missing: None})))
+    partitions.close()
 
 
 def test_the_wide_columns_are_the_long_ones_and_every_type() -> None:
@@ -105,6 +105,6 @@ def test_a_layout_is_found_by_its_name() -> None:
     grouping = "tweet.id/engagement.type/engagement.day"
     assert layout_of("wide", [grouping]).name == "wide"
     assert layout_of("long", ["engagement.type"]).name == "long"
-    for lacking in ("tweet.id", "engagement.type", "engagement.day"):
+    for missing in ("tweet.id", "engagement.type", "engagement.day"):
         with pytest.raises(InvalidArgumentError, match="A wide row is one Tweet"):
-            layout_of("wide", [grouping, lacking])
+            layout_of("wide", [grouping, missing])
