@@ -421,3 +421,26 @@ def test_modules_and_functions_are_short() -> None:
     assert found.long_modules == {}
     assert found.length_within(0.5) <= MEDIAN_LENGTH
     assert found.length_within(0.9) <= NINTH_DECILE_LENGTH
+
+
+# ---- Words -----------------------------------------------------------------------------------
+
+# Names that a reader cannot guess, and words that have to be read twice; spelled so that this
+# list is no hit of its own.
+RETIRED = re.compile(
+    r"\b(?:sp[i]ne|set[t]le|s[t]rangers?|l[a]cking|sp[a]red|t[o]ld|unb[o]rn|f[a]tes?|"
+    r"hop[e]less|wh[o]m|nob[o]dy|an[e]w|str[e]tch|T[a]lly|Land[e]d|F[e]tched|Fl[a]ttened|P[i]eces|"
+    r"Sl[o]tBook|P[a]ce|sn[a]pped|ask[a]ble|st[e]p_of|M[o]ment|UsageE[r]ror|CredentialsE[r]ror|"
+    r"AccessE[r]ror|ThrottledE[r]ror|AnswerE[r]ror|OutOfTimeE[r]ror|MissingCountsE[r]ror)\b"
+)
+
+
+def test_retired_names_and_words_are_not_used() -> None:
+    folders = ("airflow_provider_engagement", "example_dags", "tests", "tools")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    found = {
+        f"{path.relative_to(ROOT)}: {word}"
+        for path in paths
+        for word in RETIRED.findall(path.read_text())
+    }
+    assert found == set()

@@ -95,7 +95,7 @@ NAMES = {
 # keep this line from being found by a search for the words.
 UNPLAIN = re.compile(
     r"\b(st[r]angers?|la[c]king|sp[a]red|t[o]ld|unb[o]rn|f[a]tes?|g[o]ne|t[o]rn|wh[o]m|whoever|"
-    r"nob[o]dy|somebody|is n[o]ne|to be h[a]d|comes of it|what came of|anew|str[e]tch|eyes|"
+    r"nob[o]dy|somebody|is n[o]ne|to be h[a]d|comes of it|what came of|an[e]w|str[e]tch|eyes|"
     r"l[a]nd(?:s|ed|ing)?|pieces)\b",
     re.IGNORECASE,
 )

@@ -111,7 +111,7 @@ CASES = [
     (
         "WINDOW_TOO_LONG",
         "historical",
-        # 28 days, but snapped to the hour it is 28 days and an hour.
+        # 28 days, but aligned to the hour it is 28 days and an hour.
         {"start": "2026-02-01T00:30:00Z", "end": "2026-03-01T00:30:00Z"},
         "28 days",
     ),

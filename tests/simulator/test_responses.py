@@ -116,7 +116,7 @@ def test_three_groupings_agree(client: Client, own: list[str]) -> None:
             "2026-03-02T08:37:01Z",
             ("2026-03-01T12:00:00Z", "2026-03-02T09:00:00Z"),
         ),
-        # Both ends of what is allowed; the hour that runs now is snapped past now.
+        # Both ends of what is allowed; the hour that runs now is aligned past now.
         ("2026-02-10T13:00:00Z", "2026-03-10T12:34:56Z", (..., "2026-03-10T13:00:00Z")),
         ("2014-09-01", "2014-09-02", ("2014-09-01T00:00:00Z", "2014-09-02T00:00:00Z")),
         (None, None, ("2026-02-10T13:00:00Z", "2026-03-10T12:34:00Z")),
