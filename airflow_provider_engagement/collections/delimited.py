@@ -50,7 +50,8 @@ def read_delimited(first: str, lines: Lines, source: Source) -> Iterator[TweetRe
     :raises InvalidArgumentError: if it cannot be read, with the line and never its content.
     """
     lines.check_length(first)
-    if source.options.id_column is None and _ID_START.match(first.lstrip()):
+    chosen = source.options.id_column
+    if _ID_START.match(first.lstrip()) and (chosen is None or chosen not in first):
         yield from map(TweetRecord, _read_ids(first, lines, source.place))
     else:
         yield from _read_table(first, lines, source)

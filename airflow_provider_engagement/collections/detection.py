@@ -1,4 +1,4 @@
-"""Read a file of any format that holds Tweets or their ids: its start tells which it is."""
+"""Read a file of any format that holds Tweets or their ids, which its start identifies."""
 
 from __future__ import annotations
 

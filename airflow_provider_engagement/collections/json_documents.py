@@ -26,6 +26,9 @@ _STREAMED: Final = ("results", "statuses")
 _OF_IDS: Final = ("ids", "tweet_ids")
 _CURSORS: Final = frozenset({"next_cursor", "next_cursor_str", "previous_cursor"})
 
+# A page of 500 Tweets has 5 MB. A longer document is read an element at a time.
+_LONGEST_PAGE: Final = 8 * 2**20
+
 # What says that an object with an id is a user, a media or another thing, and not a Tweet.
 _NOT_OF_TWEETS: Final = frozenset(
     {"screen_name", "username", "name", "media_key", "objectType", "verb", "full_name", "type"}
@@ -40,7 +43,7 @@ def read_json(first: str, lines: Lines, source: Source) -> Iterator[TweetRecord]
     :param source: its place, and how to read it.
     :raises InvalidArgumentError: if it is not JSON, or holds something else than Tweets.
     """
-    if first.lstrip().startswith("{") and _is_json(first):
+    if first.lstrip().startswith("{") and len(first) < _LONGEST_PAGE and _is_json(first):
         yield from _read_lines(first, lines, source)
     else:
         yield from _read_stream(first, lines, source)
@@ -74,17 +77,23 @@ def _read_lines(first: str, lines: Lines, source: Source) -> Iterator[TweetRecor
 
 def _read_stream(first: str, lines: Lines, source: Source) -> Iterator[TweetRecord]:
     stream = JsonStream(first, lines, source.place)
-    if first.lstrip().startswith(ARCHIVE):
+    archived = first.lstrip().startswith(ARCHIVE)
+    if archived:
         stream.skip_past("=")
     while stream.peek():
         if stream.take("["):
             for element in stream.elements():
-                yield from read_value(element, source)
+                yield from read_value(_wrapped(element) if archived else element, source)
             stream.take(";")
         elif stream.take("{"):
             yield from _read_document(stream, source)
         else:
             stream.fail()
+
+
+def _wrapped(element: object) -> object:
+    """Return an entry of an archive in the form of later archives: ``{"tweet": {...}}``."""
+    return {"tweet": element} if isinstance(element, dict) and "id_str" in element else element
 
 
 def _read_document(stream: JsonStream, source: Source) -> Iterator[TweetRecord]:
@@ -180,10 +189,10 @@ def _read_tweet(
     tweet = archived if isinstance(archived, dict) else value
     if "verb" in tweet or tweet.get("objectType") == "activity":
         return _read_activity(tweet, source)
-    given = _chosen(tweet, source) or tweet.get("id_str") or tweet.get("id")
+    given = tweet.get("id_str") or tweet.get("id")
     if given is None or ("text" not in tweet and "full_text" not in tweet):
         return _read_row(tweet, source)
-    tweet_id = parse_id(given, source.place)
+    tweet_id = parse_id(_chosen(tweet, given, source), source.place)
     if not source.options.with_attributes:
         repost = tweets.is_archived_repost(tweet) if archived else tweets.is_repost(tweet)
         return TweetRecord(tweet_id, tweet_type="repost" if repost else None)
@@ -194,16 +203,21 @@ def _read_tweet(
     return tweets.from_v2(tweet, tweet_id, includes or _NOTHING_INCLUDED)
 
 
-def _chosen(tweet: dict[str, Any], source: Source) -> object:
-    """Return what stands at the key that the user chose."""
-    return source.options.id_column and tweet.get(source.options.id_column)
+def _chosen(tweet: dict[str, Any], given: object, source: Source) -> object:
+    """Return the Tweet's own id, or what stands at the key that the user chose."""
+    key = source.options.id_column
+    if key is None:
+        return given
+    if key not in tweet:
+        raise source.place.error("has a Tweet without the key that id_column names.")
+    return tweet[key]
 
 
 def _read_activity(activity: dict[str, Any], source: Source) -> TweetRecord | None:
-    verb, given = activity.get("verb"), _chosen(activity, source) or activity.get("id")
+    verb, given = activity.get("verb"), activity.get("id")
     if verb not in ("post", "share") or given is None:
         return None
-    tweet_id = parse_id(given, source.place)
+    tweet_id = parse_id(_chosen(activity, given, source), source.place)
     if source.options.with_attributes:
         return tweets.from_activity(activity, tweet_id)
     return TweetRecord(tweet_id, tweet_type="repost" if verb == "share" else None)

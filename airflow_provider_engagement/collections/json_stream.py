@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["JsonStream"]
 
 _PIECE: Final = 256 * 1024
-_MAX_VALUE: Final = 64 * 2**20
+_MAX_VALUE: Final = 32 * 2**20
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
 # What the end of the text may have cut: a literal, an escape, or a string.
 _LONGEST_WORD: Final = len("-Infinity")
@@ -29,7 +29,7 @@ class JsonStream:
 
     :param head: the text that has been read already.
     :param lines: the rest of the file.
-    :param place: where the number of the current line is stored.
+    :param place: counts the lines.
     """
 
     def __init__(self, head: str, lines: Lines, place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Read a text file by lines or by chunks, and count its lines."""
+"""Read a text file by lines or by pieces, and count its lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Lines:
     """The lines of a file, each with its line break.
 
     :param text: the file.
-    :param place: where the number of the last line is stored.
+    :param place: counts the lines.
     """
 
     def __init__(self, text: io.TextIOWrapper, place: Place) -> None:

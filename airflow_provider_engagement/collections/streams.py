@@ -111,7 +111,7 @@ def _only_member(archive: zipfile.ZipFile, place: Place) -> zipfile.ZipInfo:
 
 
 def _peek(file: IO[bytes] | io.RawIOBase) -> tuple[bytes, IO[bytes]]:
-    """Read the first four bytes; a raw stream may return fewer than it is asked for."""
+    """Read the first four bytes; a raw stream may return fewer than requested."""
     head = b""
     while len(head) < len(_ZIP) and (more := file.read(len(_ZIP) - len(head))):
         head += more

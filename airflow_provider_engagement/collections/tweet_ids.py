@@ -182,7 +182,7 @@ def _check_given(value: object) -> None:
         msg = f"tweet_ids is the text {value.strip()!r}: what its template names has no value."
         raise InvalidArgumentError(msg)
     if isinstance(value, str) and _PATH.fullmatch(text := value.strip()):
-        if _FORMS.fullmatch(text) or "://" in text:
+        if _FORMS.fullmatch(text) or "://" in text or text.startswith(("[", "(", "{")):
             return
         raise InvalidArgumentError(
             "tweet_ids is a path without a scheme.",

@@ -24,7 +24,7 @@ SECRET = "hunter2-password"
 
 
 class Stream(io.RawIOBase):
-    """A stream that cannot seek and gives less than it is asked for, as a socket does."""
+    """A stream that cannot seek and returns less than requested, as a socket does."""
 
     def __init__(self, data: bytes, most: int = 7) -> None:
         self._rest = io.BytesIO(data)

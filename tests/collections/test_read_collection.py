@@ -49,8 +49,10 @@ def known(name: str, post: Post) -> dict[str, Any]:
     """Return the row that a format gives of a post."""
     row = attributes(post)
     if name in ONLY_IDS or name in ONLY_TEXT:
-        known = {"tweet_id", "created_at"} | ({"text", "lang"} if name in ONLY_TEXT else set())
-        unknown = {column: None for column in row if column not in known}
+        known_columns = {"tweet_id", "created_at"} | (
+            {"text", "lang"} if name in ONLY_TEXT else set()
+        )
+        unknown = {column: None for column in row if column not in known_columns}
         return row | unknown | {"url": f"https://x.com/i/status/{post.tweet_id}"}
     if name == "tweets.js":
         row = without_author(post)
@@ -192,7 +194,9 @@ def test_a_file_cut_at_any_byte_is_read_to_its_end_or_refused(name: str, tmp_pat
     assert None in results
     for end, rows in enumerate(results):
         for row, post in zip(rows or (), POSTS[1:5], strict=False):
-            if end * step > 40 or not name.startswith("ids"):  # in the first line, nothing tells
+            if end * step > 40 or not name.startswith(
+                "ids"
+            ):  # nothing shows a cut in the first line
                 assert row["tweet_id"] == post.tweet_id
             if name.endswith(("json", "jsonl", "gz", "zip", "js")):
                 assert row == known(name, post)
@@ -256,6 +260,37 @@ def test_the_key_of_the_ids_can_be_chosen(tmp_path: Path) -> None:
     row = {"tweet_id": IDS[0], "original": IDS[1]}
     path = write(tmp_path, "a.jsonl", json.dumps(row))
     assert read_collection(path, id_column="original").tweet_ids == IDS[1:2]
+
+
+def test_a_tweet_without_the_chosen_key_is_refused(tmp_path: Path) -> None:
+    tweet = {"id_str": IDS[0], "text": "a", "quoted_status_id_str": IDS[1]}
+    path = write(tmp_path, "a.jsonl", json.dumps(tweet))
+    assert read_collection(path, id_column="quoted_status_id_str").tweet_ids == IDS[1:2]
+    assert "line 1 has a Tweet without the key" in refusal(path, id_column="original")
+    path = write(tmp_path, "b.jsonl", json.dumps({**tweet, "original": None}))
+    assert "line 1 is not a Tweet id" in refusal(path, id_column="original")
+
+
+def test_files_of_ids_need_no_column(tmp_path: Path) -> None:
+    write(tmp_path, "1.txt", f"{IDS[0]}\n")
+    write(tmp_path, "2.csv", f"tweet_id,original\n{IDS[0]},{IDS[1]}\n")
+    assert read_collection(tmp_path, id_column="original").tweet_ids == IDS[:2]
+
+
+def test_entries_of_older_archives_are_read(tmp_path: Path) -> None:
+    entries = [{"id_str": IDS[0], "full_text": "a"}, {"id_str": IDS[1], "full_text": "RT @b: c"}]
+    text = f"window.YTD.tweet.part0 = {json.dumps(entries)}"
+    collection = read_collection(write(tmp_path, "tweet.js", text))
+    assert collection.tweet_ids == IDS[:1]
+    assert collection.skipped == {"reposts": 1}
+
+
+def test_one_long_line_is_read_a_value_at_a_time(tmp_path: Path) -> None:
+    ids = [str(1_600_000_000_000_000_001 + 7 * number) for number in range(9000)]
+    tweets = [{"id_str": each, "text": "a" * 1000} for each in ids]
+    path = write(tmp_path, "a.json", json.dumps({"results": tweets, "next": "b"}))
+    assert path.stat().st_size > 8 * 2**20
+    assert read_collection(path).tweet_ids == ids
 
 
 def test_a_stream_of_api_v2_has_one_tweet_a_line(tmp_path: Path) -> None:

@@ -183,6 +183,11 @@ def test_an_id_is_read_however_it_is_written(text: str) -> None:
     assert tweet_ids_from_value(f"{text}, {B}") == [A, B]
 
 
+def test_urls_in_a_list_as_text_are_read() -> None:
+    assert tweet_ids_from_value(f"['x.com/someone/status/{A}']") == [A]
+    assert tweet_ids_from_value(f"['https://x.com/someone/status/{A}','{B}']") == [A, B]
+
+
 @pytest.mark.parametrize(
     "text",
     [
