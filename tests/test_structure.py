@@ -69,6 +69,7 @@ FOR_DAGS = [
         "triggers.engagement",
         "transfers.engagement_to_bigquery",
         "transfers.engagement_to_gcs",
+        "transfers.engagement_tweets_to_bigquery",
     )
     if f"{PACKAGE}.{name}" in SOURCES
 ]
@@ -325,14 +326,17 @@ def test_the_form_has_the_fields_that_the_hook_reads() -> None:
 
 def operators() -> dict[str, Any]:
     """Give every operator that users see, by its name."""
-    from airflow_provider_engagement.operators.base import EngagementPullOperator
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+    from airflow_provider_engagement.sensors.engagement import EngagementThresholdSensor
 
     found = {}
     for module in FOR_DAGS:
         loaded = importlib.import_module(module)
         for name in loaded.__all__:
             kind = getattr(loaded, name)
-            if inspect.isclass(kind) and issubclass(kind, EngagementPullOperator):
+            is_operator = inspect.isclass(kind) and issubclass(kind, BaseOperator)
+            if is_operator and not issubclass(kind, EngagementThresholdSensor):
                 found[name] = kind
     return found
 
@@ -354,6 +358,7 @@ NOT_TEMPLATED = {
     "granularity",
     "incomplete",
     "layout",
+    "reposts",
     "retries",
     "retry_policy",
     "write_mode",
@@ -362,11 +367,14 @@ NOT_TEMPLATED = {
 
 @pytest.mark.parametrize("name", operators())
 def test_every_parameter_but_the_fixed_lists_is_templated(name: str) -> None:
+    from airflow_provider_engagement.operators.base import EngagementPullOperator
+
     kind = operators()[name]
     parameters = parameters_of(kind)
     assert parameters - NOT_TEMPLATED == set(kind.template_fields)
     connections = {parameter for parameter in parameters if parameter.endswith("_conn_id")}
-    assert "engagement_conn_id" in connections
+    pulls = issubclass(kind, EngagementPullOperator)
+    assert ("engagement_conn_id" if pulls else "gcp_conn_id") in connections
     assert connections <= set(kind.template_fields)
     assert set(kind.template_fields_renderers) <= set(kind.template_fields)
     assert len(set(kind.template_fields)) == len(kind.template_fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -18,7 +19,7 @@ from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID,
 from airflow_provider_engagement.operators.retry_policy import DEFAULT_RETRY_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EngagementPullOperator",
+    "fail_for_good",
+    "refuse_empty_list",
 ]
 
 
@@ -113,11 +116,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(retries=retries, **retry_policy_kwargs(retry_policy), **kwargs)
-        # Mapped tasks are created at run time, when an empty list is valid.
-        mapped = getattr(self, "_BaseOperator__from_mapped", False)
-        if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
-            msg = "tweet_ids is an empty list: this task would have nothing to ask for."
-            raise InvalidArgumentError(msg)
+        refuse_empty_list(self, tweet_ids)
         _check_granularity(endpoint, granularity)
         check_one_of(incomplete, ("keep", "drop"), name="incomplete")
         self.endpoint = endpoint
@@ -165,12 +164,8 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         from airflow_provider_engagement.operators.execution import PullExecution
 
         self._execution = PullExecution(self, context, began)
-        try:
+        with fail_for_good():
             return self._execution.run()
-        except EngagementError as error:
-            if error.retryable:
-                raise
-            raise AirflowFailException(str(error)) from error
 
     def on_kill(self) -> None:
         """Cancel what runs outside this process, such as a BigQuery job."""
@@ -182,6 +177,35 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         from airflow_provider_engagement.operators import reporting
 
         return reporting.openlineage_facets(self._execution.lineage if self._execution else None)
+
+
+@contextmanager
+def fail_for_good() -> Iterator[None]:
+    """Fail the task without a retry, where the error is one that no retry can mend.
+
+    :raises AirflowFailException: instead of such an error.
+    """
+    try:
+        yield
+    except EngagementError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+def refuse_empty_list(operator: BaseOperator, tweet_ids: object) -> None:
+    """Refuse an empty list when the DAG is parsed.
+
+    Mapped tasks are created at run time, when an empty list is valid.
+
+    :param operator: the operator.
+    :param tweet_ids: its parameter.
+    :raises InvalidArgumentError: if it is an empty list.
+    """
+    mapped = getattr(operator, "_BaseOperator__from_mapped", False)
+    if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
+        msg = "tweet_ids is an empty list: this task would have nothing to do."
+        raise InvalidArgumentError(msg)
 
 
 def _check_granularity(endpoint: str, granularity: str | None) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "Labels",
     "Layout",
     "Number",
+    "Reposts",
     "Share",
     "TaskParameters",
     "Text",
@@ -44,6 +45,7 @@ Endpoint: TypeAlias = Literal["totals", "28hr", "historical"]
 FileFormat: TypeAlias = Literal["parquet", "jsonl", "jsonl.gz"]
 Granularity: TypeAlias = Literal["total", "day", "hour"]
 Incomplete: TypeAlias = Literal["keep", "drop"]
+Reposts: TypeAlias = Literal["drop", "keep"]
 Layout: TypeAlias = Literal["long", "wide"]
 WriteMode: TypeAlias = Literal["upsert", "append", "truncate"]
 

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import Asset, Stats
 from airflow_provider_engagement.api.window import DAY, align_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from airflow_provider_engagement.operators.task_run import TaskRun
     from airflow_provider_engagement.pull import PullStats
@@ -25,6 +25,7 @@ __all__ = [
     "console_url",
     "count_metrics",
     "describe_assets",
+    "describe_events",
     "openlineage_facets",
     "progress_reporter",
 ]
@@ -88,21 +89,33 @@ def describe_assets(run: TaskRun, written: WriteResult, outlets: Iterable[Any]) 
     :param written: where the rows are.
     :param outlets: the task's outlets.
     """
-    events = run.context.get("outlet_events")
-    if events is None:
-        return
     extra = {
         "rows": written.rows,
         "window": run.period.describe(),
         **({"table": written.table} if written.table else {"uris": list(written.uris[:20])}),
     }
-    days = _days(run) if _sets_partitions(run) else []
+    describe_events(run.context, outlets, extra, _days(run) if _sets_partitions(run) else [])
+
+
+def describe_events(
+    context: Any, outlets: Iterable[Any], extra: Mapping[str, object], days: Sequence[str] = ()
+) -> None:
+    """Put something into the events of the task's assets.
+
+    :param context: the task's context.
+    :param outlets: the task's outlets.
+    :param extra: what to put there.
+    :param days: the partitions of the events; without any, Airflow sets them.
+    """
+    events = context.get("outlet_events")
+    if events is None:
+        return
     for outlet in outlets:
         if isinstance(outlet, Asset):
             event = events[outlet]
             event.extra.update(extra)
             if days:
-                event.add_partitions(days)
+                event.add_partitions(list(days))
 
 
 def _sets_partitions(run: TaskRun) -> bool:
@@ -150,14 +163,15 @@ def console_url(written: WriteResult) -> str | None:
 def collect_lineage(context: Any, source: str, written: WriteResult) -> None:
     """Report to Airflow's hook lineage collector, which passes it to plugins.
 
-    :param context: the hook that sent the requests.
-    :param source: the URL of the endpoint.
+    :param context: the hook that sent the requests, or the operator that read the files.
+    :param source: the URL of the endpoint, or the URI of the files; empty for none.
     :param written: where the rows are.
     """
     from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
     collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # Airflow's own
-    collector.add_input_asset(context, uri=source)
+    if source:
+        collector.add_input_asset(context, uri=source)
     for uri in _uris(written):
         collector.add_output_asset(context, uri=uri)
 
@@ -174,7 +188,8 @@ def _uris(written: WriteResult) -> list[str]:
 def openlineage_facets(lineage: tuple[str, WriteResult] | None) -> Any:
     """Return what was read and written, with the number of rows, for OpenLineage.
 
-    :param lineage: the URL of the endpoint, and where the rows are; None if nothing was written.
+    :param lineage: the URL of the endpoint or of the files, empty for none, and where the rows
+        are; None if nothing was written.
     :returns: an ``OperatorLineage``.
     """
     from airflow.providers.common.compat.openlineage.facet import (
@@ -188,15 +203,15 @@ def openlineage_facets(lineage: tuple[str, WriteResult] | None) -> Any:
         return OperatorLineage()
     source, written = lineage
     url = urlsplit(source)
-    read = Dataset(namespace=f"{url.scheme}://{url.netloc}", name=url.path)
+    read = [Dataset(f"{url.scheme}://{url.netloc}", url.path)] if source else []
     if written.table is None and not written.uris:
-        return OperatorLineage(inputs=[read])
+        return OperatorLineage(inputs=read)
     statistics = OutputStatisticsOutputDatasetFacet(rowCount=written.rows)
     counts = OutputDataset(*_dataset(written), outputFacets={"outputStatistics": statistics})
     outputs = [counts]
     if written.table is not None:
         outputs.append(OutputDataset(_BIGQUERY, written.coverage))
-    return OperatorLineage(inputs=[read], outputs=outputs)
+    return OperatorLineage(inputs=read, outputs=outputs)
 
 
 def _dataset(written: WriteResult) -> tuple[str, str]:

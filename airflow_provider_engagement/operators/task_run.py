@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
     from airflow_provider_engagement.sinks.base import ObjectStore
 
-__all__ = ["TaskRun"]
+__all__ = ["TaskRun", "job_labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,8 @@ class TaskRun:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels of Google's jobs: dag, task and run."""
-        instance = self.context["ti"]
-        return {
-            "dag": str(instance.dag_id),
-            "task": str(instance.task_id),
-            "run": str(instance.run_id),
-        }
+        """The labels of Google's jobs."""
+        return job_labels(self.context)
 
     @property
     def is_mapped(self) -> bool:
@@ -147,6 +142,19 @@ class TaskRun:
             list(query.engagement_types),
             self.groupings,
         ]
+
+
+def job_labels(context: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels of Google's jobs: dag, task and run.
+
+    :param context: the task's context.
+    """
+    instance = context["ti"]
+    return {
+        "dag": str(instance.dag_id),
+        "task": str(instance.task_id),
+        "run": str(instance.run_id),
+    }
 
 
 def _hashed(parts: list[Any]) -> str:

@@ -38,12 +38,14 @@ class Column:
     :param type: the BigQuery type.
     :param required: whether the column is never null.
     :param description: what the column holds. BigQuery stores it with the table.
+    :param repeated: whether the column holds an array of that type.
     """
 
     name: str
     type: str
     required: bool
     description: str
+    repeated: bool = False
 
 
 LONG: Final = (

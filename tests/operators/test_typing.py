@@ -25,6 +25,9 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
 )
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
+from airflow_provider_engagement.transfers.engagement_tweets_to_bigquery import (
+    EngagementTweetsToBigQueryOperator,
+)
 from airflow_provider_engagement.triggers.engagement import EngagementThresholdEventTrigger
 
 ids = EngagementTotalsOperator(task_id="ids", tweet_ids="gs://bucket/ids.txt")
@@ -59,6 +62,15 @@ EngagementToBigQueryOperator(
     impersonation_chain=["a@example.com"],
     labels={"team": "social"},
     maximum_bytes_billed=10**9,
+)
+EngagementTweetsToBigQueryOperator(
+    task_id="a",
+    tweet_ids="gs://bucket/inbox/",
+    destination_table="d.tweets",
+    coverage_table="d.t_coverage",
+    reposts="keep",
+    keep_text="{{ params.keep }}",
+    outlets=[Asset("x")],
 )
 EngagementThresholdSensor(
     task_id="a",
@@ -121,6 +133,11 @@ WRONG = {
     'write_mode="merge")': "incompatible type",
     'EngagementToBigQueryOperator(task_id="a", tweet_ids=["20"], destination_table="d.t", '
     'labels=["social"])': "incompatible type",
+    'EngagementTweetsToBigQueryOperator(task_id="a", tweet_ids=["20"], destination_table="d.t", '
+    'reposts="original")': "incompatible type",
+    'EngagementTweetsToBigQueryOperator(task_id="a", tweet_ids=["20"])': (
+        'Missing named argument "destination_table"'
+    ),
     'EngagementThresholdSensor(task_id="a", tweet_id=["20"], thresholds={"favorites": 1})': (
         'Unexpected keyword argument "tweet_id"'
     ),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.rows.schema import COVERAGE, COVERAGE_KEY, LONG, Column
 from airflow_provider_engagement.sinks.bigquery import rows
+from airflow_provider_engagement.sinks.bigquery.locks import locked
 from airflow_provider_engagement.sinks.bigquery.partitions import MAX_PARTITIONS
 from airflow_provider_engagement.sinks.bigquery.sql import (
     account_is,
@@ -30,8 +31,10 @@ from airflow_provider_engagement.sinks.bigquery.sql import (
     date_is_in,
     deduplicated,
     differs,
+    merge,
     quoted,
     same_key,
+    transaction,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +51,6 @@ __all__ = [
     "STAGING",
     "Batch",
     "append_script",
-    "insert_lock_row",
     "truncate_script",
     "upsert_script",
 ]
@@ -107,7 +109,7 @@ def upsert_script(batch: Batch) -> str:
     merges = [_merge_rows(batch, dates, read) for dates, read in batch.row_chunks()]
     if batch.coverage_dates is not None:
         merges.append(_merge_coverage(batch, batch.coverage_dates))
-    return _locked(batch.target, merges)
+    return locked(batch.target, merges)
 
 
 def append_script(batch: Batch) -> str:
@@ -115,7 +117,7 @@ def append_script(batch: Batch) -> str:
 
     It takes no lock, because inserts do not conflict.
     """
-    return _transaction([*_insert_rows(batch), _insert_coverage(batch)])
+    return transaction([*_insert_rows(batch), _insert_coverage(batch)])
 
 
 def truncate_script(batch: Batch) -> str:
@@ -126,7 +128,7 @@ def truncate_script(batch: Batch) -> str:
     refused on a table that requires a partition filter. The emulator does not undo a TRUNCATE when
     a later statement fails; BigQuery does.
     """
-    return _locked(
+    return locked(
         batch.target,
         [
             f"TRUNCATE TABLE {quoted(batch.target)};",
@@ -145,53 +147,27 @@ SCRIPTS: Final[Mapping[str, Callable[[Batch], str]]] = {
 """The script of each ``write_mode``."""
 
 
-def insert_lock_row(target: TableName) -> str:
-    """Return the statement that inserts the row of the lock table, unless it has one.
-
-    Two writers can both insert one. Each then updates both rows, which is the same lock.
-    """
-    lock, name = quoted(target.lock), target.table
-    return (
-        f"INSERT INTO {lock} (`table_name`, `locked_at`)\n"  # noqa: S608 - names are checked
-        f"SELECT '{name}', CURRENT_TIMESTAMP() FROM (SELECT 1)\n"
-        f"WHERE NOT EXISTS (SELECT 1 FROM {lock} WHERE `table_name` = '{name}');\n"
-    )
-
-
-def _locked(target: TableName, statements: Sequence[str]) -> str:
-    """Return a script that conflicts with every other locked script of the target."""
-    lock = (
-        f"UPDATE {quoted(target.lock)} SET `locked_at` = CURRENT_TIMESTAMP()\n"  # noqa: S608 - names are checked
-        f"WHERE `table_name` = '{target.table}';"
-    )
-    return insert_lock_row(target) + _transaction([lock, *statements])
-
-
-def _transaction(statements: Sequence[str]) -> str:
-    return "\n".join(["BEGIN TRANSACTION;", *statements, "COMMIT TRANSACTION;", ""])
-
-
 def _merge_rows(batch: Batch, dates: Dates, read: Dates | None) -> str:
     layout = batch.layout
-    return _merge(
+    return merge(
         target=batch.target,
         source=rows.source(layout, batch.staging, read),
         on=[*_pruned(batch, dates), *same_key(layout.columns, layout.key)],
         update_if=rows.update_if(layout),
         assignments=rows.assignments(layout),
-        inserted=layout.columns,
+        inserted=_from_source(layout.columns),
     )
 
 
 def _merge_coverage(batch: Batch, dates: Dates) -> str:
     outcome = ("status", "access", "reason", "missing_types")
-    return _merge(
+    return merge(
         target=batch.target.coverage,
         source=_coverage(batch),
         on=[*_pruned(batch, dates), *same_key(COVERAGE, COVERAGE_KEY)],
         update_if=[_BETTER_COVERAGE, f"({' OR '.join(map(differs, outcome))})"],
         assignments={name: f"S.`{name}`" for name in (*outcome, "collected_at")},
-        inserted=COVERAGE,
+        inserted=_from_source(COVERAGE),
     )
 
 
@@ -200,26 +176,8 @@ def _pruned(batch: Batch, dates: Dates) -> list[str]:
     return [date_is_in(dates, "T."), account_is(batch.accounts, "T.")]
 
 
-def _merge(
-    *,
-    target: TableName,
-    source: str,
-    on: Sequence[str],
-    update_if: Sequence[str],
-    assignments: Mapping[str, str],
-    inserted: Sequence[Column],
-) -> str:
-    names = [column.name for column in inserted]
-    conditions, replaced = "\n  AND ".join(on), "\n  AND ".join(update_if)
-    settings = ",\n  ".join(f"`{name}` = {value}" for name, value in assignments.items())
-    return (
-        f"MERGE {quoted(target)} T\n"
-        f"USING (\n{source}\n) S\n"
-        f"ON {conditions}\n"
-        f"WHEN MATCHED\n  AND {replaced}\nTHEN UPDATE SET\n  {settings}\n"
-        f"WHEN NOT MATCHED THEN INSERT ({columns(names)})\n"
-        f"VALUES ({columns(names, 'S.')});"
-    )
+def _from_source(table: Sequence[Column]) -> dict[str, str]:
+    return {column.name: f"S.`{column.name}`" for column in table}
 
 
 def _insert_rows(batch: Batch) -> Iterator[str]:

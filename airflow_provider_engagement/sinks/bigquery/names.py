@@ -39,11 +39,14 @@ class TableName:
     table: str
 
     @classmethod
-    def parse(cls, text: str, default_project: str) -> TableName:
+    def parse(
+        cls, text: str, default_project: str, *, name: str = "destination_table"
+    ) -> TableName:
         """Read ``project.dataset.table`` or ``dataset.table``.
 
-        :param text: the parameter ``destination_table``.
+        :param text: the parameter.
         :param default_project: the project of a name without one.
+        :param name: the parameter's name, for the message.
         :raises InvalidArgumentError: if it is anything else.
         """
         # Split from the right, because a domain before the project has dots too.
@@ -54,7 +57,7 @@ class TableName:
         if len(parts) != len(patterns) or not all(
             pattern.fullmatch(part) for pattern, part in zip(patterns, parts, strict=True)
         ):
-            message = f"destination_table is {text!r}."
+            message = f"{name} is {text!r}."
             advice = (
                 "Use project.dataset.table or dataset.table: a project of lower-case letters, "
                 "digits and dashes, a dataset of letters, digits and underscores, a table of "
@@ -74,6 +77,11 @@ class TableName:
     def coverage(self) -> TableName:
         """The table with the status of every id that was requested."""
         return self.beside(f"{self.table}_coverage")
+
+    @property
+    def labels(self) -> TableName:
+        """The table with the labels of the Tweets of this table."""
+        return self.beside(f"{self.table}_labels")
 
     @property
     def lock(self) -> TableName:

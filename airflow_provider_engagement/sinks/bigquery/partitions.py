@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_engagement.sinks.bigquery.names import TableName
 
-__all__ = ["MAX_PARTITIONS", "check_partition_filter", "max_days", "warn_of_expiration"]
+__all__ = [
+    "MAX_PARTITIONS",
+    "check_no_partition_filter",
+    "check_partition_filter",
+    "max_days",
+    "warn_of_expiration",
+]
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +62,23 @@ def check_partition_filter(table: bigquery.Table, name: TableName) -> None:
         f"destination_table: {name} requires a partition filter on {column}, "
         "and an upsert filters by date."
     )
-    advice = (
-        f"Drop the requirement: ALTER TABLE `{name}` SET OPTIONS (require_partition_filter = "
-        "FALSE). Or use a table that is partitioned by date."
-    )
+    advice = f"{_drop_requirement(name)} Or use a table that is partitioned by date."
     raise InvalidArgumentError(message, advice=advice)
+
+
+def check_no_partition_filter(
+    table: bigquery.Table, name: TableName, *, parameter: str = "destination_table"
+) -> None:
+    """Refuse a table that requires a partition filter, because all of it is read.
+
+    :param table: the table as BigQuery describes it.
+    :param name: its name, for the message.
+    :param parameter: the parameter that names it.
+    :raises InvalidArgumentError: if it requires a filter.
+    """
+    if _requires_filter(table):
+        message = f"{parameter}: {name} requires a partition filter, and all of it is read."
+        raise InvalidArgumentError(message, advice=_drop_requirement(name))
 
 
 def warn_of_expiration(table: bigquery.Table, name: TableName, first_date: date) -> None:
@@ -85,6 +103,13 @@ def warn_of_expiration(table: bigquery.Table, name: TableName, first_date: date)
             oldest,
             first_date,
         )
+
+
+def _drop_requirement(name: TableName) -> str:
+    return (
+        f"Drop the requirement: ALTER TABLE `{name}` SET OPTIONS (require_partition_filter = "
+        "FALSE)."
+    )
 
 
 def _requires_filter(table: bigquery.Table) -> bool:

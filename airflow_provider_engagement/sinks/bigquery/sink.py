@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
-from google.api_core.exceptions import Forbidden
 
-from airflow_provider_engagement.api.errors import PermissionDeniedError
 from airflow_provider_engagement.api.spec import GroupBy, check_one_of
 from airflow_provider_engagement.rows.layout import LAYOUTS, WIDE_LAYOUT, Layout, layout_of
 from airflow_provider_engagement.rows.schema import COVERAGE
@@ -26,11 +24,11 @@ from airflow_provider_engagement.sinks.bigquery.locations import (
     check_bucket_location,
     dataset_location,
 )
+from airflow_provider_engagement.sinks.bigquery.locks import prepare_lock
 from airflow_provider_engagement.sinks.bigquery.merge import (
     SCRIPTS,
     STAGING,
     Batch,
-    insert_lock_row,
 )
 from airflow_provider_engagement.sinks.bigquery.names import TableName, sanitize_labels
 from airflow_provider_engagement.sinks.bigquery.partitions import (
@@ -42,7 +40,6 @@ from airflow_provider_engagement.sinks.bigquery.partitions import (
 from airflow_provider_engagement.sinks.bigquery.retries import DEFAULT_WAIT, Patience
 from airflow_provider_engagement.sinks.bigquery.tables import (
     COVERAGE_CLUSTER,
-    LOCK_COLUMNS,
     TableSpec,
     ensure_table,
 )
@@ -146,8 +143,7 @@ class BigQuerySink:
             self._check_bucket(self._loading.bucket)
         self._max_days = max_days(self._prepare_table(self.table, self._row_spec()))
         self._prepare_table(self.table.coverage, self._coverage_spec())
-        ensure_table(jobs.client, self.table.lock, self._lock_spec())
-        self._check_writable()
+        prepare_lock(jobs, self.table)
 
     def write(self, table: pa.Table) -> None:
         """Stage some rows.
@@ -216,9 +212,6 @@ class BigQuerySink:
         description = f"The status of every id that was requested for {self.table.table}."
         return TableSpec(COVERAGE, description, COVERAGE_CLUSTER)
 
-    def _lock_spec(self) -> TableSpec:
-        return TableSpec(LOCK_COLUMNS, f"Each writer of {self.table.table} updates its row first.")
-
     def _prepare_table(self, name: TableName, spec: TableSpec) -> bigquery.Table:
         table = ensure_table(self._jobs.client, name, spec)
         if self._mode == "upsert":
@@ -233,22 +226,6 @@ class BigQuerySink:
         bucket.check(self._loading.folder)
         location = bucket.location(f"{self._loading.folder}/")
         check_bucket_location(bucket.uri(""), location, self._jobs.location)
-
-    def _check_writable(self) -> None:
-        """Run a first small statement, which needs the same permissions as the last ones."""
-        try:
-            self._jobs.query(insert_lock_row(self.table))
-        except Forbidden as error:
-            project = self._jobs.client.project
-            message = f"BigQuery refused to change a row of {self.table.lock}: {error.message}"
-            advice = (
-                f"Enable billing for project {project}: without it, BigQuery runs no INSERT, "
-                "UPDATE or MERGE."
-                if "billing" in str(error).lower()
-                else f"Grant the account roles/bigquery.jobUser on project {project} and "
-                "roles/bigquery.dataEditor on the dataset."
-            )
-            raise PermissionDeniedError(message, advice=advice) from error
 
     def _staging_table(self) -> StagingTable:
         if self._staging is None:

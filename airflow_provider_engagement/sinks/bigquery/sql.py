@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     from airflow_provider_engagement.rows.schema import Column
@@ -20,8 +20,10 @@ __all__ = [
     "deduplicated",
     "differs",
     "has_endpoint_in_key",
+    "merge",
     "quoted",
     "same_key",
+    "transaction",
 ]
 
 IS_SNAPSHOT: Final = "`snapshot_at` IS NOT NULL"
@@ -134,4 +136,39 @@ def deduplicated(
         f"    PARTITION BY {', '.join(key)}\n"
         f"    ORDER BY {', '.join(best_first)}\n"
         "  ) = 1"
+    )
+
+
+def transaction(statements: Sequence[str]) -> str:
+    """Return a script that runs all statements, or none."""
+    return "\n".join(["BEGIN TRANSACTION;", *statements, "COMMIT TRANSACTION;", ""])
+
+
+def merge(
+    *,
+    target: TableName,
+    source: str,
+    on: Sequence[str],
+    update_if: Sequence[str],
+    assignments: Mapping[str, str],
+    inserted: Mapping[str, str],
+) -> str:
+    """Return the statement that merges the rows ``S`` of a query into a table ``T``.
+
+    :param target: the table.
+    :param source: the query.
+    :param on: conditions that all hold where two rows have the same key.
+    :param update_if: conditions that all hold where a row is updated.
+    :param assignments: the new value of each column of a row that is updated.
+    :param inserted: the value of each column of a row that is inserted.
+    """
+    conditions, replaced = "\n  AND ".join(on), "\n  AND ".join(update_if)
+    settings = ",\n  ".join(f"`{name}` = {value}" for name, value in assignments.items())
+    return (
+        f"MERGE {quoted(target)} T\n"
+        f"USING (\n{source}\n) S\n"
+        f"ON {conditions}\n"
+        f"WHEN MATCHED\n  AND {replaced}\nTHEN UPDATE SET\n  {settings}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({columns(inserted)})\n"
+        f"VALUES ({', '.join(inserted.values())});"
     )

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from google.api_core.exceptions import Forbidden, NotFound, PreconditionFailed
 from google.cloud import bigquery
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
-from airflow_provider_engagement.rows.schema import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from airflow_provider_engagement.rows.schema import Column
     from airflow_provider_engagement.sinks.bigquery.names import TableName
 
-__all__ = ["COVERAGE_CLUSTER", "LOCK_COLUMNS", "TableSpec", "ensure_table", "table_schema"]
+__all__ = ["COVERAGE_CLUSTER", "TableSpec", "ensure_table", "table_schema"]
 
 log = logging.getLogger(__name__)
 
 COVERAGE_CLUSTER: Final = ("account", "tweet_id")
-
-LOCK_COLUMNS: Final = (
-    Column("table_name", "STRING", True, "The table that is locked."),
-    Column("locked_at", "TIMESTAMP", True, "When it was last locked."),
-)
 
 # The API returns type names of legacy SQL.
 _STANDARD: Final = {"INTEGER": "INT64", "BOOLEAN": "BOOL", "FLOAT": "FLOAT64"}
@@ -41,7 +36,8 @@ class TableSpec:
 
     :param columns: the columns that are written.
     :param description: the description of a new table.
-    :param cluster: the clustering of a new table. With it, a new table is partitioned by ``date``.
+    :param cluster: the clustering of a new table. With it, a new table that has a column ``date``
+        is partitioned by it.
     :param other_layouts: columns that only a table of another layout has.
     :param filled: optional columns that no row of this pull leaves null.
     """
@@ -59,11 +55,17 @@ def table_schema(columns: Iterable[Column]) -> list[bigquery.SchemaField]:
         bigquery.SchemaField(
             column.name,
             column.type,
-            mode="REQUIRED" if column.required else "NULLABLE",
+            mode=_mode(column),
             description=column.description,
         )
         for column in columns
     ]
+
+
+def _mode(column: Column) -> str:
+    if column.repeated:
+        return "REPEATED"
+    return "REQUIRED" if column.required else "NULLABLE"
 
 
 def ensure_table(client: bigquery.Client, name: TableName, spec: TableSpec) -> bigquery.Table:
@@ -101,8 +103,9 @@ def _create(client: bigquery.Client, name: TableName, spec: TableSpec) -> bigque
     table = bigquery.Table(str(name), schema=table_schema(spec.columns))
     table.description = spec.description
     if spec.cluster:
-        table.time_partitioning = bigquery.TimePartitioning(field="date")
         table.clustering_fields = list(spec.cluster)
+        if any(column.name == "date" for column in spec.columns):
+            table.time_partitioning = bigquery.TimePartitioning(field="date")
     # If another task has created it meanwhile, it has created the same table.
     return client.create_table(table, exists_ok=True)
 
@@ -143,7 +146,7 @@ def _add_missing(
         if not missing:
             return
         # BigQuery adds no required column to a table with rows.
-        optional = [Column(c.name, c.type, False, c.description) for c in missing]
+        optional = [replace(column, required=False) for column in missing]
         table.schema = [*table.schema, *table_schema(optional)]
         try:
             client.update_table(table, ["schema"])
@@ -175,15 +178,19 @@ def _missing(table: bigquery.Table, name: TableName, spec: TableSpec) -> list[Co
 
 def _check_type(field: bigquery.SchemaField, column: Column, name: TableName) -> None:
     kind = _STANDARD.get(field.field_type, field.field_type)
-    is_repeated = field.mode == "REPEATED"
-    if kind == column.type and not is_repeated:
+    found = _full_type(kind, is_repeated=field.mode == "REPEATED")
+    expected = _full_type(column.type, is_repeated=column.repeated)
+    if found == expected:
         return
     message = (
-        f"destination_table: column {column.name} of {name} is "
-        f"{f'ARRAY<{kind}>' if is_repeated else kind}, and must be {column.type}."
+        f"destination_table: column {column.name} of {name} is {found}, and must be {expected}."
     )
     advice = "Change or rename that column, or write to another table."
     raise InvalidArgumentError(message, advice=advice)
+
+
+def _full_type(kind: str, *, is_repeated: bool) -> str:
+    return f"ARRAY<{kind}>" if is_repeated else kind
 
 
 def _check_mode(
