@@ -1,4 +1,4 @@
-"""Read a text file by lines or by pieces, and count its lines."""
+"""Read a text file by lines or by chunks, and count its lines."""
 
 from __future__ import annotations
 
