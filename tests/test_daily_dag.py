@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import requests
+from export_formats import Post, attributes, content
 from run_operator import counts, expected_counts
 
 from airflow_provider_engagement.api.settings import Secret
@@ -59,6 +60,7 @@ def make_collection() -> tuple[World, list[str], list[str]]:
 
 WORLD, OLD, YOUNG = make_collection()
 IDS = [*OLD, *YOUNG]
+POSTS = {item: Post(item, text=f"The text of {item}", link="https://example.com") for item in IDS}
 OWNED = [item for item in IDS if item not in WORLD.foreign | WORLD.deleted]
 
 
@@ -144,6 +146,9 @@ def site(
     gcs, bigquery = Gcs(gcs_url, folder / "store"), BigQuery(bigquery_url)
     bucket, dataset = gcs.make_bucket(), bigquery.make_dataset()
     bucket.blob("ids.txt").upload_from_string("tweet_id\n" + "\n".join(IDS))
+    for number, name in enumerate(("power_track.json", "power_track.json.gz")):
+        posts = [POSTS[item] for item in IDS[number::2]]
+        bucket.blob(f"inbox/{number}-{name}").upload_from_string(content(name, posts))
     options = ["--seed", str(SEED), "--account", "acme", "--now", NOW.isoformat()]
     options += ["--foreign", ",".join(WORLD.foreign), "--deleted", ",".join(WORLD.deleted)]
     options += ["--faults", "0.2", "--fault-kinds", FAULTS]
@@ -154,7 +159,7 @@ def site(
             "AIRFLOW_CONN_ENGAGEMENT_DEFAULT": json.dumps(connection),
             "AIRFLOW_VAR_ENGAGEMENT_BUCKET": bucket.name,
             "AIRFLOW_VAR_ENGAGEMENT_TABLE": f"{dataset}.totals",
-            "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": f"gs://{bucket.name}/ids.txt",
+            "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": f"gs://{bucket.name}/inbox/",
             "TMPDIR": str(tmp_path_factory.mktemp("pace")),
         }
         site = Site(bigquery, gcs, airflow_home, settings, connection, service.url)
@@ -172,6 +177,7 @@ class Runs:
     :param output: the output of each command.
     :param rows: the table's rows after each of the good ones: counts to date, and others.
     :param coverage: the coverage rows: of counts to date, and others.
+    :param tweets: the rows of the table of Tweets.
     :param objects: the bucket's objects.
     :param faults: how many faulty answers the service had given by then.
     """
@@ -179,6 +185,7 @@ class Runs:
     output: list[str]
     rows: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]
     coverage: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]
+    tweets: list[list[dict[str, Any]]]
     objects: list[dict[str, bytes]]
     faults: list[int]
 
@@ -189,16 +196,23 @@ WRONG = {"access_token": "7-wrong+token/of=it", "access_token_secret": "wrong+se
 
 @pytest.fixture(scope="module")
 def runs(site: Site) -> Runs:
-    """Run the DAG twice, and once with wrong tokens, into another table."""
-    seen = Runs([], [], [], [], [])
+    """Run the DAG on a folder, on a list of the same ids, and once with wrong tokens."""
+    seen = Runs([], [], [], [], [], [])
+    folder = site.settings["AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS"]
+    ids = folder.replace("/inbox/", "/ids.txt")
     table = site.settings["AIRFLOW_VAR_ENGAGEMENT_TABLE"]
     test = ("dags", "test", DAG_ID, DATE.isoformat())
-    for level in ("DEBUG", "INFO"):
-        code, output = site.airflow(*test, AIRFLOW__LOGGING__LOGGING_LEVEL=level)
+    for level, tweet_ids in (("DEBUG", folder), ("INFO", ids)):
+        code, output = site.airflow(
+            *test,
+            AIRFLOW__LOGGING__LOGGING_LEVEL=level,
+            AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS=tweet_ids,
+        )
         assert code == 0, output[-5000:]
         seen.output.append(output)
         seen.rows.append(_apart(site.rows(table)))
         seen.coverage.append(_apart(site.rows(f"{table}_coverage")))
+        seen.tweets.append(site.rows(f"{table}_tweets"))
         seen.objects.append(site.objects())
         stats = requests.get(f"{site.url}/_simulator/stats", timeout=10).json()
         seen.faults.append(sum(stats["faults"].values()))
@@ -252,6 +266,28 @@ def test_other_tweets_are_in_the_coverage(runs: Runs) -> None:
     assert absent == WORLD.deleted | WORLD.foreign
 
 
+def test_folder_of_power_track_files_gives_counts_and_tweets_that_join(
+    site: Site, runs: Runs
+) -> None:
+    tweets = {row["tweet_id"]: row for row in runs.tweets[0]}
+    assert len(tweets) == len(runs.tweets[0])
+    assert tweets == {
+        item: attributes(post) | ({"text": None} if item in WORLD.deleted else {})
+        for item, post in POSTS.items()
+    }
+    table = site.settings["AIRFLOW_VAR_ENGAGEMENT_TABLE"]
+    joined = site.bigquery.rows(
+        f"SELECT tweet_id, engagement_type, value, text, url FROM {table} "  # noqa: S608 - ours
+        f"JOIN {table}_tweets USING (tweet_id) WHERE granularity = 'lifetime'"
+    )
+    assert counts(joined) == expected()
+    assert all(row["text"] == POSTS[row["tweet_id"]].shown and row["url"] for row in joined)
+
+
+def test_list_of_ids_leaves_the_tweets_as_they_are(runs: Runs) -> None:
+    assert runs.tweets[1] == runs.tweets[0]
+
+
 def test_a_fifth_of_the_responses_was_faulty(runs: Runs) -> None:
     assert runs.faults[0] >= 2
 
@@ -281,6 +317,7 @@ def test_no_staging_table_remains(site: Site, runs: Runs) -> None:
     table = site.settings["AIRFLOW_VAR_ENGAGEMENT_TABLE"]
     tables = {found.table_id for found in site.bigquery.client.list_tables(table.partition(".")[0])}
     names = {"totals", "totals_coverage", "totals_wrong", "totals_wrong_coverage"}
+    names |= {"totals_tweets", "totals_tweets_labels", "totals_tweets_lock"}
     assert tables == {*names, "totals_lock", "totals_wrong_lock"}
     left = [path for path in Path(site.settings["TMPDIR"]).iterdir() if path.is_dir()]
     assert [path.name for path in left] == [f"airflow-engagement-{os.getuid()}"]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from tools import report
 from tools.env import ROOT
+from tools.power_track import power_track_files
 from tools.process import Process, ProcessFailure
 from tools.services import (
     airflow_environment,
@@ -41,7 +42,7 @@ BUCKET: Final = "acme-engagement"
 DATASET: Final = "reporting"
 TABLE: Final = f"{DATASET}.engagement"
 TWEETS: Final = 300
-TWEET_IDS: Final = f"gs://{BUCKET}/tweet_ids.txt"
+TWEET_IDS: Final = f"gs://{BUCKET}/inbox/"
 
 # A world with the faults of a real one: Tweets of other accounts, deleted, protected and old ones
 # (the simulator spreads them over 120 days), and an API that fails now and then.
@@ -66,7 +67,7 @@ class Parts:
     """The services of the demo.
 
     :param bigquery: holds the table.
-    :param gcs: holds the ids and the files.
+    :param gcs: holds the collection and the files.
     :param settings: the environment of an Airflow that uses them all.
     """
 
@@ -101,9 +102,12 @@ def _run(stack: ExitStack, folder: Path) -> tuple[Parts, str]:
     print(f"Its files are in {folder} while it runs.\n")
     with _step("Start the stand-ins and create an Airflow home"):
         parts = _start(stack, folder)
-    with _step(f"Put {TWEETS} Tweet ids into {TWEET_IDS}"):
+    with _step(f"Put an export of {TWEETS} Tweets into {TWEET_IDS}"):
         parts.bigquery.make_dataset(DATASET)
-        parts.gcs.make_bucket(BUCKET).blob("tweet_ids.txt").upload_from_filename(folder / "ids.txt")
+        bucket = parts.gcs.make_bucket(BUCKET)
+        tweet_ids = (folder / "ids.txt").read_text().split()
+        for name, text in power_track_files(tweet_ids, ACCOUNT).items():
+            bucket.blob(f"inbox/{name}").upload_from_string(text)
     with _step("airflow pools set engagement_api 4 --include-deferred"):
         pool = ("pools", "set", "engagement_api", "4", "The API's contract", "--include-deferred")
         _airflow(*pool, log=folder / "pool.log", settings=parts.settings)
@@ -155,7 +159,7 @@ def _shown(parts: Parts, log: str, took: float) -> Iterator[str]:
     counts, tweets = report.totals(parts.bigquery, TABLE)
     yield ""
     yield _bold(f"{TABLE}: {counts:,} counts of {tweets:,} Tweets")
-    yield _bold("The Tweets with the most engagements to date:")
+    yield _bold(f"The Tweets with the most engagements to date, with {TABLE}_tweets:")
     yield from report.top_tweets(parts.bigquery, TABLE)
     yield ""
     yield _bold("All Tweets by day:")

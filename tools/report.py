@@ -19,8 +19,9 @@ _COUNTS: Final = """
 """
 
 _BY_TWEET: Final = f"""
-    SELECT tweet_id, ANY_VALUE(DATE(tweet_created_at)) AS created, {_COUNTS}
-    FROM {{table}}
+    SELECT tweet_id, ANY_VALUE(DATE(tweet_created_at)) AS created, {_COUNTS},
+      ANY_VALUE(text) AS text, ANY_VALUE(url) AS url
+    FROM {{table}} JOIN {{table}}_tweets USING (tweet_id)
     WHERE granularity = 'lifetime'
     GROUP BY tweet_id
     ORDER BY engagements DESC, tweet_id
@@ -58,11 +59,12 @@ def totals(bigquery: BigQuery, table: str) -> tuple[int, int]:
     return found["counts"], found["tweets"]
 
 
-def top_tweets(bigquery: BigQuery, table: str, rows: int = 8) -> Iterator[str]:
-    """Yield a line per Tweet, the most engagements to date first."""
+def top_tweets(bigquery: BigQuery, table: str, rows: int = 5) -> Iterator[str]:
+    """Yield the counts, text and link of each Tweet, the most engagements to date first."""
     yield _LINE.format("tweet", "created", "impressions", "engagements", "favorites", "rate")
     for row in bigquery.rows(_BY_TWEET.format(table=table, rows=rows)):
         yield _line(row["tweet_id"], row["created"], row)
+        yield f"    {row['text']}  {row['url']}"
 
 
 def last_days(bigquery: BigQuery, table: str, rows: int = 5) -> Iterator[str]:

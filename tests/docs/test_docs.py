@@ -386,7 +386,7 @@ def test_readme_shows_the_output_of_the_demo() -> None:
     (shown,) = (block.text for block in blocks("text") if block.page == ROOT / "README.md")
     for fact in (
         f"The example DAG {demo.DAG_ID}, on stand-ins",
-        f"Put {demo.TWEETS} Tweet ids into {demo.TWEET_IDS}",
+        f"Put an export of {demo.TWEETS} Tweets into {demo.TWEET_IDS}",
         f"{demo.TABLE}: ",
         f"{demo.TABLE}_coverage: ",
         f"gs://{demo.BUCKET}: ",

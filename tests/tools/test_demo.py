@@ -62,6 +62,11 @@ def test_demo_pulls_from_the_api_into_a_table(demo: subprocess.Popen[str], tmp_p
     assert int(counts[1].replace(",", "")) > 1000
     assert 200 < int(counts[2]) < 300
     assert "deleted, protected or suspended" in output
+    top = re.findall(
+        r"^  (\d+) .*\n    \w.+  https://x\.com/acme/status/(\d+)$", output, re.MULTILINE
+    )
+    assert len(top) == 5
+    assert all(tweet_id == linked for tweet_id, linked in top)
     assert re.search(r"The API failed [1-9]\d* times on purpose", output)
     assert re.search(r"part-00000-\w+\.parquet", output)
     assert [line for line in output.splitlines() if len(line) > 100 and "/" not in line] == []
