@@ -69,11 +69,21 @@ class AttributeTables:
 
 def _attribute_columns(records: list[TweetRecord]) -> list[Any]:
     ids, author_ids, usernames, *others, _ = zip(*records, strict=True)
-    urls = [
+    return [ids, _urls(ids, usernames), author_ids, usernames, *others, _created_at(ids)]
+
+
+def _urls(ids: Sequence[str], usernames: Sequence[str | None]) -> list[str]:
+    return [
         f"https://x.com/{username or 'i'}/status/{tweet_id}"
         for tweet_id, username in zip(ids, usernames, strict=True)
     ]
-    return [ids, urls, author_ids, usernames, *others, _created_at(ids)]
+
+
+def _with_whole_url(columns: list[pa.Array]) -> list[Any]:
+    """Return merged attributes with URLs by the merged usernames: the last row may have none."""
+    ids, _, author_ids, usernames, *others = columns
+    urls = _urls(ids.to_pylist(), usernames.to_pylist())
+    return [ids, urls, author_ids, usernames, *others]
 
 
 def _created_at(ids: tuple[str, ...]) -> Any:
@@ -163,7 +173,7 @@ class _Spool:
             reader = pa.ipc.open_file(self._file)
             read_batch, batches = reader.get_batch, reader.num_record_batches
         for columns in merge_rows(read_batch, batches, label=label):
-            result.write(columns)
+            result.write(_with_whole_url(columns) if label is None else columns)
         return result
 
     def table(self) -> pa.Table:

@@ -351,6 +351,15 @@ def test_a_later_file_completes_and_corrects_an_earlier_one(tmp_path: Path) -> N
     ]
 
 
+def test_a_later_file_without_usernames_leaves_the_urls_whole(tmp_path: Path) -> None:
+    write(tmp_path, "1.csv", f"tweet_id,author_username\n{IDS[0]},acme\n")
+    write(tmp_path, "2.txt", f"{IDS[0]}\n{IDS[1]}\n")
+    assert read_collection(tmp_path).attributes["url"].to_pylist() == [
+        f"https://x.com/acme/status/{IDS[0]}",
+        f"https://x.com/i/status/{IDS[1]}",
+    ]
+
+
 def test_a_broken_file_of_a_folder_is_named(tmp_path: Path) -> None:
     write(tmp_path, "1.txt", f"{IDS[0]}\n")
     write(tmp_path, "2.txt", f"{IDS[1]}\n{SECRET}\n")

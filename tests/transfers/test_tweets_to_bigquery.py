@@ -107,7 +107,7 @@ def test_a_folder_in_a_bucket_is_read(gcs: Gcs, bigquery: BigQuery, table: str) 
     for number, name in enumerate(("power_track.json", "ids.txt")):
         bucket.blob(f"inbox/{number}-{name}").upload_from_string(content(name, ORIGINALS[number:]))
     run(transfer(f"gs://{bucket.name}/inbox/", table))
-    assert {*tweets_of(bigquery, table)} == {post.tweet_id for post in ORIGINALS}
+    assert tweets_of(bigquery, table) == {post.tweet_id: attributes(post) for post in ORIGINALS}
 
 
 def test_ids_alone_give_rows_with_url_and_time(bigquery: BigQuery, table: str) -> None:
