@@ -50,9 +50,13 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
 )
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
+from airflow_provider_engagement.transfers.engagement_tweets_to_bigquery import (
+    EngagementTweetsToBigQueryOperator,
+)
 
 name, given = sys.argv[2], json.loads(sys.argv[3])
-run(globals()[name](task_id="pull", engagement_conn_id=CONN_ID, **given))
+access = {} if "Tweets" in name else {"engagement_conn_id": CONN_ID}
+run(globals()[name](task_id="pull", **access, **given))
 held = get_hook_lineage_collector().collected_assets
 uris = {side: [info.asset.uri for info in getattr(held, side)] for side in ("inputs", "outputs")}
 context = type(held.inputs[0].context).__name__
@@ -104,6 +108,21 @@ def test_a_table_and_its_coverage_come_from_the_endpoint(
         "inputs": [f"{simulator.url}/insights/engagement/totals"],
         "outputs": [f"bigquery://{path}", f"bigquery://{path}_coverage"],
         "context": "EngagementHook",
+    }
+
+
+def test_tables_of_tweets_come_from_the_files(
+    bigquery: BigQuery, dataset: str, tmp_path: Path, plugins: Path
+) -> None:
+    (tmp_path / "ids.txt").write_text("1260294888811347969\n")
+    uri = f"file://{tmp_path}/ids.txt"
+    table = f"{bigquery.client.project}.{dataset}.tweets"
+    given = {"tweet_ids": uri, "destination_table": table}
+    path = table.replace(".", "/")
+    assert collected("EngagementTweetsToBigQueryOperator", given, plugins) == {
+        "inputs": [uri],
+        "outputs": [f"bigquery://{path}", f"bigquery://{path}_labels"],
+        "context": "EngagementTweetsToBigQueryOperator",
     }
 
 
