@@ -194,8 +194,10 @@ def test_tests_pass(page: Path, tmp_path: Path, airflow_home: Path) -> None:
     python_files(tmp_path, page)
     settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
     assert airflow_home.exists()
+    # pytest deletes the folders of earlier runs from its common folder, which can take minutes.
+    own = f"--basetemp={tmp_path / 'temporary'}"
     output = run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path, **settings
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", own], tmp_path, **settings
     )
     assert " passed" in output
 
