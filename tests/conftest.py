@@ -79,7 +79,12 @@ LONG_ON_2 = (
     "tests/docs/test_docs.py::test_commands_work",
     "tests/docs/test_docs.py::test_tests_pass",
     "tests/hostile/test_fuzz.py",
+    "tests/hostile/test_shares.py",
+    "tests/operators/test_typing.py",
     "tests/pull/test_pull_any_order.py",
+    "tests/sinks/bigquery/test_many_writers.py",
+    "tests/sinks/test_concurrent_writers.py",
+    "tests/test_memory.py",
     "tests/test_wheel.py",
     "tests/tools",
 )
