@@ -43,11 +43,11 @@ simulator: airflow-3.3 ## run the simulator of the Engagement API (ARGS="--help"
 test: environments lint types $(TESTED_ON:%=test-%) test-google ## check everything: lint, types and tests
 
 .PHONY: test-3.3
-test-3.3: airflow-3.3-constrained+emulators chromium ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
+test-3.3: airflow-3.3-constrained+emulators+servers chromium ## run the tests on Airflow 3.3 (ARGS="-k name" picks some)
 	@$(IN_3.3)$(PYTEST) $(ARGS)
 
 .PHONY: test-2.11
-test-2.11: airflow-2.11-constrained+emulators ## run the tests on Airflow 2.11
+test-2.11: airflow-2.11-constrained+emulators+servers ## run the tests on Airflow 2.11
 	@$(IN_2.11)$(PYTEST) $(ARGS)
 
 .PHONY: test-unit
@@ -59,7 +59,7 @@ test-google: airflow-3.3-google+emulators ## run the tests of Google Cloud with 
 	@$(IN_GOOGLE)$(PYTEST) -m "not long" tests/with_google tests/transfers $(ARGS)
 
 .PHONY: test-long
-test-long: airflow-3.3+emulators airflow-2.11+emulators chromium ## run the tests that take too long for every day
+test-long: airflow-3.3+emulators+servers airflow-2.11+emulators chromium ## run the tests that take too long for every day
 	@$(IN_3.3)$(PYTEST) -m long $(ARGS)
 	@$(IN_2.11)$(PYTEST) -m long $(ARGS)
 
@@ -86,7 +86,7 @@ types: airflow-3.3 ## check types
 	@$(IN_3.3)mypy --package airflow_provider_engagement --package tools
 
 .PHONY: bench
-bench: airflow-3.3+emulators ## measure what docs/ states
+bench: airflow-3.3+emulators+servers ## measure what docs/ states
 	@$(IN_3.3)python -m tools.bench $(ARGS)
 
 .PHONY: metrics
@@ -110,10 +110,11 @@ chromium:
 # What a target needs: its environments, made side by side where there are several.
 .PHONY: environments
 environments:
-	@$(ENV) airflow-3.3 airflow-3.3-google emulators $(TESTED_ON:%=airflow-%-constrained)
+	@$(ENV) airflow-3.3 airflow-3.3-google emulators servers $(TESTED_ON:%=airflow-%-constrained)
 
-WANTED = airflow-3.3 airflow-3.3+emulators airflow-3.3-constrained+emulators \
-	airflow-3.3-google+emulators airflow-2.11+emulators airflow-2.11-constrained+emulators
+WANTED = airflow-3.3 airflow-3.3+emulators airflow-3.3+emulators+servers \
+	airflow-3.3-constrained+emulators+servers airflow-3.3-google+emulators \
+	airflow-2.11+emulators airflow-2.11-constrained+emulators+servers
 .PHONY: $(WANTED)
 $(WANTED):
 	@$(ENV) $(subst +, ,$@)

@@ -120,6 +120,7 @@ INTEGRATION_PATHS = (
     "tests/simulator/test_nonsense.py",
     "tests/tools/test_env.py",
     "tests/tools/test_measures.py::test_pull_profile",
+    "tests/tools/test_servers.py",
     "tests/tools/test_services.py",
     "tests/tools/test_sqlite_settings.py",
     "tests/triggers",

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
+from tools.ports import free_ports
 from tools.process import Process
 from tools.services import airflow_environment
 
@@ -22,21 +21,6 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-
-
-def free_ports(count: int = 3) -> int:
-    """Return the first of ``count`` consecutive free ports."""
-    while True:
-        with ExitStack() as stack:
-            first = 0
-            try:
-                for offset in range(count):
-                    listener = stack.enter_context(socket.socket())
-                    listener.bind(("127.0.0.1", first + offset if first else 0))
-                    first = first or listener.getsockname()[1]
-            except OSError:
-                continue
-            return first
 
 
 class Airflow:
@@ -58,7 +42,7 @@ class Airflow:
         self._folder = folder
         self._names = components
         self.database = folder / "airflow" / "airflow.db"
-        self._port = free_ports()
+        self._port = free_ports(3)
         path = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         own = airflow_environment(folder / "airflow", dags_folder, self._port)
         self._settings = {**own, **path, **settings}

@@ -96,6 +96,8 @@ ENVIRONMENTS: Final = {
         Environment("airflow-3.3-constrained", project="", base=_AIRFLOW),
         Environment("airflow-2.11-constrained", project="", base=_AIRFLOW_2),
         Environment("emulators", project="", finish=_IMPORT_SPATIAL),
+        # Redis has wheels for these only.
+        Environment("servers", project="", newest_python=(3, 12)),
         Environment("pins", project=""),
     )
 }

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import requests
 
+from tools.ports import free_ports
 from tools.process import Process
 from tools.services import airflow_environment
 
@@ -45,7 +44,7 @@ class Standalone(Process):
 
     def __init__(self, folder: Path, dags_folder: Path, environment: Mapping[str, str]) -> None:
         self.home = folder / "airflow"
-        self.port = _free_ports(3)
+        self.port = free_ports(3)
         settings = airflow_environment(self.home, dags_folder, self.port)
         path = {
             "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}",  # it starts `airflow` by name
@@ -100,23 +99,3 @@ class Standalone(Process):
         except requests.RequestException:  # it logs "Airflow is ready" before it listens
             return None
         return all(part["status"] == "healthy" for part in parts.values()) or None
-
-
-def _free_ports(count: int) -> int:
-    """Return the first of ``count`` consecutive free ports."""
-    for _ in range(100):
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = int(probe.getsockname()[1])
-        if all(_is_free(port) for port in range(first, first + count)):
-            return first
-    raise OSError(f"Found no {count} consecutive free ports.")
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import browser, standalone
+from tools import browser
 from tools.env import ROOT
 
 # Starts others that outlive it, as the real one does.
@@ -63,11 +63,6 @@ def test_standalone_ends_with_the_process_that_started_it(tmp_path: Path, end: s
     while any(map(is_running, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def test_consecutive_ports_are_free() -> None:
-    first = standalone._free_ports(3)  # noqa: SLF001 - what is tested
-    assert all(standalone._is_free(port) for port in range(first, first + 3))  # noqa: SLF001 - as above
 
 
 def test_missing_browser_is_reported_with_the_command_that_installs_it(
