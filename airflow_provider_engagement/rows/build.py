@@ -108,7 +108,7 @@ class RowBuilder:
             end = response.end or self._snapshot_at
         self._constants |= {"period_start": start, "period_end": end, "date": start.date()}
         self._constants["complete"] = end <= response.received_at and self._covers_window()
-        self._drop_false_zeros(np.full(len(self._counts), microseconds(start)))
+        self._without_false_zeros(np.full(len(self._counts), microseconds(start)))
         if self._granularity == "hour_of_day":
             self._columns["hour_of_day"] = pa.array(hours_of_day(self._counts), type=pa.int64())
         elif self._period is None:
@@ -128,9 +128,9 @@ class RowBuilder:
         exists = starts + length > self._creation_times()
         if not exists.all():
             self.before_creation = int(np.count_nonzero(self._counts.keep(~exists).values))
-        self._counts = self._counts.keep(exists)
-        starts = starts[exists]
-        starts = starts[self._drop_false_zeros(starts)]
+            self._counts = self._counts.keep(exists)
+            starts = starts[exists]
+        starts = self._without_false_zeros(starts)
         ends = starts + length
         self._columns["period_start"] = pa.array(starts).cast(_type("period_start"))
         self._columns["period_end"] = pa.array(ends).cast(_type("period_end"))
@@ -138,23 +138,21 @@ class RowBuilder:
         self._columns["date"] = pa.array(days, type=pa.int32()).cast(_type("date"))
         self._columns["complete"] = pa.array(self._is_complete(starts, ends))
 
-    def _drop_false_zeros(self, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _without_false_zeros(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Leave out counts of types that the service counts only since a later day.
 
         :param starts: when each count's period begins.
-        :returns: which counts remain.
+        :returns: the starts of the counts that remain.
         """
-        remain = np.ones(len(starts), dtype=np.bool_)
         types = self._counts.levels.get(GroupBy.ENGAGEMENT_TYPE)
         if types is None or self._endpoint is not EndpointName.HISTORICAL:
-            return remain
-        since = [FALSE_ZEROS_BEFORE.get(name) for name in types.keys]
-        if not any(since):
-            return remain
-        first = np.array([microseconds(day) if day else _NEVER for day in since], dtype=np.int64)
-        remain = starts >= first[types.codes]
+            return starts
+        since = [_since_us(name) for name in types.keys]
+        if not len(starts) or max(since) <= starts.min():
+            return starts
+        remain = starts >= np.array(since, dtype=np.int64)[types.codes]
         self._counts = self._counts.keep(remain)
-        return remain
+        return starts[remain]
 
     def _is_complete(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which buckets had ended, and were wholly covered, when the service answered."""
@@ -208,6 +206,12 @@ def granularity_of(grouping: Grouping, endpoint: EndpointName) -> str:
     if GroupBy.DAY in levels:
         return "day"
     return "lifetime" if endpoint is EndpointName.TOTALS else "window"
+
+
+def _since_us(engagement_type: str) -> int:
+    """Return since when the service counts a type, in Unix microseconds."""
+    since = FALSE_ZEROS_BEFORE.get(engagement_type)
+    return _NEVER if since is None else microseconds(since)
 
 
 def _bounds(window: Any) -> tuple[datetime | None, datetime | None]:
