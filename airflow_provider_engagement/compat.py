@@ -28,6 +28,7 @@ __all__ = [
     "DefaultsWhenMapped",
     "ask_secrets_backends",
     "mask_secret",
+    "region_of",
     "retry_policy_kwargs",
 ]
 
@@ -70,6 +71,17 @@ def _find_masker() -> Callable[[str], None]:
             if found := getattr(import_module(module), "mask_secret", None):
                 return found  # type: ignore[no-any-return]  # getattr knows no types
     raise ImportError(f"Airflow {__version__} has no mask_secret in {', '.join(_MASKERS)}.")
+
+
+def region_of(instance: Any) -> str | None:
+    """Return which pass of a loop a task instance belongs to; None outside loops.
+
+    In the loops of Airflow 3.4 several instances of a task have the same map index.
+
+    :param instance: the task instance.
+    """
+    region = getattr(instance, "region_id", None)
+    return None if region in {None, "", -1} else str(region)
 
 
 def retry_policy_kwargs(retry_policy: Any) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class TaskInstance:
     map_index: int = -1
     try_number: int = 1
     max_tries: int = 3
+    region_id: str | None = None
     xcoms: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: object) -> None:
@@ -69,6 +70,7 @@ def run(
     map_index: int = -1,
     try_number: int = 1,
     max_tries: int = 3,
+    region_id: str | None = None,
     run_type: str = "scheduled",
     dag: object = None,
     variables: Mapping[str, Any] | None = None,
@@ -77,9 +79,12 @@ def run(
 
     :param at: the end of the run's data interval, and its logical date.
     :param dag: the DAG that a mapped task is looked up in.
+    :param region_id: the pass of a loop that the task belongs to, as Airflow 3.4 has it.
     """
     moment = at or NOW - timedelta(minutes=5)
-    instance = TaskInstance(dag_id, operator.task_id, run_id, map_index, try_number, max_tries)
+    instance = TaskInstance(
+        dag_id, operator.task_id, run_id, map_index, try_number, max_tries, region_id
+    )
     context: dict[str, Any] = {
         "ti": instance,
         "task_instance": instance,

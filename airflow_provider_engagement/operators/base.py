@@ -55,6 +55,10 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         10,000 ids use a URI or the output of another task.
     :param id_column: the column of a table, or the key of JSON objects, that holds the ids
         (templated). By default it is found by its name, such as ``tweet_id`` or ``Post id``.
+    :param shard: which part of the collection to pull (templated): ``"2/8"`` is the third of eight,
+        so that ``.expand(shard=[f"{i}/8" for i in range(8)])`` pulls all of it, each Tweet once. A
+        hash of its id decides which shard a Tweet is in, whatever its place in the collection.
+        Folders and checkpoints are named by it. By default the whole collection is pulled.
     :param engagement_types: the counts to ask for (templated); by default all that the endpoint
         has and the credentials allow.
     :param granularity: ``"total"``, ``"day"`` or ``"hour"``; by default ``"total"`` on totals,
@@ -81,6 +85,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
     template_fields: Sequence[str] = (
         "tweet_ids",
         "id_column",
+        "shard",
         "engagement_types",
         "groupings",
         "max_missing_share",
@@ -103,6 +108,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         endpoint: str,
         tweet_ids: TweetIds,
         id_column: Text | None = None,
+        shard: Text | None = None,
         engagement_types: EngagementTypes = None,
         granularity: str | None = None,
         groupings: Groupings = None,
@@ -122,6 +128,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         self.endpoint = endpoint
         self.tweet_ids = tweet_ids
         self.id_column = id_column
+        self.shard = shard
         self.engagement_types = engagement_types
         self.granularity = granularity
         self.groupings = groupings

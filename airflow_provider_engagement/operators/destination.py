@@ -122,20 +122,40 @@ class FileDestination(Destination):
         from airflow_provider_engagement.hooks.storage import put_file
         from airflow_provider_engagement.sinks.files import FileSink
 
+        if run.region is not None and "region_id" not in str(self._template):
+            raise self._is_shared("each pass of this loop", "Put {{ ti.region_id }} into it.")
+        if run.is_mapped and not self._differs_by_shard(run):
+            advice = "Put {{ task.shard }} or {{ ti.map_index }} into it."
+            raise self._is_shared("every shard of this mapped task", advice)
         if run.is_mapped and not self._differs_by_instance(run):
-            raise InvalidArgumentError(
-                f"output_path is {self._path!r} in every instance of this mapped task, so that "
-                "each would replace the file of the others.",
-                advice="Put {{ ti.map_index }} into output_path, or give it in .expand.",
-            )
+            advice = "Put {{ ti.map_index }} into output_path, or give it in .expand."
+            raise self._is_shared("every instance of this mapped task", advice)
         return FileSink(self._path, put_file)
+
+    def _differs_by_shard(self, run: TaskRun) -> bool:
+        """Return whether the shards of a mapped task have files of their own."""
+        shared = run.shared_arguments
+        if run.shard is None or "shard" in shared or not isinstance(self._template, str):
+            return True
+        if shared and "output_path" not in shared and "output_path" not in run.combined_arguments:
+            return True
+        return "map_index" in self._template or "shard" in self._named_arguments(run)
 
     def _differs_by_instance(self, run: TaskRun) -> bool:
         """Return whether the path names the map index, or an argument that is mapped over."""
         shared = run.shared_arguments
         if not isinstance(self._template, str) or (shared and "output_path" not in shared):
             return True
-        names = set(re.findall(r"\btask\.(\w+)", self._template)) & set(
-            run.context["task"].template_fields
+        return "map_index" in self._template or bool(self._named_arguments(run) - set(shared))
+
+    def _named_arguments(self, run: TaskRun) -> set[str]:
+        """Return the parameters that the path's template names."""
+        names = re.findall(r"\btask\.(\w+)", str(self._template))
+        return set(names) & set(run.context["task"].template_fields)
+
+    def _is_shared(self, by: str, advice: str) -> InvalidArgumentError:
+        return InvalidArgumentError(
+            f"output_path is {self._path!r} in {by}, so that each would replace the file of the "
+            "others.",
+            advice=advice,
         )
-        return "map_index" in self._template or bool(names - set(shared))

@@ -13,6 +13,7 @@ from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.collections.parsing import parse_list, parse_literal
+from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.collections.tweet_ids import is_uri
 from airflow_provider_engagement.hooks.engagement import EngagementHook
 from airflow_provider_engagement.operators import reporting
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from airflow_provider_engagement.api.client import EngagementClient
+    from airflow_provider_engagement.api.plan import Plan, ReportingPeriod
     from airflow_provider_engagement.api.query import Query
     from airflow_provider_engagement.operators.destination import Destination
     from airflow_provider_engagement.operators.run_window import WindowParameters
@@ -50,6 +52,7 @@ class PullOperator(Protocol):
 
     endpoint: str
     tweet_ids: Any
+    shard: Any
     engagement_types: Any
     granularity: str | None
     groupings: Any
@@ -101,6 +104,7 @@ class PullExecution:
         plan_only = as_bool(operator.plan_only, name="plan_only")
         share = or_default(operator.max_missing_share, 1.0)
         self._max_missing_share = as_share(share, name="max_missing_share")
+        shard = Shard.parse(operator.shard)
         self._destination = destination = operator.destination()
         with self._hook.get_conn() as client:
             query = self._query(client)
@@ -110,13 +114,7 @@ class PullExecution:
                 operator.window_parameters(),
                 max_snapshot_age=self._max_snapshot_age,
             )
-            plan = plan_requests(
-                query,
-                operator.read_tweet_ids(),
-                period,
-                client.settings,
-                execution_timeout=operator.execution_timeout,
-            )
+            plan = self._plan(client, query, period, shard)
             if plan is not None and plan_only:
                 return plan.describe()
             if plan is None or not has_tweets(plan):
@@ -125,7 +123,7 @@ class PullExecution:
             if is_uri(operator.tweet_ids):
                 collection = (operator.tweet_ids, *filter(None, [operator.chosen_id_column]))
             run = TaskRun(
-                self.context, plan, client.settings, period, tuple(collection), self.began
+                self.context, plan, client.settings, period, tuple(collection), self.began, shard
             )
             result = self._result(run, client, destination)
         self._report(run, result)
@@ -144,6 +142,25 @@ class PullExecution:
     def _max_snapshot_age(self) -> timedelta:
         given = or_default(self.operator.max_snapshot_age, MAX_SNAPSHOT_AGE)
         return as_timedelta(given, name="max_snapshot_age")
+
+    def _plan(
+        self, client: EngagementClient, query: Query, period: ReportingPeriod, shard: Shard | None
+    ) -> Plan | None:
+        """Plan the requests for the collection, or for one shard; None if there are none."""
+        tweet_ids = self.operator.read_tweet_ids()
+        if shard is not None and tweet_ids:
+            number, tweet_ids = len(tweet_ids), shard.select(tweet_ids)
+            log.info("Shard %s has %d of %d Tweets.", shard, len(tweet_ids), number)
+            if not tweet_ids:
+                log.warning("Shard %s has no Tweet: nothing is asked, nothing is written.", shard)
+                return None
+        return plan_requests(
+            query,
+            tweet_ids,
+            period,
+            client.settings,
+            execution_timeout=self.operator.execution_timeout,
+        )
 
     def _query(self, client: EngagementClient) -> Query:
         operator = self.operator
@@ -210,7 +227,8 @@ class PullExecution:
 
     def _report(self, run: TaskRun, result: PullResult) -> None:
         instance, written = self.context["ti"], result.written
-        instance.xcom_push(key=reporting.SUMMARY_KEY, value=result.summary)
+        shard = {"shard": str(run.shard)} if run.shard is not None else {}
+        instance.xcom_push(key=reporting.SUMMARY_KEY, value={**shard, **result.summary})
         url = reporting.console_url(written)
         if url is not None:
             instance.xcom_push(key=reporting.LINK_KEY, value=url)

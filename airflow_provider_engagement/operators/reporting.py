@@ -92,6 +92,7 @@ def describe_assets(run: TaskRun, written: WriteResult, outlets: Iterable[Any]) 
     extra = {
         "rows": written.rows,
         "window": run.period.describe(),
+        **({"shard": str(run.shard)} if run.shard is not None else {}),
         **({"table": written.table} if written.table else {"uris": list(written.uris[:20])}),
     }
     describe_events(run.context, outlets, extra, _days(run) if _sets_partitions(run) else [])

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_engagement.compat import region_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import timedelta
 
     from airflow_provider_engagement.api.plan import Plan, ReportingPeriod
     from airflow_provider_engagement.api.settings import Settings
+    from airflow_provider_engagement.collections.shard import Shard
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
     from airflow_provider_engagement.sinks.base import ObjectStore
 
@@ -30,6 +33,7 @@ class TaskRun:
     :param period: what the counts are about.
     :param collection: identifies the collection: its URI, whose content may change, or its ids.
     :param began: the value of :func:`time.monotonic` at which the try began.
+    :param shard: which part of the collection the plan asks for; None for all of it.
     """
 
     context: Mapping[str, Any]
@@ -38,6 +42,7 @@ class TaskRun:
     period: ReportingPeriod
     collection: tuple[str, ...]
     began: float
+    shard: Shard | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -50,15 +55,29 @@ class TaskRun:
         return int(getattr(self.context["ti"], "map_index", -1)) >= 0
 
     @property
+    def region(self) -> str | None:
+        """Which pass of a loop the task belongs to; None outside loops."""
+        return region_of(self.context["ti"])
+
+    @property
+    def has_siblings(self) -> bool:
+        """Whether the same run may have other instances of the task."""
+        return self.is_mapped or self.region is not None
+
+    @property
     def shared_arguments(self) -> Mapping[str, object]:
         """What a mapped task was given in ``.partial``, before it was rendered.
 
         It is empty for a task in a mapped task group, where any argument may differ.
         """
-        dag = self.context.get("dag")
-        task = dag.get_task(self.context["ti"].task_id) if dag is not None else None
-        found: Mapping[str, object] = getattr(task, "partial_kwargs", {})
+        found: Mapping[str, object] = getattr(self._task_of_dag, "partial_kwargs", {})
         return found
+
+    @property
+    def combined_arguments(self) -> frozenset[str]:
+        """The arguments that ``.expand`` combines, each value of one with each of the others."""
+        value = getattr(getattr(self._task_of_dag, "expand_input", None), "value", None)
+        return frozenset(value) if isinstance(value, Mapping) else frozenset()
 
     @property
     def groupings(self) -> list[str]:
@@ -96,7 +115,7 @@ class TaskRun:
         """Return a short name of the task, the same in every run and try.
 
         An instance of a mapped task is identified by what it asks, not by its map index: the same
-        item in another place of the list has the same name.
+        item in another place of the list has the same name. The name ends with the shard.
 
         :param output: what else tells instances apart, such as a file format.
         """
@@ -105,7 +124,10 @@ class TaskRun:
         if self.is_mapped:
             shared = "tweet_ids" in self.shared_arguments
             identity += [self._query, output, [] if shared else sorted(self.collection)]
-        return _hashed(identity)
+        if self.region is not None:
+            identity.append({"region": self.region})
+        name = _hashed(identity)
+        return f"{name}-{self.shard.name}" if self.shard is not None else name
 
     def checkpoints(self, store: ObjectStore, root: str) -> CheckpointStore:
         """Return the place where answers are saved until the rows are written.
@@ -133,6 +155,12 @@ class TaskRun:
         return "_".join(f"{moment:%Y-%m-%dT%H%M%SZ}" for moment in moments)
 
     @property
+    def _task_of_dag(self) -> object:
+        """The task as the DAG has it: of a mapped task, not the instance."""
+        dag = self.context.get("dag")
+        return dag.get_task(self.context["ti"].task_id) if dag is not None else None
+
+    @property
     def _query(self) -> list[Any]:
         query = self.plan.query
         return [
@@ -145,15 +173,17 @@ class TaskRun:
 
 
 def job_labels(context: Mapping[str, Any]) -> dict[str, str]:
-    """Return the labels of Google's jobs: dag, task and run.
+    """Return the labels of Google's jobs: dag, task and run, and the region of a loop.
 
     :param context: the task's context.
     """
     instance = context["ti"]
+    region = region_of(instance)
     return {
         "dag": str(instance.dag_id),
         "task": str(instance.task_id),
         "run": str(instance.run_id),
+        **({"region": region} if region is not None else {}),
     }
 
 

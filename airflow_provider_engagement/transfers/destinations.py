@@ -136,15 +136,17 @@ class BigQueryDestination(Destination):
     def sink(self, run: TaskRun) -> Sink:
         """Return a sink that writes the table.
 
-        :raises InvalidArgumentError: if the instances of a mapped task would truncate it.
+        :raises InvalidArgumentError: if several instances or shards would truncate it.
         """
         from airflow_provider_engagement.hooks.google import bigquery_client
         from airflow_provider_engagement.sinks.bigquery import BigQuerySink
 
-        if self.write_mode == "truncate" and run.is_mapped:
+        if self.write_mode == "truncate" and (run.has_siblings or run.shard is not None):
+            where, of = "in a mapped task or loop", "instance"
+            if run.shard is not None:
+                where, of = f"for shard {run.shard}", "shard"
             raise InvalidArgumentError(
-                'write_mode is "truncate" in a mapped task: each instance would delete the rows of '
-                "the others.",
+                f'write_mode is "truncate" {where}: each {of} would delete the rows of the others.',
                 advice='Use "upsert".',
             )
         bucket = self.staging_bucket

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskGroup, task_group
-from run_operator import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, connect, counts, run
 
+from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.operators.engagement import EngagementTotalsOperator
 from airflow_provider_engagement.simulator import Simulator, World
 
@@ -101,6 +102,89 @@ def test_instances_without_a_file_return_their_rows(ids: list[str], empty: str |
     with a_dag() as dag:
         partial(output_path=empty).expand_kwargs(items)
     assert [len(rows) for rows in run_mapped(dag, items)] == [14, 14]
+
+
+# ---- Shards and loops ------------------------------------------------------------------------
+
+BY_SHARD = "{{ task.shard | replace('/', '-of-') }}.jsonl"
+
+
+def test_the_shards_of_a_mapped_task_return_each_count_once(
+    ids: list[str], simulator: Simulator
+) -> None:
+    items = [{"shard": f"{index}/3"} for index in range(3)]
+    with a_dag() as dag:
+        partial(tweet_ids=ids).expand_kwargs(items)
+    rows = [row for value in run_mapped(dag, items) for row in value]
+    assert len(counts(rows)) == 4 * 7
+    assert {row["tweet_id"] for row in rows} == set(ids)
+    assert len(simulator.requests) <= 3
+
+
+@pytest.mark.usefixtures("simulator")
+def test_shards_write_a_file_each(ids: list[str], tmp_path: Path) -> None:
+    values = [f"{index}/2" for index in range(2)]
+    with a_dag() as dag:
+        partial(tweet_ids=ids, output_path=f"file://{tmp_path}/{BY_SHARD}").expand(shard=values)
+    run_mapped(dag, [{"shard": value} for value in values])
+    names = sorted(path.name for path in tmp_path.glob("*of-2.jsonl"))
+    assert names == [f"{i}-of-2.jsonl" for i in range(2) if Shard(i, 2).select(ids)]
+
+
+@pytest.mark.parametrize("name", ["counts.jsonl", "{{ task.engagement_conn_id }}.jsonl"])
+def test_one_file_for_several_shards_is_refused(
+    ids: list[str], simulator: Simulator, tmp_path: Path, name: str
+) -> None:
+    shared = {"task_id": "pull", "tweet_ids": ids, "output_path": f"file://{tmp_path}/{name}"}
+    mapped = {"shard": ["0/2", "1/2"], "engagement_conn_id": [CONN_ID, "another"]}
+    with a_dag() as dag:
+        EngagementTotalsOperator.partial(**shared).expand(**mapped)
+    shard = next(f"{i}/2" for i in range(2) if Shard(i, 2).select(ids))
+    with pytest.raises(AirflowFailException, match=r"every shard of this.*\{\{ task\.shard \}\}"):
+        run_mapped(dag, [{"shard": shard, "engagement_conn_id": CONN_ID}])
+    assert simulator.requests == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paths_that_are_combined_with_each_shard_are_refused(
+    ids: list[str], simulator: Simulator, tmp_path: Path
+) -> None:
+    paths = [f"file://{tmp_path}/{name}.jsonl" for name in "ab"]
+    with a_dag() as dag:
+        partial(tweet_ids=ids).expand(shard=["0/2", "1/2"], output_path=paths)
+    shard = next(f"{i}/2" for i in range(2) if Shard(i, 2).select(ids))
+    with pytest.raises(AirflowFailException, match="every shard of this mapped task"):
+        run_mapped(dag, [{"shard": shard, "output_path": paths[0]}])
+    assert simulator.requests == []
+
+
+@pytest.mark.usefixtures("simulator")
+def test_a_path_that_is_given_with_its_shard_is_used(ids: list[str], tmp_path: Path) -> None:
+    shard = next(f"{i}/2" for i in range(2) if Shard(i, 2).select(ids))
+    items = [{"shard": shard, "output_path": f"file://{tmp_path}/a.jsonl"}]
+    with a_dag() as dag:
+        partial(tweet_ids=ids).expand_kwargs(items)
+    assert run_mapped(dag, items)[0]["uris"] == [items[0]["output_path"]]
+
+
+def test_one_file_for_all_passes_of_a_loop_is_refused(
+    ids: list[str], simulator: Simulator, tmp_path: Path
+) -> None:
+    def operator(name: str) -> EngagementTotalsOperator:
+        return EngagementTotalsOperator(
+            task_id="pull",
+            tweet_ids=ids,
+            engagement_conn_id=CONN_ID,
+            output_path=f"file://{tmp_path}/{name}.jsonl",
+        )
+
+    with pytest.raises(AirflowFailException, match=r"each pass of this loop.*ti\.region_id"):
+        run(operator("{{ ti.map_index }}"), region_id="loop-1")
+    assert simulator.requests == []
+    assert run(operator("{{ ti.region_id }}"), region_id="loop-1").value["rows"] == 28
+
+
+# ---- Task groups -----------------------------------------------------------------------------
 
 
 def in_a_group(path: str, ids: list[str]) -> tuple[DAG, Any]:

@@ -103,6 +103,13 @@ def test_jobs_have_the_labels_given_and_those_of_the_task(
         )
 
 
+def test_jobs_of_a_loop_are_labelled_with_its_pass(
+    ids: list[str], dataset: str, wire: Wire
+) -> None:
+    run(transfer(ids, f"{dataset}.totals"), region_id="Pass/2")
+    assert {each["labels"]["region"] for each in wire.configurations} == {"pass_2"}
+
+
 @pytest.mark.parametrize(("given", "sent"), [(10**9, "1000000000"), ("{{ most }}", "5000000")])
 def test_queries_have_the_maximum_of_bytes_billed(
     ids: list[str], dataset: str, wire: Wire, *, given: Any, sent: str
