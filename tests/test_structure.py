@@ -45,7 +45,16 @@ def modules_of(*areas: str) -> list[str]:
     return [name for name in SOURCES if area_of(name) in areas and not name.endswith("__main__")]
 
 
-FREE_OF_AIRFLOW = ("api", "simulator", "collections", "rows", "sinks", "pull", "thresholds")
+FREE_OF_AIRFLOW = (
+    "api",
+    "simulator",
+    "collections",
+    "rows",
+    "sinks",
+    "pull",
+    "thresholds",
+    "reports",
+)
 
 
 def in_a_clean_process(code: str) -> Any:
@@ -201,6 +210,7 @@ LAYERS = (
     ("sinks",),
     ("pull",),
     ("thresholds",),
+    ("reports",),
     ("compat", "get_provider_info"),
     ("hooks",),
     ("triggers", "operators"),

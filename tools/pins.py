@@ -15,7 +15,7 @@ from tools.env import ENVIRONMENTS, OLDEST_PYTHON, ROOT
 __all__ = ["main"]
 
 # The package's own requirements are in pyproject.toml only.
-_OF_THE_PROJECT: Final = ("pyproject.toml", "--extra", "bigquery")
+_OF_THE_PROJECT: Final = ("pyproject.toml", "--extra", "bigquery", "--extra", "report")
 
 
 def main() -> int:

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.sinks.base import ObjectStore, WriteResult
     from airflow_provider_engagement.sinks.writers import Part
 
-__all__ = ["ManifestVersion", "ObjectFolder"]
+__all__ = ["MANIFEST", "OWN_NAME", "ManifestVersion", "ObjectFolder"]
 
 log = logging.getLogger(__name__)
 
-_MANIFEST: Final = "manifest.json"
+MANIFEST: Final = "manifest.json"
 
 # Detects damage, not forgery.
 _md5 = functools.partial(hashlib.md5, usedforsecurity=False)
 
 # The names that this provider makes in a folder. No other object is ever deleted.
-_OWN_NAME: Final = re.compile(
+OWN_NAME: Final = re.compile(
     r"(?:part-\d{5}|coverage)-[0-9a-f]{12}\.(?:parquet|jsonl|jsonl\.gz)"
     r"|engagement-probe-[0-9a-f]{12}"
 )
@@ -78,7 +78,7 @@ class ObjectFolder:
 
     def read_version(self) -> ManifestVersion:
         """Read the manifest, and which version it is."""
-        stored = self._store.read(self._path(_MANIFEST))
+        stored = self._store.read(self._path(MANIFEST))
         if stored is None:
             return ManifestVersion()
         try:
@@ -94,7 +94,7 @@ class ObjectFolder:
         """
         if version.locked_until is not None:
             raise PermissionDeniedError(
-                f"{self._store.uri(self._path(_MANIFEST))} cannot be replaced before "
+                f"{self._store.uri(self._path(MANIFEST))} cannot be replaced before "
                 f"{version.locked_until:%Y-%m-%d %H:%M} UTC: a retention policy or hold locks it.",
                 advice="Use a bucket without a retention policy, or another object_prefix.",
             )
@@ -114,7 +114,7 @@ class ObjectFolder:
 
     def result(self, manifest: Manifest) -> WriteResult:
         """Return where the rows of a manifest are."""
-        return manifest.write_result(self._store.uri(self._path(_MANIFEST)))
+        return manifest.write_result(self._store.uri(self._path(MANIFEST)))
 
     def upload(self, part: Part, name: str) -> Entry:
         """Upload a file, and return its entry in the manifest."""
@@ -134,7 +134,7 @@ class ObjectFolder:
         :returns: whether the new manifest stands, and this try wrote it.
         """
         old = set(self._own_names())
-        path, data = self._path(_MANIFEST), manifest.packed()
+        path, data = self._path(MANIFEST), manifest.packed()
         written = self._store.replace(data, path, "application/json", generation=version.generation)
         if written:
             self.delete(old - manifest.names)
@@ -153,7 +153,7 @@ class ObjectFolder:
         found = (
             path.removeprefix(f"{self._name}/") for path in self._store.names(f"{self._name}/")
         )
-        return [name for name in found if _OWN_NAME.fullmatch(name)]
+        return [name for name in found if OWN_NAME.fullmatch(name)]
 
     def _path(self, name: str) -> str:
         return f"{self._name}/{name}"

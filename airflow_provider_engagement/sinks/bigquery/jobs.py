@@ -23,7 +23,7 @@ from airflow_provider_engagement.sinks.bigquery.retries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tenacity.wait import wait_base
 
@@ -74,14 +74,15 @@ class JobRunner:
     _running: str | None = None
     _is_cancelled: bool = False
 
-    def query(self, sql: str) -> bigquery.QueryJob:
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> bigquery.QueryJob:
         """Run a statement or a script, and return its finished job.
 
         :param sql: the text.
+        :param parameters: the values of its named parameters.
         :raises RequestRejectedError: if it would bill more than ``maximum_bytes_billed``.
         """
         try:
-            return self.run(lambda job_id: self._start_query(sql, job_id))
+            return self.run(lambda job_id: self._start_query(sql, parameters, job_id))
         except GoogleAPICallError as error:
             if not is_over_byte_limit(error):
                 raise
@@ -152,8 +153,10 @@ class JobRunner:
     def _can_retry(self, error: BaseException) -> bool:
         return not self._is_cancelled and is_transient(error)
 
-    def _start_query(self, sql: str, job_id: str) -> bigquery.QueryJob:
+    def _start_query(self, sql: str, parameters: Sequence[Any], job_id: str) -> bigquery.QueryJob:
         config = bigquery.QueryJobConfig(labels=self.labels, use_legacy_sql=False)
+        if parameters:
+            config.query_parameters = list(parameters)
         if self.maximum_bytes_billed is not None:
             # Google's setter would send None as the text "None".
             config.maximum_bytes_billed = self.maximum_bytes_billed

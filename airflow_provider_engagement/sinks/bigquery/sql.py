@@ -20,6 +20,7 @@ __all__ = [
     "deduplicated",
     "differs",
     "has_endpoint_in_key",
+    "literal",
     "merge",
     "quoted",
     "same_key",
@@ -70,13 +71,14 @@ def date_is_in(dates: tuple[date, date], prefix: str = "") -> str:
 
 def account_is(accounts: Collection[str], prefix: str = "") -> str:
     """Return the condition on ``account``. It has literals, because only they prune clusters."""
-    literals = [_literal(account) for account in sorted(accounts)]
+    literals = [literal(account) for account in sorted(accounts)]
     if len(literals) == 1:
         return f"{prefix}`account` = {literals[0]}"
     return f"{prefix}`account` IN ({', '.join(literals)})"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as a literal of GoogleSQL."""
     return f"'{text.translate(_ESCAPES)}'"
 
 

@@ -1,0 +1,49 @@
+"""What runs the SQL of views and reports: BigQuery for tables, DuckDB for folders of files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from airflow_provider_engagement.reports.views import BLOCKS, filled, view
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    import pyarrow as pa
+
+__all__ = ["Engine", "Parameter", "placeholders"]
+
+Parameter: TypeAlias = "str | int | float | bool | date | datetime | Sequence[str]"
+
+
+class Engine(Protocol):
+    """Runs GoogleSQL over counts, Tweets and the views of both."""
+
+    def create_views(self) -> list[str]:
+        """Make or replace all views.
+
+        :returns: their names, or where they are.
+        :raises InvalidArgumentError: if the counts or Tweets are not there, or are no such table.
+        """
+
+    def query(self, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pa.Table:
+        """Run a query.
+
+        :param sql: GoogleSQL. ``{rows}``, ``{coverage}``, ``{tweets}``, ``{labels}`` and the names
+            of the views, such as ``{latest}``, stand for the tables. ``@name`` is a parameter.
+        :param parameters: the values of the parameters by name.
+        :returns: the rows. Times are in UTC, in microseconds.
+        """
+
+    def close(self) -> None:
+        """Delete what is temporary, and stop what still runs. Never raises."""
+
+
+def placeholders(names: Mapping[str, str]) -> dict[str, str]:
+    """Return what stands for each placeholder: the given names, and the blocks over them.
+
+    :param names: what stands for sources and views.
+    """
+    blocks = {name: f"(\n{filled(view(name).sql, names)}\n)" for name in BLOCKS}
+    return {**names, **blocks}
