@@ -8,6 +8,7 @@ have is here, because Airflow's own constraints pin them: 1.14.0 for Airflow 2.1
 from __future__ import annotations
 
 import contextlib
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ __all__ = [
     "DefaultsWhenMapped",
     "ask_secrets_backends",
     "mask_secret",
+    "read_connections_as_server",
     "region_of",
     "retry_policy_kwargs",
 ]
@@ -120,6 +122,14 @@ def ask_secrets_backends(conn_id: str) -> Any:
     if failure is not None:
         raise failure
     return None
+
+
+def read_connections_as_server() -> None:
+    """Let this process read connections of Airflow's database, as `airflow connections get` does.
+
+    Airflow 3 gives only servers and its own commands the database. Others ask its API server.
+    """
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
 
 
 def _secrets_backends() -> list[Any]:

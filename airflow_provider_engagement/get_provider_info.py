@@ -22,6 +22,10 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "airflow_provider_engagement.operators.links.EngagementDestinationLink",
         ],
+        # Airflow 3.2 and later read it.
+        "cli": [
+            "airflow_provider_engagement.cli.airflow_commands.get_engagement_cli_commands",
+        ],
         "connection-types": [
             {
                 "connection-type": "engagement",

@@ -21,12 +21,14 @@ class PullLimits:
 
     :param end_by: the value of :func:`time.monotonic` at which the pull stops sending, so that a
         retry can continue it; None for no limit.
-    :param report: called with the pull's progress every ten seconds and at the end, on the thread
+    :param report: called with the pull's progress from time to time and at the end, on the thread
         that pulls; None for no report.
+    :param report_seconds: seconds between two reports, at least.
     """
 
     end_by: float | None = None
     report: Callable[[dict[str, int | str]], None] | None = None
+    report_seconds: float = 10.0
 
 
 def end_before_timeout(*, began: float, timeout: float, request_timeout: float) -> float:

@@ -34,7 +34,7 @@ _MAX_REFUSALS: Final = 40
 
 log = logging.getLogger(__name__)
 
-_REPORT_SECONDS: Final = 10.0
+_LOG_SECONDS: Final = 10.0
 
 
 class Progress:
@@ -48,20 +48,21 @@ class Progress:
         self._total = total
         self._limits = limits
         self._done = 0
-        self._began = self._reported = time.monotonic()
+        self._began = self._logged = self._reported = time.monotonic()
 
     def step(self) -> None:
-        """Count one request, and report the progress every ten seconds and at the end."""
+        """Count one request, and from time to time and at the end report the progress."""
         self._done += 1
         now = time.monotonic()
         left = (now - self._began) / self._done * (self._total - self._done)
-        is_time = now - self._reported >= _REPORT_SECONDS
-        if is_time:
-            self._reported = now
+        if now - self._logged >= _LOG_SECONDS:
+            self._logged = now
             log.info(
                 "%d of %d requests answered, about %.0f s left.", self._done, self._total, left
             )
+        is_time = now - self._reported >= self._limits.report_seconds
         if self._limits.report is not None and (is_time or self._done == self._total):
+            self._reported = now
             self._limits.report(
                 {
                     "requests_answered": self._done,

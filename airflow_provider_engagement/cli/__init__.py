@@ -1,0 +1,1 @@
+"""The command line `engagement`: plan, pull, read collections, authorize, test a connection."""
