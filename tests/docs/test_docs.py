@@ -61,6 +61,8 @@ HAS_WATCHERS = hasattr(triggers.BaseEventTrigger, "create_shared_stream_producer
 
 # Commands of a page that are checked and not executed, and why.
 CHECKED = {
+    "git clone ": "it needs the network; the address is looked up in pyproject.toml",
+    "cd ": "it follows a clone",
     "make": "they would run this test; their names are looked up in the Makefile",
     "pip": "the environment exists; the extras are looked up in pyproject.toml",
     "python -m tools.": "for maintainers; the module is looked up",
@@ -317,7 +319,12 @@ def check_connection(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 
 def check_command(command: str) -> None:
     words = command.split("#", maxsplit=1)[0].split()
-    if words[0] == "make":
+    if words[0] == "git":
+        urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+        assert words[2:] == [urls["Source"]], command
+    elif words[0] == "cd":
+        assert words[1:] == ["airflow-provider-engagement"], command
+    elif words[0] == "make":
         targets = re.findall(r"^([a-z0-9.-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert words[1] in targets, command
     elif words[0] == "pip":
