@@ -26,7 +26,8 @@ from airflow_provider_engagement.sinks.bigquery.sql import literal, quoted
 from airflow_provider_engagement.sinks.bigquery.tables import table_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -106,6 +107,10 @@ class BigQueryEngine:
         typed = [_typed(name, value) for name, value in (parameters or {}).items()]
         job = self._jobs.query(filled(sql, self._placeholders), typed)
         return job.to_arrow(create_bqstorage_client=False)
+
+    def publish(self, put_file: Callable[[Path, str], None]) -> list[str]:  # noqa: ARG002 - an engine's signature
+        """Return no script: all who may read the dataset can read the views."""
+        return []
 
     def close(self) -> None:
         """Cancel the job that runs now."""

@@ -16,7 +16,7 @@ from airflow_provider_engagement.rows.schema import BIGQUERY_TO_ARROW
 if TYPE_CHECKING:
     from airflow_provider_engagement.reports.views import View
 
-__all__ = ["TYPES", "for_duckdb", "typed_query", "with_types_of_bigquery"]
+__all__ = ["TYPES", "for_duckdb", "text_literal", "typed_query", "with_types_of_bigquery"]
 
 TYPES: Final = {**BIGQUERY_TO_ARROW, "FLOAT64": pa.float64()}
 """The Arrow type of each type that a column of a view can have."""
@@ -32,6 +32,11 @@ def for_duckdb(sql: str) -> str:
     """
     (statement,) = sqlglot.transpile(sql, read="bigquery", write="duckdb", pretty=True)
     return statement
+
+
+def text_literal(text: str) -> str:
+    """Return a text as a literal of DuckDB."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def typed_query(view: View, query: str) -> str:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.parquet as pq
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.collections.files import split_uri
 from airflow_provider_engagement.reports.dialect import (
     for_duckdb,
+    text_literal,
     typed_query,
     with_types_of_bigquery,
 )
 from airflow_provider_engagement.reports.engine import placeholders
-from airflow_provider_engagement.reports.folders import find_counts, find_parquet
+from airflow_provider_engagement.reports.folders import LocalCopies, find_counts, location
 from airflow_provider_engagement.reports.sources import (
     LABEL_TYPES,
     TWEET_TYPES,
@@ -26,17 +24,17 @@ from airflow_provider_engagement.reports.sources import (
     rows_of,
 )
 from airflow_provider_engagement.reports.tweet_files import (
+    find_tweets,
     labels_query,
     tweets_query,
-    write_collection,
 )
 from airflow_provider_engagement.reports.views import VIEWS, filled, views
 from airflow_provider_engagement.rows.schema import LONG
 from airflow_provider_engagement.sinks.bigquery.sql import columns, literal
-from airflow_provider_engagement.sinks.scratch import ScratchFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -44,6 +42,12 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.reports.engine import Parameter
 
 __all__ = ["DuckDBEngine"]
+
+_HEADER: Final = """\
+-- Views over the finished files of a folder, written by EngagementViewsOperator.
+-- Run it in DuckDB: duckdb -c ".read <this file>".
+-- For files in gs://, load the extension httpfs and create a secret first.\
+"""
 
 # DuckDB works on disk with what does not fit. Nothing is loaded from the network.
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
@@ -67,13 +71,11 @@ class DuckDBEngine:
     def __init__(self, table: str, tweets_table: str | None = None, *, store: FileStore) -> None:
         self._uri = table
         self._tweets_uri = tweets_table
-        self._store = store
-        self._name = re.sub(
-            r"\W+", "_", table.removesuffix(".parquet").strip("/").rpartition("/")[2]
-        )
-        self._scratch: ScratchFolder | None = None
+        self._files = LocalCopies(store)
+        self._name = _last_name(table)
         self._connection: Any = None
         self._placeholders: dict[str, str] = {}
+        self._statements: list[str] = []
 
     def create_views(self) -> list[str]:
         """Make all views in the temporary database.
@@ -82,8 +84,7 @@ class DuckDBEngine:
         :raises InvalidArgumentError: if the files cannot be read, or hold something else.
         """
         if self._connection is None:
-            self._scratch = ScratchFolder()
-            self._connection = _connect(self._scratch.path / "report.duckdb")
+            self._connection = _connect(self._files.folder / "report.duckdb")
             self._make_sources()
             for view in views():
                 query = typed_query(view, filled(view.sql, self._placeholders))
@@ -98,36 +99,55 @@ class DuckDBEngine:
         )
         return with_types_of_bigquery(found.to_arrow_table())
 
+    def publish(self, put_file: Callable[[Path, str], None]) -> list[str]:
+        """Write the script that makes the views in any DuckDB, beside the files.
+
+        It lists the files that are finished now. What is known of Tweets from another format than
+        Parquet is written beside it.
+
+        :param put_file: copies a local file to a URI, whole or not at all.
+        :returns: the URI of the script.
+        """
+        self.create_views()
+        folder = self._uri[: self._uri.rindex("/") + 1]
+        script = "\n\n".join((_HEADER, *self._statements, *self._comments())) + "\n"
+        for path in self._files.written:
+            uri = f"{folder}_{self._name}_{path.name}"
+            put_file(path, uri)
+            script = script.replace(text_literal(str(path)), text_literal(location(uri)))
+        path = self._files.folder / "views.sql"
+        path.write_text(script, encoding="utf-8")
+        uri = f"{folder}{self._name}_views.sql"
+        put_file(path, uri)
+        return [uri]
+
     def close(self) -> None:
         """Delete the temporary database."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._scratch is not None:
-            self._scratch.remove()
+        self._files.remove()
 
     def _make_sources(self) -> None:
-        files = find_counts(self._uri, self._store)
-        rows = [self._local(uri) for uri in files.rows]
-        coverage = [self._local(uri) for uri in files.coverage]
-        names = {
-            name: f"`{self._name}_{name}`" for name in (*VIEWS, "coverage", "tweets", "labels")
-        }
+        files = find_counts(self._uri, self._files.store)
+        made = (*VIEWS, "coverage", "tweets", "labels")
+        names = {name: f"`{self._name}_{name}`" for name in made}
         names |= {"rows": f"`{self._name}`", "source": literal(self._uri)}
         self._placeholders = placeholders(names)
-        self._make(names["rows"], self._rows(rows))
-        if coverage:
-            self._make_files(names["coverage"], coverage)
+        self._make(names["rows"], self._rows(files.rows))
+        if files.coverage:
+            self._make_files(names["coverage"], files.coverage)
         else:
             self._make(names["coverage"], empty_coverage())
         self._make_tweets()
 
-    def _rows(self, paths: Sequence[Path]) -> str:
+    def _rows(self, uris: Sequence[str]) -> str:
         """Return the query for the rows of files of either layout."""
         selected = columns(column.name for column in LONG)
-        by_columns: dict[tuple[str, ...], list[Path]] = {}
-        for path in paths:
-            by_columns.setdefault(tuple(pq.read_schema(path).names), []).append(path)
+        by_columns: dict[tuple[str, ...], list[str]] = {}
+        for uri in uris:
+            names = tuple(pq.read_schema(self._files.path(uri)).names)
+            by_columns.setdefault(names, []).append(uri)
         parts = []
         for number, (found, same) in enumerate(by_columns.items()):
             name = f"`{self._name}_files_{number}`"
@@ -138,60 +158,56 @@ class DuckDBEngine:
 
     def _make_tweets(self) -> None:
         tweets, labels = self._placeholders["tweets"], self._placeholders["labels"]
-        uri = self._tweets_uri
-        if uri is None:
+        if self._tweets_uri is None:
             self._make(tweets, empty(TWEET_TYPES.items()))
             self._make(labels, empty(LABEL_TYPES.items()))
             return
-        paths = [self._local(each) for each in find_parquet(uri, self._store)]
-        labels_uri = f"{uri.rstrip('/')}_labels/" if uri.endswith("/") else ""
-        label_paths = [self._local(each) for each in find_parquet(labels_uri, self._store)]
-        if not paths:
-            path, label_path = write_collection(uri, self._store, self._folder)
-            paths, label_paths = [path], [label_path]
-        self._make_files("`_tweet_files`", paths)
-        names = self._names("`_tweet_files`")
+        found = find_tweets(self._tweets_uri, self._files)
+        tweet_files = f"`{self._name}_tweet_files`"
+        self._make_files(tweet_files, found.tweets)
+        names = self._names(tweet_files)
         if "tweet_id" not in names:
-            message = f"tweets_table: {uri} has no column tweet_id."
+            message = f"tweets_table: {self._tweets_uri} has no column tweet_id."
             advice = "Name Parquet files with the columns of the table of Tweets."
             raise InvalidArgumentError(message, advice=advice)
-        self._make(tweets, tweets_query("`_tweet_files`", names))
-        if label_paths:
-            self._make_files("`_label_files`", label_paths)
-            self._make(labels, labels_query("`_label_files`", self._names("`_label_files`")))
-        else:
-            self._make(labels, labels_query("`_tweet_files`", names))
+        self._make(tweets, tweets_query(tweet_files, names))
+        label_files = tweet_files
+        if found.labels:
+            label_files = f"`{self._name}_label_files`"
+            self._make_files(label_files, found.labels)
+        self._make(labels, labels_query(label_files, self._names(label_files)))
 
     def _make(self, name: str, query: str) -> None:
-        self._connection.execute(for_duckdb(f"CREATE VIEW {name} AS\n{query}"))
+        statement = for_duckdb(f"CREATE OR REPLACE VIEW {name} AS\n{query}")
+        self._connection.execute(statement)
+        self._statements.append(f"{statement};")
 
-    def _make_files(self, name: str, paths: Sequence[Path]) -> None:
-        listed = ", ".join(f"'{str(path).replace(chr(39), chr(39) * 2)}'" for path in paths)
-        self._connection.execute(
-            f"CREATE VIEW {for_duckdb(name)} AS SELECT * "  # noqa: S608 - names and paths are quoted
-            f"FROM read_parquet([{listed}], filename = true, union_by_name = true)"
-        )
+    def _make_files(self, name: str, uris: Sequence[str]) -> None:
+        def statement(places: Iterable[str]) -> str:
+            return (
+                f"CREATE OR REPLACE VIEW {for_duckdb(name)} AS SELECT * FROM read_parquet(["  # noqa: S608 - quoted
+                f"{', '.join(map(text_literal, places))}], filename = true, union_by_name = true);"
+            )
+
+        self._connection.execute(statement(str(self._files.path(uri)) for uri in uris))
+        self._statements.append(statement(map(location, uris)))
 
     def _names(self, name: str) -> list[str]:
         found = self._connection.execute(f"DESCRIBE {for_duckdb(name)}").fetchall()
         return [column[0] for column in found]
 
-    @property
-    def _folder(self) -> Path:
-        if self._scratch is None:
-            msg = "Call create_views() first."
-            raise RuntimeError(msg)
-        return self._scratch.path
+    def _comments(self) -> Iterator[str]:
+        for view in views():
+            name = for_duckdb(self._placeholders[view.name])
+            yield f"COMMENT ON VIEW {name} IS {text_literal(view.description)};"
+            for column in view.columns:
+                text = text_literal(column.description)
+                yield f'COMMENT ON COLUMN {name}."{column.name}" IS {text};'
 
-    def _local(self, uri: str) -> Path:
-        """Return where a file lies on this machine; it is copied where it does not."""
-        scheme, _, path = split_uri(uri)
-        if scheme == "file":
-            return Path(path)
-        copied = self._folder / re.sub(r"[^\w.=-]", "_", uri)
-        with self._store.open(uri) as reading, copied.open("wb") as writing:
-            shutil.copyfileobj(reading, writing)
-        return copied
+
+def _last_name(uri: str) -> str:
+    name = uri.removesuffix(".parquet").strip("/").rpartition("/")[2]
+    return re.sub(r"\W+", "_", name)
 
 
 def _connect(path: Path) -> Any:

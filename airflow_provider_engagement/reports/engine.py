@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from airflow_provider_engagement.reports.views import BLOCKS, filled, view
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -34,6 +35,13 @@ class Engine(Protocol):
             of the views, such as ``{latest}``, stand for the tables. ``@name`` is a parameter.
         :param parameters: the values of the parameters by name.
         :returns: the rows. Times are in UTC, in microseconds.
+        """
+
+    def publish(self, put_file: Callable[[Path, str], None]) -> list[str]:
+        """Write what others need to read the views, beside what they are made of.
+
+        :param put_file: copies a local file to a URI, whole or not at all.
+        :returns: the URIs of scripts; none where the views are in a database for all.
         """
 
     def close(self) -> None:

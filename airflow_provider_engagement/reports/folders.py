@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
-from airflow_provider_engagement.collections.files import storage_errors
+from airflow_provider_engagement.collections.files import split_uri, storage_errors
 from airflow_provider_engagement.sinks.folder import MANIFEST, OWN_NAME
 from airflow_provider_engagement.sinks.manifest import Manifest
+from airflow_provider_engagement.sinks.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow_provider_engagement.collections.files import FileStore
 
-__all__ = ["CountFiles", "find_counts", "find_parquet"]
+__all__ = ["CountFiles", "LocalCopies", "find_counts", "find_parquet", "location"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,50 @@ class CountFiles:
 
     rows: list[str] = field(default_factory=list)
     coverage: list[str] = field(default_factory=list)
+
+
+class LocalCopies:
+    """Files where DuckDB can read them: on this machine. Copies are made where they are not.
+
+    :param store: where the files lie.
+    """
+
+    def __init__(self, store: FileStore) -> None:
+        self.store = store
+        self._scratch = ScratchFolder()
+        self._copies: dict[str, Path] = {}
+        self.written: list[Path] = []
+
+    @property
+    def folder(self) -> Path:
+        """A temporary folder."""
+        return self._scratch.path
+
+    def path(self, uri: str) -> Path:
+        """Return where a file lies on this machine.
+
+        :param uri: the file's URI.
+        :raises InvalidArgumentError: if it does not exist.
+        """
+        scheme, _, path = split_uri(uri)
+        if scheme == "file":
+            return Path(path)
+        if uri not in self._copies:
+            copied = self.folder / f"copy-{len(self._copies):06d}.parquet"
+            with self.store.open(uri) as reading, copied.open("wb") as writing:
+                shutil.copyfileobj(reading, writing)
+            self._copies[uri] = copied
+        return self._copies[uri]
+
+    def remove(self) -> None:
+        """Delete the copies."""
+        self._scratch.remove()
+
+
+def location(uri: str) -> str:
+    """Return a file's place as DuckDB reads it: a path, or a URI without a connection's id."""
+    scheme, authority, path = split_uri(uri)
+    return path if scheme == "file" else f"{scheme}://{authority.rpartition('@')[2]}{path}"
 
 
 def find_counts(uri: str, store: FileStore) -> CountFiles:

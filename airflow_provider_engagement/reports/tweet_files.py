@@ -2,41 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.collections.reading import read_source
 from airflow_provider_engagement.collections.records import ReadOptions
 from airflow_provider_engagement.collections.schema import ATTRIBUTES
+from airflow_provider_engagement.reports.folders import find_parquet
 from airflow_provider_engagement.reports.sources import LABEL_TYPES, TWEET_TYPES, empty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from airflow_provider_engagement.collections.files import FileStore
+    from airflow_provider_engagement.reports.folders import LocalCopies
 
-__all__ = ["labels_query", "tweets_query", "write_collection"]
+__all__ = ["TweetFiles", "find_tweets", "labels_query", "tweets_query"]
 
 _NOT_LABELS = {"filename", *(each.name for each in ATTRIBUTES)}
 
 
-def write_collection(uri: str, store: FileStore, folder: Path) -> tuple[Path, Path]:
-    """Read a collection of any format, and write it as Parquet.
+@dataclass(frozen=True, slots=True)
+class TweetFiles:
+    """The URIs of Parquet files.
 
-    :param uri: the collection: a file, a folder or a pattern.
-    :param store: where the files lie.
-    :param folder: where to write.
-    :returns: the files of the Tweets and of their labels.
-    :raises InvalidArgumentError: if it cannot be read.
+    :param tweets: files with the columns of the table of Tweets.
+    :param labels: files with those of the table of labels; none if other columns of the Tweets are
+        their labels.
     """
+
+    tweets: list[str]
+    labels: list[str]
+
+
+def find_tweets(uri: str, files: LocalCopies) -> TweetFiles:
+    """Return the files of what is known of Tweets.
+
+    Labels lie in a folder beside that of the Tweets, ``<folder>_labels/``, as BigQuery exports the
+    two tables. A collection of another format is read, and written as Parquet.
+
+    :param uri: a file, a folder or a pattern.
+    :param files: where the files lie.
+    :raises InvalidArgumentError: if they cannot be read.
+    """
+    found = find_parquet(uri, files.store)
+    if not found:
+        return _written(uri, files)
+    beside = find_parquet(f"{uri.rstrip('/')}_labels/", files.store) if uri.endswith("/") else []
+    return TweetFiles(found, beside)
+
+
+def _written(uri: str, files: LocalCopies) -> TweetFiles:
     options = ReadOptions(with_attributes=True)
-    collection = read_source(uri, store=store, options=options, reposts="keep").collection()
-    paths = folder / "tweets.parquet", folder / "labels.parquet"
-    pq.write_table(collection.attributes, paths[0])
-    pq.write_table(collection.labels, paths[1])
-    return paths
+    try:
+        reader = read_source(uri, store=files.store, options=options, reposts="keep")
+    except InvalidArgumentError as error:
+        message = f"tweets_table: {error.message}"
+        raise InvalidArgumentError(message, advice=error.advice) from None
+    collection = reader.collection()
+    paths = files.folder / "tweets.parquet", files.folder / "labels.parquet"
+    for path, table in zip(paths, (collection.attributes, collection.labels), strict=True):
+        pq.write_table(table, path)
+        files.written.append(path)
+    return TweetFiles([paths[0].as_uri()], [paths[1].as_uri()])
 
 
 def tweets_query(table: str, names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_engagement.api.spec import check_one_of
 from airflow_provider_engagement.operators.base import fail_for_good, refuse_empty_list
-from airflow_provider_engagement.transfers.base import GoogleCloudOperator
+from airflow_provider_engagement.operators.google import GoogleCloudOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
