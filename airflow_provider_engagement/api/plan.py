@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_engagement.api.query import PlannedRequest
@@ -14,7 +15,7 @@ from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from airflow_provider_engagement.api.query import Query
 
@@ -23,6 +24,7 @@ __all__ = [
     "ReportingPeriod",
     "batches",
     "bucket_size",
+    "iso_text",
     "make_plan",
     "period_of_snapshot",
     "period_of_window",
@@ -43,21 +45,37 @@ class ReportingPeriod:
     :param snapshot_at: the moment that counts to date are of, UTC.
     :param period: the whole period of the run, aligned, UTC. The plan's window may be shorter, if
         the service does not hold all of it. None for counts to date.
+    :param since_posting: how long each Tweet is counted from its posting on; the period then spans
+        the windows of all Tweets. None if they share one window.
     """
 
     snapshot_at: datetime
     period: Window | None = None
+    since_posting: timedelta | None = None
 
     def describe(self) -> dict[str, str]:
-        """Return it as JSON-able text: ``snapshot_at``, or ``start`` and ``end``."""
+        """Return it as JSON-able text: ``snapshot_at``, or ``start`` and ``end``.
+
+        ``since_posting``, an ISO 8601 duration, is there if each Tweet has a window of its own.
+        """
+        length = {"since_posting": iso_text(self.since_posting)} if self.since_posting else {}
         if self.period is None:
-            return {"snapshot_at": utc_text(self.snapshot_at)}
-        return {"start": utc_text(self.period.start), "end": utc_text(self.period.end)}
+            return {**length, "snapshot_at": utc_text(self.snapshot_at)}
+        start, end = utc_text(self.period.start), utc_text(self.period.end)
+        return {**length, "start": start, "end": end}
 
 
 def utc_text(moment: datetime) -> str:
     """Return a UTC datetime as ISO 8601 text that ends in ``Z``."""
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def iso_text(length: timedelta) -> str:
+    """Return a duration as ISO 8601 text, such as ``P28D`` or ``PT36H``."""
+    if length % DAY == timedelta(0):
+        return f"P{length // DAY}D"
+    hours, rest = divmod(length, HOUR)
+    return f"PT{hours}H" if not rest else f"PT{length.total_seconds():g}S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,8 @@ class Plan:
     :param too_young: ids of Tweets that were created after the window.
     :param window: the whole window; None if the endpoint takes no window.
     :param windows: how many parts it is split into.
+    :param since_posting: how long each Tweet is counted from its posting on; None if they share
+        one window.
     """
 
     query: Query
@@ -82,6 +102,7 @@ class Plan:
     too_young: tuple[str, ...] = ()
     window: Window | None = None
     windows: int = 0
+    since_posting: timedelta | None = None
 
     @property
     def max_rows(self) -> int:
@@ -91,9 +112,9 @@ class Plan:
             levels = set(grouping.group_by)
             for request in self.requests:
                 counts = len(request.engagement_types) if GroupBy.ENGAGEMENT_TYPE in levels else 1
-                if GroupBy.TWEET_ID in levels:
-                    counts *= len(request.tweet_ids)
-                rows += counts * _buckets(levels, request.window)
+                tweets = len(request.tweet_ids) if GroupBy.TWEET_ID in levels else 1
+                windows = request.parts.values() or [request.window] * tweets
+                rows += counts * sum(_buckets(levels, window) for window in windows)
         return rows
 
     def minutes(self, requests_per_minute: float | None) -> float | None:
@@ -105,6 +126,8 @@ class Plan:
         old = f", {len(self.too_old):,} of them too old for some types" if self.too_old else ""
         young = f", {len(self.too_young):,} of them created later" if self.too_young else ""
         when = f", {self.window} in {_counted(self.windows, 'window')}" if self.window else ""
+        if self.since_posting:
+            when += f", each Tweet for {iso_text(self.since_posting)} from its posting"
         return (
             f"{_counted(len(self.requests), 'request')} to {query.endpoint.name} for "
             f"{_counted(len(self.tweet_ids), 'Tweet')}{old}{young}{when}, "
@@ -116,7 +139,9 @@ class Plan:
 
     def describe(self) -> dict[str, object]:
         """Return the plan in figures, for the summary and ``plan_only``."""
+        length = {"since_posting": iso_text(self.since_posting)} if self.since_posting else {}
         return {
+            **length,
             "endpoint": str(self.query.endpoint.name),
             "access": str(self.query.access),
             "engagement_types": list(self.query.engagement_types),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import AuthenticationError, InvalidArgumentError
@@ -69,12 +69,14 @@ class PlannedRequest:
     :param engagement_types: the engagement types.
     :param access: ``owner`` (OAuth 1.0a) or ``public`` (app-only).
     :param window: the time that it asks about; None if the endpoint takes no window.
+    :param parts: by id, the part of the window whose counts are wanted; empty for all of it.
     """
 
     tweet_ids: tuple[str, ...]
     engagement_types: tuple[str, ...]
     access: Access
     window: Window | None = None
+    parts: Mapping[str, Window] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,16 @@ from typing import Final
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import HISTORICAL_FLOOR, HISTORICAL_REACH
 
-__all__ = ["DAY", "HOUR", "Window", "align_to", "as_moment", "clip_to_available", "split"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "Window",
+    "align_to",
+    "as_moment",
+    "clip_to_available",
+    "floor_to",
+    "split",
+]
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -82,7 +91,7 @@ def align_to(window: Window, step: timedelta) -> Window:
             "airflow.timetables.interval.CronDataIntervalTimetable: on Airflow 3 the data "
             "interval of a plain cron string is empty.",
         )
-    return Window(_floor(window.start, step), _ceiling(window.end, step))
+    return Window(floor_to(window.start, step), _ceiling(window.end, step))
 
 
 def clip_to_available(
@@ -112,7 +121,7 @@ def clip_to_available(
             " ".join(warnings), advice="Give a later start, or unset strict_range."
         )
     # The service refuses an end in the future, so the current hour is left out.
-    end = min(end, _floor(now, HOUR))
+    end = min(end, floor_to(now, HOUR))
     if not start < end:
         return None, [*warnings, f"The service holds no complete hour of {window}."]
     if end < window.end:
@@ -142,7 +151,12 @@ def split(window: Window, longest: timedelta, step: timedelta) -> list[Window]:
     return parts
 
 
-def _floor(moment: datetime, step: timedelta) -> datetime:
+def floor_to(moment: datetime, step: timedelta) -> datetime:
+    """Return the start of the hour or UTC day that a moment is in.
+
+    :param moment: the moment, UTC.
+    :param step: :data:`HOUR` or :data:`DAY`.
+    """
     return moment - (moment - _EPOCH) % step
 
 

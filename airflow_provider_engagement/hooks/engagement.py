@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -102,6 +102,7 @@ class EngagementHook(BaseHook):
         granularity: str | None = None,
         start: datetime | date | str | None = None,
         end: datetime | date | str | None = None,
+        since_posting: timedelta | None = None,
     ) -> list[dict[str, Any]]:
         """Return the counts of a window, from ``/historical``, as rows in memory.
 
@@ -110,15 +111,22 @@ class EngagementHook(BaseHook):
         :param granularity: ``"day"``, which is the default, ``"hour"`` or ``"total"``.
         :param start: the first moment of the window: a datetime, a date, or ISO 8601 text.
         :param end: the first moment after the window.
+        :param since_posting: instead of start and end: count each Tweet from its posting for this
+            long, by day or hour.
         :returns: as for :meth:`get_totals`.
-        :raises InvalidArgumentError: if start or end is missing.
+        :raises InvalidArgumentError: if start or end is missing, or given with since_posting.
         :raises EngagementError: if no Tweet can be counted, or a request stays unanswered.
         """
         from airflow_provider_engagement.api.window import Window, as_moment
 
-        if start is None or end is None:
+        if since_posting is not None and start is None and end is None:
+            return self._rows(
+                EndpointName.HISTORICAL, tweet_ids, engagement_types, granularity, since_posting
+            )
+        if start is None or end is None or since_posting is not None:
             raise InvalidArgumentError(
-                f"get_historical needs start and end; got start={start!r}, end={end!r}.",
+                "get_historical needs start and end, or since_posting alone; got "
+                f"start={start!r}, end={end!r}, since_posting={since_posting!r}.",
                 advice="Pass both, such as data_interval_start and data_interval_end of the task's "
                 "context.",
             )
@@ -151,10 +159,14 @@ class EngagementHook(BaseHook):
         tweet_ids: object,
         engagement_types: object,
         granularity: str | None,
-        window: Window | None = None,
+        window: Window | timedelta | None = None,
     ) -> list[dict[str, Any]]:
         from airflow_provider_engagement.api.plan import period_of_snapshot, period_of_window
         from airflow_provider_engagement.api.query import build_query
+        from airflow_provider_engagement.api.since_posting import (
+            around_tweets,
+            period_since_posting,
+        )
         from airflow_provider_engagement.collections.parsing import parse_list
         from airflow_provider_engagement.hooks.storage import read_tweet_ids
         from airflow_provider_engagement.pull.pull import has_tweets, plan_requests, pull
@@ -172,9 +184,15 @@ class EngagementHook(BaseHook):
                 granularity=granularity,
                 groupings=None,
             )
-            now = datetime.now(UTC)
-            period = period_of_window(window, query) if window else period_of_snapshot(now)
-            plan = plan_requests(query, read_tweet_ids(tweet_ids), period, client.settings)
+            ids = read_tweet_ids(tweet_ids)
+            if isinstance(window, timedelta):
+                period = period_since_posting(query, window, datetime.now(UTC))
+                period = around_tweets(period, ids, query)
+            elif window is not None:
+                period = period_of_window(window, query)
+            else:
+                period = period_of_snapshot(datetime.now(UTC))
+            plan = plan_requests(query, ids, period, client.settings)
             if plan is not None and has_tweets(plan):
                 result = pull(client, plan, sink, period=period)
                 self.log.info("Done: %s", result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -40,6 +41,7 @@ __all__ = [
     "EngagementPullOperator",
     "fail_for_good",
     "refuse_empty_list",
+    "refuse_two_windows",
 ]
 
 
@@ -213,6 +215,25 @@ def refuse_empty_list(operator: BaseOperator, tweet_ids: object) -> None:
     if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
         msg = "tweet_ids is an empty list: this task would have nothing to do."
         raise InvalidArgumentError(msg)
+
+
+def refuse_two_windows(operator: Any) -> None:
+    """Refuse ``since_posting`` beside another window when the DAG is parsed.
+
+    Text may hold a template that renders to no value, so it is checked when the task runs.
+
+    :param operator: an operator that has these parameters.
+    :raises InvalidArgumentError: if both are given.
+    """
+    given = [
+        name
+        for name in ("start", "end", "lookback")
+        if isinstance(getattr(operator, name), (date, timedelta))
+    ]
+    if given and isinstance(operator.since_posting, timedelta):
+        from airflow_provider_engagement.operators.run_window import two_windows
+
+        raise two_windows(given)
 
 
 def _check_granularity(endpoint: str, granularity: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_provider_engagement.api.spec import EndpointName
-from airflow_provider_engagement.operators.base import EngagementPullOperator
+from airflow_provider_engagement.operators.base import EngagementPullOperator, refuse_two_windows
 from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID, MAX_SNAPSHOT_AGE
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ class EngagementHistoricalOperator(_FileOrXComOperator):
     :param end: the first moment after the window (templated).
     :param lookback: how far to move the start back (templated), so that late corrections are
         pulled: a request costs the same for 1 day as for 28.
+    :param since_posting: instead of ``start`` and ``end`` (templated): count each Tweet from its
+        posting for this long, a timedelta or an ISO 8601 duration such as ``P28D``. For
+        ``granularity`` ``"day"`` and ``"hour"``.
     :param output_path: as for :class:`EngagementTotalsOperator`.
 
     The other parameters are those of every pull: :class:`EngagementPullOperator`.
@@ -177,6 +180,7 @@ class EngagementHistoricalOperator(_FileOrXComOperator):
         "start",
         "end",
         "lookback",
+        "since_posting",
     )
 
     def __init__(
@@ -191,6 +195,7 @@ class EngagementHistoricalOperator(_FileOrXComOperator):
         start: DateTimeLike = None,
         end: DateTimeLike = None,
         lookback: Duration = None,
+        since_posting: Duration = None,
         incomplete: Incomplete = "keep",
         max_missing_share: Share = 1.0,
         max_snapshot_age: Duration = MAX_SNAPSHOT_AGE,
@@ -218,9 +223,11 @@ class EngagementHistoricalOperator(_FileOrXComOperator):
         self.start = start
         self.end = end
         self.lookback = lookback
+        self.since_posting = since_posting
+        refuse_two_windows(self)
 
     def window_parameters(self) -> WindowParameters:
-        """Return ``start``, ``end`` and ``lookback``."""
+        """Return ``start``, ``end``, ``lookback`` and ``since_posting``."""
         from airflow_provider_engagement.operators.run_window import WindowParameters
 
-        return WindowParameters(self.start, self.end, self.lookback)
+        return WindowParameters(self.start, self.end, self.lookback, self.since_posting)

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.since_posting import around_tweets
 from airflow_provider_engagement.collections.parsing import parse_list, parse_literal
 from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.collections.tweet_ids import is_uri
@@ -114,7 +115,7 @@ class PullExecution:
                 operator.window_parameters(),
                 max_snapshot_age=self._max_snapshot_age,
             )
-            plan = self._plan(client, query, period, shard)
+            plan, period = self._plan(client, query, period, shard)
             if plan is not None and plan_only:
                 return plan.describe()
             if plan is None or not has_tweets(plan):
@@ -145,22 +146,27 @@ class PullExecution:
 
     def _plan(
         self, client: EngagementClient, query: Query, period: ReportingPeriod, shard: Shard | None
-    ) -> Plan | None:
-        """Plan the requests for the collection, or for one shard; None if there are none."""
+    ) -> tuple[Plan | None, ReportingPeriod]:
+        """Plan the requests for the collection or one shard; None if there are none.
+
+        :returns: the plan, and the period, which with ``since_posting`` depends on the Tweets.
+        """
         tweet_ids = self.operator.read_tweet_ids()
         if shard is not None and tweet_ids:
             number, tweet_ids = len(tweet_ids), shard.select(tweet_ids)
             log.info("Shard %s has %d of %d Tweets.", shard, len(tweet_ids), number)
             if not tweet_ids:
                 log.warning("Shard %s has no Tweet: nothing is asked, nothing is written.", shard)
-                return None
-        return plan_requests(
+                return None, period
+        period = around_tweets(period, tweet_ids, query)
+        plan = plan_requests(
             query,
             tweet_ids,
             period,
             client.settings,
             execution_timeout=self.operator.execution_timeout,
         )
+        return plan, period
 
     def _query(self, client: EngagementClient) -> Query:
         operator = self.operator

@@ -14,7 +14,7 @@ from airflow_provider_engagement.operators.coercion import as_timedelta
 from airflow_provider_engagement.operators.partition import partition_key, partition_window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_engagement.api.plan import ReportingPeriod
     from airflow_provider_engagement.api.query import Query
@@ -27,6 +27,7 @@ __all__ = [
     "reporting_period",
     "requested_window",
     "snapshot_moment",
+    "two_windows",
 ]
 
 # Runs that a person or another DAG starts when the counts are wanted.
@@ -40,11 +41,13 @@ class WindowParameters:
     :param start: the first moment of the window.
     :param end: the first moment after it.
     :param lookback: how far to move the start back.
+    :param since_posting: instead of a window, how long to count each Tweet from its posting on.
     """
 
     start: object = None
     end: object = None
     lookback: object = None
+    since_posting: object = None
 
 
 def reporting_period(
@@ -64,10 +67,30 @@ def reporting_period(
     """
     from airflow_provider_engagement.api.plan import period_of_snapshot, period_of_window
 
+    if is_given(given.since_posting):
+        return _period_since_posting(context, query, given)
     if query.endpoint.name is EndpointName.HISTORICAL:
         return period_of_window(requested_window(context, given), query)
     moment = snapshot_moment(context, now=datetime.now(UTC), max_age=max_snapshot_age)
     return period_of_snapshot(moment)
+
+
+def _period_since_posting(
+    context: Mapping[str, Any], query: Query, given: WindowParameters
+) -> ReportingPeriod:
+    from airflow_provider_engagement.api.since_posting import period_since_posting
+
+    others = ("start", "end", "lookback")
+    if also := [name for name in others if is_given(getattr(given, name))]:
+        raise two_windows(also)
+    length = as_timedelta(given.since_posting, name="since_posting")
+    partition = partition_window(context)
+    moments = [
+        _moment(context, "data_interval_end"),
+        partition.end if partition else None,
+        *(_moment(context, name) for name in ("logical_date", "run_after")),
+    ]
+    return period_since_posting(query, length, next(filter(None, moments), datetime.now(UTC)))
 
 
 def late_reason(run: TaskRun, max_snapshot_age: timedelta) -> str | None:
@@ -144,6 +167,19 @@ def requested_window(context: Mapping[str, Any], given: WindowParameters) -> Win
     if not is_given(given.lookback):
         return window
     return Window(window.start - as_timedelta(given.lookback, name="lookback"), window.end)
+
+
+def two_windows(others: Sequence[str]) -> InvalidArgumentError:
+    """Return the error of a task that is given two ways to choose its window.
+
+    :param others: the parameters that are given beside ``since_posting``.
+    """
+    names = " and ".join(others)
+    return InvalidArgumentError(
+        f"since_posting and {names} are both given: with since_posting each Tweet's window begins "
+        "with its posting.",
+        advice=f"Give since_posting or {names}, not both.",
+    )
 
 
 def _given_window(given: WindowParameters) -> Window | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_engagement.api.plan import iso_text
 from airflow_provider_engagement.compat import region_of
 
 if TYPE_CHECKING:
@@ -149,7 +150,10 @@ class TaskRun:
     @property
     def folder_part(self) -> str:
         """The window or snapshot as the name of a folder."""
-        moments = [self.period.snapshot_at]
+        since, moments = self.period.since_posting, [self.period.snapshot_at]
+        if since is not None:
+            # By the run, because a later run is about other Tweets.
+            return f"since-posting-{iso_text(since)}_{moments[0]:%Y-%m-%dT%H%M%SZ}"
         if self.period.period is not None:
             moments = [self.period.period.start, self.period.period.end]
         return "_".join(f"{moment:%Y-%m-%dT%H%M%SZ}" for moment in moments)

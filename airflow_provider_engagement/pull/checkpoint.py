@@ -197,8 +197,14 @@ class CheckpointStore:
 
     def _name(self, request: PlannedRequest) -> str:
         window = request.window.body() if request.window else {}
-        parts = [request.tweet_ids, request.engagement_types, str(request.access), window]
-        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        asked: list[object] = [
+            request.tweet_ids,
+            request.engagement_types,
+            str(request.access),
+            window,
+        ]
+        asked += [[key, part.body()] for key, part in request.parts.items()]
+        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return f"{self.folder}/{digest[:40]}.arrow"
 
 

@@ -17,6 +17,7 @@ from airflow_provider_engagement.api.errors import (
     PermissionDeniedError,
 )
 from airflow_provider_engagement.api.plan import make_plan, public_requests
+from airflow_provider_engagement.api.since_posting import plan_since_posting, until_now
 from airflow_provider_engagement.api.spec import Access, EndpointName
 from airflow_provider_engagement.api.window import clip_to_available
 from airflow_provider_engagement.pull.deadline import PullLimits
@@ -207,12 +208,16 @@ def plan_requests(
         return None
     now, window = datetime.now(UTC), None
     if period.period is not None:
-        window, warnings = clip_to_available(period.period, now=now, strict=settings.strict_range)
+        window = until_now(period.period, now) if period.since_posting else period.period
+        window, warnings = clip_to_available(window, now=now, strict=settings.strict_range)
         for warning in warnings:
             log.warning(warning)
         if window is None:
             return None
-    plan = make_plan(query, list(tweet_ids), now=now, window=window)
+    if period.since_posting is None:
+        plan = make_plan(query, list(tweet_ids), now=now, window=window)
+    else:
+        plan = plan_since_posting(query, tweet_ids, period.since_posting, window)
     log.info("Plan: %s", plan)
     _log_duration(plan, settings, execution_timeout)
     return plan

@@ -29,6 +29,8 @@ _ROWS_AT_ONCE: Final = 65_536
 
 _TOO_OLD: Final = "too old for some types"
 _CREATED_LATER: Final = "created after the requested window"
+_BEFORE_HISTORY: Final = "posted before the days that the service holds"
+_TOO_YOUNG: Final = "no hour has ended since it was posted"
 _UNSUPPORTED: Final = "the service lists it as unsupported for some types"
 _UNAVAILABLE: Final = "deleted, protected or suspended"
 _FOREIGN: Final = "belongs to another account"
@@ -120,8 +122,12 @@ class Coverage:
     def record_plan(self, plan: Plan) -> None:
         """Record the Tweets that the plan sends no request for."""
         types = plan.query.engagement_types
-        too_old = _outcome(Status.UNSUPPORTED, _TOO_OLD, None, types)
-        created_later = _outcome(Status.UNSUPPORTED, _CREATED_LATER, None, types)
+        reasons = _BEFORE_HISTORY, _TOO_YOUNG
+        if plan.since_posting is None:
+            reasons = _TOO_OLD, _CREATED_LATER
+        too_old, created_later = (
+            _outcome(Status.UNSUPPORTED, reason, None, types) for reason in reasons
+        )
         old = [item for item, skipped in plan.too_old.items() if set(types).issubset(skipped)]
         self.outcomes.update(dict.fromkeys(old, too_old))
         self.outcomes.update(dict.fromkeys(plan.too_young, created_later))

@@ -13,7 +13,11 @@ from airflow_provider_engagement.api.spec import EndpointName, GroupBy
 from airflow_provider_engagement.rows.build import RowBuilder
 from airflow_provider_engagement.rows.decode import Counts, read_counts
 from airflow_provider_engagement.rows.schema import LONG, arrow_schema
-from airflow_provider_engagement.rows.time_buckets import check_28_hours, within_window
+from airflow_provider_engagement.rows.time_buckets import (
+    check_28_hours,
+    within_parts,
+    within_window,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -110,7 +114,7 @@ def flatten(
         requested = _requested(counts, request)
         if GroupBy.DAY in counts.levels:
             requested = within_window(requested, response, request.window)
-        served = _served(requested, response)
+        served = within_parts(_served(requested, response), request.parts)
         for tweet_id, types in _missing_types(served, response, request):
             result.add_missing(tweet_id, types)
         if GroupBy.TWEET_ID in served.levels:

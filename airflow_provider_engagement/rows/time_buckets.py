@@ -12,7 +12,7 @@ from airflow_provider_engagement.api.errors import InvalidResponseError
 from airflow_provider_engagement.api.spec import HISTORICAL_FLOOR, GroupBy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "check_28_hours",
     "hours_of_day",
     "microseconds",
+    "within_parts",
     "within_window",
 ]
 
@@ -99,6 +100,24 @@ def within_window(counts: Counts, response: EngagementResponse, window: Window |
             msg = "A response of 28hr has counts of more than 28 hours."
             raise InvalidResponseError(msg)
     return within
+
+
+def within_parts(counts: Counts, parts: Mapping[str, Window]) -> Counts:
+    """Return the counts of each Tweet's part of the window.
+
+    :param counts: counts by Tweet and by day, with or without hours.
+    :param parts: by id, the part of the request's window that is wanted, in whole buckets; empty
+        for all of it.
+    :raises InvalidResponseError: if a key is not a date or hour.
+    """
+    if not parts or not len(counts):
+        return counts
+    tweets = counts.levels[GroupBy.TWEET_ID]
+    own = [parts[key] for key in tweets.keys]
+    first = np.array([microseconds(part.start) for part in own], dtype=np.int64)[tweets.codes]
+    end = np.array([microseconds(part.end) for part in own], dtype=np.int64)[tweets.codes]
+    starts = bucket_starts(counts)
+    return counts.keep((starts >= first) & (starts < end))
 
 
 def check_28_hours(response: EngagementResponse) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import EndpointName, check_one_of
-from airflow_provider_engagement.operators.base import EngagementPullOperator
+from airflow_provider_engagement.operators.base import EngagementPullOperator, refuse_two_windows
 from airflow_provider_engagement.operators.google import google_access
 from airflow_provider_engagement.operators.links import EngagementDestinationLink
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["EngagementTransfer"]
 
 _LAYOUTS = ("long", "wide")
+_WITHOUT_WINDOW = {"totals": "the counts to date", "28hr": "the last 28 hours"}
 
 
 class EngagementTransfer(EngagementPullOperator):
@@ -37,6 +38,9 @@ class EngagementTransfer(EngagementPullOperator):
     :param end: historical only (templated): the first moment after the window.
     :param lookback: historical only (templated): how far to move the start back, so that late
         corrections are pulled: a request costs the same for 1 day as for 28.
+    :param since_posting: historical only (templated): instead of ``start`` and ``end``, count each
+        Tweet from its posting for this long, a timedelta or an ISO 8601 duration such as ``P28D``.
+        For ``granularity`` ``"day"`` and ``"hour"``.
     :param gcp_conn_id: the Google Cloud connection (templated).
     :param impersonation_chain: the service account to impersonate, or a chain of them (templated).
 
@@ -48,6 +52,7 @@ class EngagementTransfer(EngagementPullOperator):
         "start",
         "end",
         "lookback",
+        "since_posting",
         "gcp_conn_id",
         "impersonation_chain",
     )
@@ -62,28 +67,35 @@ class EngagementTransfer(EngagementPullOperator):
         start: DateTimeLike = None,
         end: DateTimeLike = None,
         lookback: Duration = None,
+        since_posting: Duration = None,
         gcp_conn_id: Text = "google_cloud_default",
         impersonation_chain: TextList = None,
         **kwargs: Any,
     ) -> None:
         check_one_of(endpoint, EndpointName, name="endpoint")
         check_one_of(layout, _LAYOUTS, name="layout")
-        if endpoint != EndpointName.HISTORICAL and not start is end is lookback is None:
-            msg = f"start, end and lookback are for historical; {endpoint} takes no window."
+        windowed = not start is end is lookback is since_posting is None
+        if endpoint in _WITHOUT_WINDOW and windowed:
+            msg = (
+                f"start, end, lookback and since_posting are for historical; {endpoint} takes no "
+                f"window, because it returns {_WITHOUT_WINDOW[endpoint]}."
+            )
             raise InvalidArgumentError(msg)
         super().__init__(endpoint=endpoint, **kwargs)
         self.layout = layout
         self.start = start
         self.end = end
         self.lookback = lookback
+        self.since_posting = since_posting
+        refuse_two_windows(self)
         self.gcp_conn_id = gcp_conn_id
         self.impersonation_chain = impersonation_chain
 
     def window_parameters(self) -> WindowParameters:
-        """Return ``start``, ``end`` and ``lookback``."""
+        """Return ``start``, ``end``, ``lookback`` and ``since_posting``."""
         from airflow_provider_engagement.operators.run_window import WindowParameters
 
-        return WindowParameters(self.start, self.end, self.lookback)
+        return WindowParameters(self.start, self.end, self.lookback, self.since_posting)
 
     def read_tweet_ids(self) -> list[str]:
         """Read the collection; a file in Google Cloud by the transfer's own connection."""
