@@ -95,6 +95,10 @@ ENVIRONMENTS: Final = {
         # With the common.compat that Airflow's own constraints name.
         Environment("airflow-3.3-constrained", project="", base=_AIRFLOW),
         Environment("airflow-2.11-constrained", project="", base=_AIRFLOW_2),
+        # For `make test-matrix`.
+        Environment("airflow-3.0", project="wheel", newest_python=(3, 12)),
+        Environment("airflow-3.1", project="wheel", newest_python=(3, 13)),
+        Environment("airflow-3.2", project="wheel"),
         Environment("emulators", project="", finish=_IMPORT_SPATIAL),
         # Redis has wheels for these only.
         Environment("servers", project="", newest_python=(3, 12)),
