@@ -71,6 +71,10 @@ coverage: airflow-3.3+emulators ## measure which lines the unit and integration 
 pictures: airflow-3.3+emulators chromium ## retake the pictures in docs/images
 	@PICTURES=docs/images $(IN_3.3)python -m pytest --quiet --no-header -m 'long or not long' tests/ui
 
+.PHONY: docs
+docs: docs-environment ## build the site of the documentation in build/site, and check its links
+	@.venv/docs/bin/python -m tools.site
+
 .PHONY: lint
 lint: airflow-3.3 ## check style and format
 	@$(IN_3.3)ruff check
@@ -119,6 +123,10 @@ clean: ## remove the environments and what tools left
 .PHONY: chromium
 chromium:
 	@$(or $(PYTHON),$(error $(NO_PYTHON))) -m tools.browser
+
+.PHONY: docs-environment
+docs-environment:
+	@$(ENV) docs
 
 # What a target needs: its environments, made side by side where there are several.
 .PHONY: environments

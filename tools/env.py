@@ -99,6 +99,8 @@ ENVIRONMENTS: Final = {
         Environment("airflow-3.0", project="wheel", newest_python=(3, 12)),
         Environment("airflow-3.1", project="wheel", newest_python=(3, 13)),
         Environment("airflow-3.2", project="wheel"),
+        # Sphinx imports the package for the API reference.
+        Environment("docs", project="", base=_AIRFLOW),
         Environment("emulators", project="", finish=_IMPORT_SPATIAL),
         # Redis has wheels for these only.
         Environment("servers", project="", newest_python=(3, 12)),
