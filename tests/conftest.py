@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 # The source tree stands behind an installed wheel, which is what is to be tested then. Here, before
 # the conftest.py of a folder below imports the package.
 sys.path[:] = [*(entry for entry in sys.path if entry != str(ROOT)), str(ROOT)]
+# pytest has loaded the package's plugin by now, from the source tree if it runs in there.
+for _module in [name for name in sys.modules if name.startswith("airflow_provider_engagement")]:
+    del sys.modules[_module]
 
 
 # A slow machine is no fault of the code.

@@ -112,6 +112,16 @@ def test_provider_info_is_light_to_import() -> None:
     assert len(added) <= 10, added
 
 
+def test_pytest_plugin_imports_nothing_that_pytest_has_not() -> None:
+    added = in_a_clean_process(
+        "import sys, json, pytest\n"
+        "before = set(sys.modules)\n"
+        f"import {PACKAGE}.testing\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    assert added == [PACKAGE, f"{PACKAGE}.testing"]
+
+
 def test_packages_below_hooks_run_without_airflow() -> None:
     modules = modules_of(*FREE_OF_AIRFLOW)
     assert f"{PACKAGE}.pull" in modules
@@ -222,7 +232,7 @@ BELOW = {
     area: {name for layer in LAYERS[: place + 1] for name in layer if name != "simulator"}
     for place, layer in enumerate(LAYERS)
     for area in layer
-} | {"": set(), "get_provider_info": set(), "simulator": {"simulator"}}
+} | {"": set(), "get_provider_info": set(), "simulator": {"simulator"}, "testing": {"simulator"}}
 FOR_THE_SIMULATOR = {f"{PACKAGE}.api.spec", f"{PACKAGE}.api.tweet_id"}
 
 

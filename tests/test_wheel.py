@@ -95,6 +95,7 @@ def test_wheel_has_its_metadata_and_requirements(distribution: Distribution) -> 
             "provider_info",
             f"{PACKAGE}.get_provider_info:get_provider_info",
         ),
+        ("pytest11", "engagement", f"{PACKAGE}.testing"),
         ("console_scripts", "engagement", f"{PACKAGE}.cli.__main__:main"),
         ("console_scripts", "engagement-simulator", f"{PACKAGE}.simulator.__main__:main"),
     }

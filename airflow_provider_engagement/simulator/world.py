@@ -37,6 +37,8 @@ _FIRST_TWEET_MS: Final = 1_142_974_200_000
 # Foreign Tweets have few authors, so that an error names several ids of one author.
 _FOREIGN_ACCOUNTS: Final = 7
 
+_SAMPLE_PERIOD: Final = timedelta(days=30)
+
 # How many ids to try for one Tweet of an account; enough for a hundred accounts.
 _ATTEMPTS: Final = 10_000
 
@@ -159,18 +161,27 @@ class World:
                 return "deleted"
         return "served"
 
-    def tweets(self, account: str | None, n: int, *, since: datetime, until: datetime) -> list[str]:
+    def tweets(
+        self,
+        account: str | None,
+        n: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[str]:
         """Return sample ids of Tweets, created evenly over a period.
 
         :param account: their author; None for any, foreign ones included.
         :param n: how many.
-        :param since: the start of the period.
-        :param until: its end, exclusive.
+        :param since: the start of the period; by default 30 days before its end.
+        :param until: its end, exclusive; by default the world's present.
         :returns: distinct ids, oldest first; the same for the same arguments. The world's shares
             of them are deleted, protected or foreign.
         """
         if account is not None:
             self.user_token(account)
+        until = until or self.now()
+        since = since or until - _SAMPLE_PERIOD
         first, last = milliseconds(since), milliseconds(until)
         if n and last <= first:
             msg = f"until must be after since; got {since.isoformat()} and {until.isoformat()}."

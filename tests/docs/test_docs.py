@@ -25,7 +25,7 @@ from run_operator import CONN_ID, NOW, connect
 from run_operator import run as execute
 from test_structure import LAYERS, module_name
 
-from airflow_provider_engagement import simulator
+from airflow_provider_engagement import simulator, testing
 from airflow_provider_engagement.api import errors
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
 from airflow_provider_engagement.collections.schema import ATTRIBUTES, LABELS
@@ -53,7 +53,7 @@ BIN = Path(sys.executable).parent
 PACKAGE = ROOT / "airflow_provider_engagement"
 ARCHITECTURE = ROOT / "docs" / "explanation" / "architecture.md"
 # Packages and modules of LAYERS that the page describes in words.
-NOT_A_LAYER = {"simulator", "compat", "get_provider_info"}
+NOT_A_LAYER = {"simulator", "testing", "compat", "get_provider_info"}
 made_on_3 = pytest.mark.skipif(
     not HAS_RETRY_POLICIES, reason="the tables of docs/ show the defaults on Airflow 3.3"
 )
@@ -80,6 +80,7 @@ NAMES = {
         *inspect.signature(EngagementHook.get_historical).parameters,
     },
     "class": {*faces(), *errors.__all__, *simulator.__all__, "EngagementHook"},
+    "fixture": {*testing.__all__},
     "column": {column.name for column in (*LONG, *WIDE, *COVERAGE, *ATTRIBUTES, *LABELS)},
     "status": {*map(str, Status)},
     "type": set(ENGAGEMENT_TYPES),
