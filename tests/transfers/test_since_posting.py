@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -265,62 +264,3 @@ def test_what_cannot_be_counted_fails_before_the_first_request(
     with pytest.raises(AirflowFailException, match=message):
         run(EngagementHistoricalOperator(**asked(ids, **changes)))
     assert simulator.requests == []
-
-
-# ---- A year ----------------------------------------------------------------------------------
-
-AGES = [HOUR, 6 * HOUR, 24 * HOUR, 7 * DAY, 28 * DAY]
-
-
-@pytest.mark.long
-def test_growth_of_a_thousand_tweets_over_a_year(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Compare the counts at each age with the world's; those not over yet are absent.
-
-    The least number of requests: a window of 28 days from a moment within an hour spans 28 days and
-    one hour. A request spans 28 days, so each Tweet is in two requests at least, and a request has
-    25 Tweets at most: 2 * 1,000 / 25 = 80. Of the Tweets of the last four weeks some need one.
-    """
-    world = World(seed=8, accounts=("acme",), now=NOW)
-    ids = world.tweets("acme", 1000, since=NOW - 365 * DAY, until=NOW - 2 * HOUR)
-    path = tmp_path / "growth.parquet"
-    with Simulator(world) as simulator:
-        connect(monkeypatch, simulator.connection("acme"))
-        operator = EngagementHistoricalOperator(
-            **asked(ids, granularity="hour"), output_path=path.as_uri()
-        )
-        run(operator)
-        sent = len(simulator.requests)
-    created = [item for tweet_id in ids if (item := created_at(tweet_id))]
-    now = floor_to(NOW, HOUR)
-    slots = sum(2 if now - floor_to(item, HOUR) > FOUR_WEEKS else 1 for item in created)
-    assert sent <= 1.05 * -(-slots // 25)
-    rows = pq.read_table(path)
-    hours = pc.divide(
-        pc.subtract(
-            rows["period_start"].cast("int64"),
-            pc.floor_temporal(rows["tweet_created_at"], unit="hour").cast("int64"),
-        ),
-        HOUR // timedelta(microseconds=1),
-    )
-    rows = rows.append_column("age", hours)
-    for age in AGES:
-        length = age // HOUR
-        young = rows.filter(pc.less(rows["age"], length))
-        groups = young.group_by(["tweet_id", "engagement_type"]).aggregate(
-            [("value", "sum"), ("value", "count"), ("complete", "all")]
-        )
-        found = {
-            (row["tweet_id"], row["engagement_type"]): row["value_sum"]
-            for row in groups.to_pylist()
-            if row["complete_all"] and row["value_count"] == length
-        }
-        expected = {}
-        for tweet_id, moment in zip(ids, created, strict=True):
-            start = floor_to(moment, HOUR)
-            if start + age > now:
-                continue
-            for name in TYPES:
-                expected[tweet_id, name] = world.count_between(tweet_id, name, start, start + age)
-        assert found == expected
