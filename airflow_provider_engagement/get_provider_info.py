@@ -111,6 +111,15 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "Seconds that one request may take, up to 3600. Empty: 60.",
                         "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 3600},
                     },
+                    "rate_limit_conn_id": {
+                        "label": "Rate limit connection",
+                        "description": (
+                            "The id of a connection of type redis or postgres, through which "
+                            "workers on several machines share the requests per minute. "
+                            "Empty: a file on each machine."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "strict_range": {
                         "label": "Strict range",
                         "description": (

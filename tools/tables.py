@@ -18,7 +18,7 @@ from airflow_provider_engagement.api import errors, spec
 from airflow_provider_engagement.api.client import RetryPolicy
 from airflow_provider_engagement.api.errors import EngagementError, InvalidResponseError
 from airflow_provider_engagement.api.query import GRANULARITIES, Grouping
-from airflow_provider_engagement.api.rate_limit import MAX_WAIT
+from airflow_provider_engagement.api.rate_stores.base import MAX_WAIT
 from airflow_provider_engagement.api.refusal import refusal
 from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES, Reply

@@ -18,7 +18,8 @@ from airflow_provider_engagement.api.errors import (
     RateLimitError,
     TweetsRefusedError,
 )
-from airflow_provider_engagement.api.rate_limit import RateLimiter, SharedRateState
+from airflow_provider_engagement.api.rate_limit import RateLimiter
+from airflow_provider_engagement.api.rate_stores import open_store
 from airflow_provider_engagement.api.response import read_response
 from airflow_provider_engagement.api.settings import Redactor, Secret, checked_url
 from airflow_provider_engagement.api.spec import Access, EndpointName
@@ -179,6 +180,8 @@ class EngagementClient:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self._session.close()
+        for limiter in self._rate_limiters.values():
+            limiter.close()
 
     def stop(self) -> None:
         """End the wait of every request that waits for its turn or its retry."""
@@ -189,11 +192,16 @@ class EngagementClient:
 
         :raises AuthenticationError: if the credentials are missing or not accepted.
         :raises ServiceError: if the token endpoint does not answer until the budget is spent.
+        :raises RateStoreError: if the store of the shared rate does not.
         """
         if access not in self._auth:
             self._auth[access] = self._make_auth(access)
         if endpoint not in self._rate_limiters:
-            self._rate_limiters[endpoint] = self._make_rate_limiter(endpoint)
+            limiter = self._make_rate_limiter(endpoint)
+            for attempt in self.attempts():
+                with attempt:
+                    limiter.reported_limit()  # reaches the store
+            self._rate_limiters[endpoint] = limiter
 
     def reported_limit(self, endpoint: EndpointName) -> float | None:
         """Return the requests per minute that the service reported last; None if it never did.
@@ -281,7 +289,7 @@ class EngagementClient:
         app = credentials.consumer_key or credentials.bearer_token
         key = "\n".join((self._host, app.reveal() if app else "", endpoint))
         return RateLimiter(
-            SharedRateState(key, self._rate_state_directory),
+            open_store(self.settings.rate_store, key, self._rate_state_directory),
             requests_per_minute=self.settings.requests_per_minute.get(endpoint),
             max_concurrency=self.settings.max_concurrency,
             wait=self._retrier.wait,

@@ -10,6 +10,7 @@
     │   └── TweetsRefusedError   ... because of single Tweets of the request
     ├── IncompleteDataError    too few of the Tweets were counted
     ├── RateLimitError         the requests per minute are used up     retryable
+    ├── RateStoreError         the store of the shared rate is away    retryable
     ├── ServiceError           5xx, a timeout, a broken connection     retryable
     ├── ConcurrentWriteError   another try of the task wrote meanwhile retryable
     ├── DeadlineExceededError  the task's execution_timeout is near    retryable
@@ -31,6 +32,7 @@ __all__ = [
     "InvalidResponseError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RateStoreError",
     "RequestRejectedError",
     "ServiceError",
     "TweetsRefusedError",
@@ -121,6 +123,12 @@ class IncompleteDataError(EngagementError):
 
 class RateLimitError(EngagementError):
     """The contract's requests per minute are used up."""
+
+    retryable = True
+
+
+class RateStoreError(EngagementError):
+    """The store of ``rate_limit_conn_id`` does not answer, and the contract's use is not known."""
 
     retryable = True
 

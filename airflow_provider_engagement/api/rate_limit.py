@@ -1,99 +1,40 @@
-"""Limits the rate of one app at one endpoint, across every task on the machine.
+"""Limits the rate of one app at one endpoint, across every task that shares a store.
 
-The contract is the app's, so all tasks that use the app share its state in one small file: the
-next free slot, until when the service has blocked requests, and the limit that it reported. Slots
-are spaced evenly, which fits any way of counting a minute. If no limit is known, one request goes
-ahead of the others, and the number of concurrent requests halves on a refusal.
+The contract is the app's, so all tasks that use the app share its state in a store: the next free
+slot, until when the service has blocked requests, and the limit that it reported. Slots are spaced
+evenly, which fits any way of counting a minute. If no limit is known, one request goes ahead of
+the others, and the number of concurrent requests halves on a refusal.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import logging
-import os
-import struct
-import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.errors import RateLimitError
+from airflow_provider_engagement.api.rate_stores.base import MAX_WAIT, RateReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["MAX_WAIT", "AdaptiveConcurrency", "RateLimiter", "SharedRateState", "requested_wait"]
+    from airflow_provider_engagement.api.rate_stores.base import RateStore
+
+__all__ = ["AdaptiveConcurrency", "RateLimiter", "requested_wait"]
 
 log = logging.getLogger(__name__)
 
-# A longer wait ends the try, so that Airflow can give the worker slot to another task.
-MAX_WAIT: Final = 300.0
-
-# Slots are this much further apart than the contract requires, so that network jitter does not
-# bring one more request into the service's minute.
-_SLACK: Final = 1.005
-
-# The wait after a refusal for which the service names none: seconds after the first, doubled with
-# each that follows, and at most the minute that the limit is counted by.
-_FIRST_DEFAULT_WAIT: Final = 1.0
-_MAX_DEFAULT_WAIT: Final = 60.0
-
 _MAX_REQUESTED_WAIT: Final = 900.0
-
-
-@dataclass(slots=True)
-class _State:
-    """The shared state. Times are Unix seconds; 0 means unknown."""
-
-    next_slot: float = 0.0
-    blocked_until: float = 0.0
-    limit: float = 0.0
-    refusals: float = 0.0
-
-    FORMAT = struct.Struct("<4d")
-
-
-class SharedRateState:
-    """The shared file of one app at one endpoint.
-
-    :param key: whose state it is. The file's name is a hash of it, because it holds an API key.
-    :param directory: where the files lie; None for this user's folder in the system's temporary
-        folder.
-    """
-
-    def __init__(self, key: str, directory: Path | None = None) -> None:
-        folder = directory or Path(tempfile.gettempdir()) / f"airflow-engagement-{os.getuid()}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[_State]:
-        """Lock and yield the state. Changes to it are written."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            raw = os.pread(descriptor, _State.FORMAT.size, 0)
-            whole = len(raw) == _State.FORMAT.size
-            state = _State(*_State.FORMAT.unpack(raw)) if whole else _State()
-            yield state
-            packed = _State.FORMAT.pack(
-                state.next_slot, state.blocked_until, state.limit, state.refusals
-            )
-            os.pwrite(descriptor, packed, 0)
-        finally:
-            os.close(descriptor)
 
 
 class RateLimiter:
     """Assigns slots to requests, and learns from the responses.
 
-    :param shared: the state that is shared with the machine's other tasks.
+    :param store: what is shared with other tasks.
     :param requests_per_minute: the contract's limit; None if it is unknown.
     :param max_concurrency: requests in flight at once.
     :param wait: waits some seconds, and raises if the pull is stopped.
@@ -102,17 +43,18 @@ class RateLimiter:
 
     def __init__(
         self,
-        shared: SharedRateState,
+        store: RateStore,
         *,
         requests_per_minute: float | None,
         max_concurrency: int,
         wait: Callable[[float], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._shared = shared
+        self._store = store
         self._contract = requests_per_minute
         self._wait = wait
         self._clock = clock
+        self._turn = threading.Lock()
         self._concurrency = AdaptiveConcurrency(
             max_concurrency, starts_with_one=requests_per_minute is None
         )
@@ -128,27 +70,21 @@ class RateLimiter:
             yield
 
     def _take_slot(self) -> None:
-        while True:
-            with self._shared.open() as state:
-                now = self._clock()
-                if state.blocked_until - now > MAX_WAIT:
-                    raise _too_long(state.blocked_until - now, state.blocked_until)
-                slot = max(now, state.next_slot, state.blocked_until)
-                state.next_slot = slot + self._spacing(state)
-            if slot > now:
-                self._wait(slot - now)
-            with self._shared.open() as state:
-                if state.blocked_until <= self._clock():
+        # One thread at a time, so that a process that is killed loses one slot at most.
+        with self._turn:
+            while True:
+                self._wait(0.0)
+                turn = self._store.take(self._contract)
+                if turn.blocked > MAX_WAIT:
+                    raise _too_long(turn.blocked, self._clock() + turn.blocked)
+                if turn.wait > 0:
+                    self._wait(turn.wait)
+                if turn.is_granted and (turn.wait <= 0 or not self._store.status().blocked):
                     return
 
     def reported_limit(self) -> float | None:
         """Return the requests per minute that the service reported last; None if it never did."""
-        with self._shared.open() as state:
-            return state.limit or None
-
-    def _spacing(self, state: _State) -> float:
-        limit = self._contract or state.limit
-        return 60.0 / limit * _SLACK if limit else 0.0
+        return self._store.status().limit
 
     def record_response(self, status: int, headers: Mapping[str, str]) -> float | None:
         """Learn from a response's status and headers.
@@ -156,30 +92,20 @@ class RateLimiter:
         :returns: the Unix second until which the service blocks requests; None if it does not.
         """
         now = self._clock()
-        refused = status == HTTPStatus.TOO_MANY_REQUESTS
-        until = requested_wait(headers, now=now, refused=refused)
+        is_refused = status == HTTPStatus.TOO_MANY_REQUESTS
+        wait = requested_wait(headers, now=now, refused=is_refused)
         limit = _limit(headers.get("x-per-minute-limit"))
-        with self._shared.open() as state:
-            state.limit = limit or state.limit
-            # Requests in flight together are refused together. That is one refusal, not many.
-            is_new = refused and state.blocked_until <= now
-            if refused and until is None:
-                default = min(_FIRST_DEFAULT_WAIT * 2**state.refusals, _MAX_DEFAULT_WAIT)
-                until = now + default if is_new else state.blocked_until
-            state.blocked_until = max(state.blocked_until, until or 0.0)
-            if not refused:
-                state.refusals = 0.0
-            elif is_new:
-                state.refusals = min(state.refusals + 1, 10)
-            if refused:
-                # Slots within the blocked time are assigned again after it.
-                state.next_slot = state.blocked_until
-        if refused:
+        blocked = self._store.record(RateReport(is_refused, wait, limit))
+        if is_refused:
             self._concurrency.shrink()
-            log.warning("Rate limited: waiting %.0f s.", (until or now) - now)
+            log.warning("Rate limited: waiting %.0f s.", blocked)
         else:
             self._concurrency.grow(known=bool(limit))
-        return until
+        return now + blocked if is_refused or wait is not None else None
+
+    def close(self) -> None:
+        """Release what the store has opened."""
+        self._store.close()
 
 
 class AdaptiveConcurrency:
@@ -226,7 +152,7 @@ class AdaptiveConcurrency:
 
 
 def requested_wait(headers: Mapping[str, str], *, now: float, refused: bool) -> float | None:
-    """Read until when the service blocks requests, in Unix seconds of this machine's clock.
+    """Read for how many seconds the service blocks requests.
 
     A missing header means unknown, not zero.
 
@@ -252,7 +178,7 @@ def requested_wait(headers: Mapping[str, str], *, now: float, refused: bool) -> 
     if not waits:
         return None
     # Clamp to 0-900 s; a reset outside that is ignored.
-    return now + min(max(0.0, *waits), _MAX_REQUESTED_WAIT)
+    return min(max(0.0, *waits), _MAX_REQUESTED_WAIT)
 
 
 def _server_now(headers: Mapping[str, str], now: float) -> float:

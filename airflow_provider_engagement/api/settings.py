@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_OAUTH2_ENDPOINT",
     "MASK",
     "Credentials",
+    "RateStoreSettings",
     "Redactor",
     "Secret",
     "Settings",
@@ -167,6 +168,38 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class RateStoreSettings:
+    """The server through which workers on several machines share the app's rate.
+
+    :param conn_id: the Airflow connection that describes it, for messages.
+    :param kind: ``redis`` or ``postgres``.
+    :param host: its host name.
+    :param port: its port.
+    :param login: the user; None for the server's default.
+    :param password: the password.
+    :param database: the name of the database, or the number of Redis's.
+    :param options: what else the client needs, such as TLS; some hold a password.
+    """
+
+    conn_id: str
+    kind: str
+    host: str
+    port: int
+    login: Secret | None = None
+    password: Secret | None = None
+    database: str = ""
+    options: tuple[tuple[str, Secret], ...] = ()
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Return every secret that it holds."""
+        passwords = [value for name, value in self.options if "password" in name]
+        return tuple(secret for secret in (self.password, *passwords) if secret)
+
+    def __str__(self) -> str:
+        return f"The {self.kind} store of connection {self.conn_id!r} ({self.host}:{self.port})"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a client needs to know of one connection.
 
@@ -179,6 +212,7 @@ class Settings:
     :param max_concurrency: requests in flight at once.
     :param timeout: seconds for one request.
     :param strict_range: refuse a range that the service does not hold completely.
+    :param rate_store: through what workers on several machines share the rate; None for a file.
     """
 
     credentials: Credentials
@@ -189,6 +223,7 @@ class Settings:
     max_concurrency: int = 8
     timeout: float = 60.0
     strict_range: bool = False
+    rate_store: RateStoreSettings | None = None
 
     def __post_init__(self) -> None:
         checked_url(self.host, name="host")

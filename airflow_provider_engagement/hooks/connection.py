@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_engagement.api.errors import (
     AuthenticationError,
@@ -25,12 +25,14 @@ from airflow_provider_engagement.api.settings import (
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.collections.parsing import is_given, parse_literal
 
+if TYPE_CHECKING:
+    from airflow_provider_engagement.hooks.rate_store import RateStoreFields
+
 __all__ = [
     "PLAIN_EXTRAS",
     "SECRET_EXTRAS",
     "ConnectionFields",
     "not_found",
-    "read_fields",
     "read_settings",
     "unavailable",
 ]
@@ -45,6 +47,7 @@ PLAIN_EXTRAS = (
     "account",
     "timeout",
     "strict_range",
+    "rate_limit_conn_id",
 )
 
 
@@ -55,22 +58,41 @@ class ConnectionFields:
     :param secrets: the credentials, by the names of :class:`Credentials`.
     :param plain: all other fields.
     :param error: raised once the secrets are masked.
+    :param rate_store: the fields of the connection that ``rate_limit_conn_id`` names.
     """
 
     secrets: dict[str, Secret] = field(default_factory=dict)
     plain: dict[str, Any] = field(default_factory=dict)
     error: EngagementError | None = None
+    rate_store: RateStoreFields | None = None
+
+    @property
+    def rate_limit_conn_id(self) -> str:
+        """The connection of the shared rate; empty for none."""
+        return str(self.plain.get("rate_limit_conn_id") or "").strip()
+
+    @classmethod
+    def read(cls, conn_id: str, connection: Any) -> ConnectionFields:
+        """Read the fields of a connection.
+
+        Nothing is raised while a frame holds the connection: its ``repr`` holds the password, and
+        some tracebacks show the variables of their frames.
+
+        :param conn_id: the connection's id.
+        :param connection: Airflow's connection.
+        """
+        return _read_fields(conn_id, connection)
+
+    @classmethod
+    def not_found(cls, conn_id: str) -> EngagementError:
+        """Return the error for a connection that no secrets backend has.
+
+        :param conn_id: the connection's id.
+        """
+        return not_found(conn_id, types="engagement", names="engagement_conn_id")
 
 
-def read_fields(conn_id: str, connection: Any) -> ConnectionFields:
-    """Read the fields of a connection.
-
-    Nothing is raised while a frame holds the connection: its ``repr`` holds the password, and some
-    tracebacks show the variables of their frames.
-
-    :param conn_id: the connection's id.
-    :param connection: Airflow's connection.
-    """
+def _read_fields(conn_id: str, connection: Any) -> ConnectionFields:
     found = ConnectionFields(plain={"host": _base_url(connection)})
     # Not extra_dejson: it reads text that is not JSON as an empty extra.
     try:
@@ -102,8 +124,10 @@ def read_settings(conn_id: str, fields: ConnectionFields) -> Settings:
     :raises AuthenticationError: if there are no sufficient credentials.
     :raises InvalidArgumentError: if a field is not allowed.
     """
-    if fields.error is not None:
-        raise fields.error
+    store = fields.rate_store
+    failure = fields.error or (store.error if store else None)
+    if failure is not None:
+        raise failure
     plain = fields.plain
     try:
         return Settings(
@@ -115,26 +139,26 @@ def read_settings(conn_id: str, fields: ConnectionFields) -> Settings:
             max_concurrency=_whole(plain.get("max_concurrency"), "max_concurrency", 8),
             timeout=_number(plain.get("timeout"), "timeout", 60.0),
             strict_range=_flag(plain.get("strict_range")),
+            rate_store=store.settings if store else None,
         )
     except (AuthenticationError, InvalidArgumentError) as error:
         message = f"Connection {conn_id!r}: {error.message}"
         raise type(error)(message, advice=error.advice) from None
 
 
-def not_found(conn_id: str) -> EngagementError:
+def not_found(conn_id: str, *, types: str, names: str) -> EngagementError:
     """Return the error for a connection that no secrets backend has.
 
     :param conn_id: the connection's id.
+    :param types: of which types it may be.
+    :param names: the setting that names it.
     """
     variable = _variable(conn_id)
     if variable is not None:
-        return InvalidArgumentError(
-            f"The environment variable {variable} is set, but cannot be read as a connection.",
-            advice="It must hold a JSON object or a URI.",
-        )
+        return _unreadable(variable)
     return AuthenticationError(
         f"Connection {conn_id!r} does not exist.",
-        advice="Create one of type engagement, or set engagement_conn_id.",
+        advice=f"Create one of type {types}, or set {names}.",
     )
 
 
@@ -144,13 +168,21 @@ def unavailable(conn_id: str, failure: Exception) -> EngagementError:
     :param conn_id: the connection's id.
     :param failure: what the backend raised. Its text may hold a secret, so only its type is logged.
     """
-    if _variable(conn_id) is not None:
-        return not_found(conn_id)
+    variable = _variable(conn_id)
+    if variable is not None:
+        return _unreadable(variable)
     return EngagementError(
         f"Connection {conn_id!r} cannot be read now: the secrets backend raised "
         f"{type(failure).__name__}.",
         advice="The task will be retried. Check the secrets backend if this lasts.",
         retryable=True,
+    )
+
+
+def _unreadable(variable: str) -> EngagementError:
+    return InvalidArgumentError(
+        f"The environment variable {variable} is set, but cannot be read as a connection.",
+        advice="It must hold a JSON object or a URI.",
     )
 
 

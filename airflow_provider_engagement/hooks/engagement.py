@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.api.settings import Secret, Settings
     from airflow_provider_engagement.api.window import Window
     from airflow_provider_engagement.hooks.connection import ConnectionFields
+    from airflow_provider_engagement.hooks.rate_store import RateStoreFields
 
 __all__ = ["EngagementHook"]
+
+_Fields = TypeVar("_Fields", "ConnectionFields", "RateStoreFields")
 
 # Airflow cuts the message of a connection test to this length.
 _MAX_MESSAGE = 1999
@@ -199,45 +202,61 @@ class EngagementHook(BaseHook):
         return sink.rows()
 
     def _read_fields(self) -> ConnectionFields:
-        from airflow_provider_engagement.hooks.connection import read_fields
+        from airflow_provider_engagement.hooks.connection import ConnectionFields
+        from airflow_provider_engagement.hooks.rate_store import RateStoreFields
 
-        try:
-            connection = self.get_connection(self.engagement_conn_id)
-        except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
-            return self._ask_again(error)
-        return read_fields(self.engagement_conn_id, connection)
+        fields = self._read(self.engagement_conn_id, ConnectionFields)
+        if fields.rate_limit_conn_id:
+            fields.rate_store = self._read(fields.rate_limit_conn_id, RateStoreFields)
+        return fields
 
     async def _aread_fields(self) -> ConnectionFields:
+        from airflow_provider_engagement.hooks.connection import ConnectionFields
+        from airflow_provider_engagement.hooks.rate_store import RateStoreFields
+
+        fields = await self._aread(self.engagement_conn_id, ConnectionFields)
+        if fields.rate_limit_conn_id:
+            fields.rate_store = await self._aread(fields.rate_limit_conn_id, RateStoreFields)
+        return fields
+
+    def _read(self, conn_id: str, kind: type[_Fields]) -> _Fields:
+        try:
+            connection = self.get_connection(conn_id)
+        except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
+            return self._ask_again(conn_id, kind, error)
+        return kind.read(conn_id, connection)
+
+    async def _aread(self, conn_id: str, kind: type[_Fields]) -> _Fields:
         from airflow.providers.common.compat.connection import get_async_connection
 
-        from airflow_provider_engagement.hooks.connection import read_fields
-
         try:
-            connection = await get_async_connection(self.engagement_conn_id)
+            connection = await get_async_connection(conn_id)
         except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
-            return await asyncio.to_thread(self._ask_again, error)
-        return read_fields(self.engagement_conn_id, connection)
+            return await asyncio.to_thread(self._ask_again, conn_id, kind, error)
+        return kind.read(conn_id, connection)
 
-    def _ask_again(self, failure: Exception) -> ConnectionFields:
+    @staticmethod
+    def _ask_again(conn_id: str, kind: type[_Fields], failure: Exception) -> _Fields:
         """Ask the secrets backends, because Airflow reports a backend that fails as not found."""
         from airflow_provider_engagement.compat import ask_secrets_backends
-        from airflow_provider_engagement.hooks import connection as reader
+        from airflow_provider_engagement.hooks.connection import unavailable
 
-        conn_id = self.engagement_conn_id
         if not isinstance(failure, AirflowNotFoundException):
-            return reader.ConnectionFields(error=reader.unavailable(conn_id, failure))
+            return kind(error=unavailable(conn_id, failure))
         try:
             connection = ask_secrets_backends(conn_id)
         except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
-            return reader.ConnectionFields(error=reader.unavailable(conn_id, error))
+            return kind(error=unavailable(conn_id, error))
         if connection is None:
-            return reader.ConnectionFields(error=reader.not_found(conn_id))
-        return reader.read_fields(conn_id, connection)
+            return kind(error=kind.not_found(conn_id))
+        return kind.read(conn_id, connection)
 
     def _settings(self, fields: ConnectionFields) -> Settings:
         from airflow_provider_engagement.hooks.connection import read_settings
 
         self._mask(fields.secrets.values())
+        if fields.rate_store:
+            self._mask(fields.rate_store.secrets.values())
         return read_settings(self.engagement_conn_id, fields)
 
     def test_connection(self) -> tuple[bool, str]:

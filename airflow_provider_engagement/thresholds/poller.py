@@ -208,16 +208,17 @@ class _Poller:
         return observation
 
     def _close_client(self, settings: Settings) -> None:
-        """Close a client, which also ends what it waits for in the thread."""
+        """End what a client waits for, and close it in the thread, because closing may block."""
         client = self._clients.pop(settings, None)
         if client is not None:
-            client.__exit__()
+            client.stop()
+            self._thread.submit(client.__exit__)
 
     def _close(self) -> None:
         self._on_close()
         for settings in list(self._clients):
             self._close_client(settings)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.shutdown(wait=False)
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         for request in self._waiting:

@@ -1,0 +1,173 @@
+"""What a store of the shared rate must do, and what passes between it and the rate limiter.
+
+All times that pass are durations in seconds, so that the clocks of a store and of its clients need
+not agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+__all__ = [
+    "FIRST_DEFAULT_WAIT",
+    "LEASE",
+    "MAX_DEFAULT_WAIT",
+    "MAX_REFUSALS",
+    "MAX_WAIT",
+    "RECOVERY",
+    "SLACK",
+    "Grant",
+    "RateReport",
+    "RateStore",
+    "RemoteStore",
+    "Status",
+    "Turn",
+    "spacing",
+]
+
+# A longer wait ends the try, so that Airflow can give the worker slot to another task.
+MAX_WAIT: Final = 300.0
+
+# Slots are this much further apart than the contract requires, so that network jitter does not
+# bring one more request into the service's minute.
+SLACK: Final = 1.005
+
+# The wait after a refusal for which the service names none: seconds after the first, doubled with
+# each that follows, and at most the minute that the limit is counted by.
+FIRST_DEFAULT_WAIT: Final = 1.0
+MAX_DEFAULT_WAIT: Final = 60.0
+MAX_REFUSALS: Final = 10
+
+# Seconds after its last slot during which a worker counts as one that shares the contract.
+LEASE: Final = 60.0
+
+# Seconds after a store's return during which it assigns no slots. By then each worker has noticed
+# that it is back, and no worker still sends what is its own share of the contract.
+RECOVERY: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When the next request may be sent.
+
+    :param wait: seconds until then.
+    :param blocked: seconds for which the service blocks requests.
+    :param is_granted: whether a slot was taken; if not, ask again after the wait.
+    """
+
+    wait: float
+    blocked: float = 0.0
+    is_granted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RateReport:
+    """What one response says of the rate. None means that it does not say.
+
+    :param is_refused: whether it was a 429.
+    :param wait: seconds for which the service blocks requests.
+    :param limit: the contract's requests per minute.
+    """
+
+    is_refused: bool = False
+    wait: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a store holds.
+
+    :param blocked: seconds for which the service blocks requests.
+    :param limit: the requests per minute that the service reported last; None if it never did.
+    """
+
+    blocked: float
+    limit: float | None
+
+
+class RateStore(Protocol):
+    """The shared rate of one app at one endpoint."""
+
+    def take(self, contract: float | None) -> Turn:
+        """Take the next slot, in one atomic step.
+
+        :param contract: requests per minute; None for the limit that the service reported.
+        """
+
+    def record(self, report: RateReport) -> float:
+        """Record what a response says.
+
+        :returns: seconds for which the service blocks requests.
+        """
+
+    def status(self) -> Status:
+        """Return what the store holds."""
+
+    def close(self) -> None:
+        """Release what the store has opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a store on a server answers to a worker that asks for a slot.
+
+    :param wait: seconds until the slot; None if no slot was taken.
+    :param blocked: seconds for which the service blocks requests.
+    :param limit: the requests per minute that the service reported last; 0 if it never did.
+    :param refusals: how many refusals in a row came last.
+    :param share: the part of the contract that is this worker's if the store goes away.
+    :param recovering: seconds until the store assigns slots.
+    """
+
+    wait: float | None
+    blocked: float
+    limit: float
+    refusals: int
+    share: float
+    recovering: float
+
+
+class RemoteStore(Protocol):
+    """A store on a server. Each method is one atomic step there, by the server's clock.
+
+    Every method raises ``RateStoreError`` if the server does not answer within a second or
+    two.
+    """
+
+    name: str
+
+    def take(self, contract: float, share: float) -> Grant:
+        """Take the next slot.
+
+        The shares of all workers that were granted a slot within :data:`LEASE` add up to 1 at
+        most, at each moment: a worker that joins gets what the others have left it.
+
+        :param contract: requests per minute; 0 for the limit that the service reported.
+        :param share: the share that the worker holds, which it keeps while the store recovers.
+        """
+
+    def rejoin(self, share: float) -> float:
+        """Report that this worker was without the store, and is back.
+
+        :param share: the share that it went on with.
+        :returns: seconds until the store assigns slots.
+        """
+
+    def record(self, report: RateReport) -> float:
+        """As :meth:`RateStore.record`."""
+
+    def status(self) -> Status:
+        """As :meth:`RateStore.status`."""
+
+    def close(self) -> None:
+        """As :meth:`RateStore.close`."""
+
+
+def spacing(rate: float | None) -> float:
+    """Return the seconds between two slots; 0 if no limit is known.
+
+    :param rate: requests per minute.
+    """
+    return 60.0 / rate * SLACK if rate else 0.0

@@ -1,0 +1,195 @@
+"""A store on a server, with a share of the contract for the time that the server is away.
+
+While the store answers, it grants each worker a share of the contract beside its slots, and the
+shares add up to the contract at most. When it stops to answer, each worker goes on at its share,
+paced by itself. When it answers again, it assigns no slots until every worker had the time to
+notice, so that shares and slots are never used at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_engagement.api.errors import RateStoreError
+from airflow_provider_engagement.api.rate_stores.base import (
+    LEASE,
+    RateReport,
+    Status,
+    Turn,
+    spacing,
+)
+from airflow_provider_engagement.api.rate_stores.state import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_engagement.api.rate_stores.base import Grant, RemoteStore
+
+__all__ = ["SharedStore"]
+
+log = logging.getLogger(__name__)
+
+# Seconds between two attempts to reach a store that is away. An attempt may take as long again;
+# both together must be less than RECOVERY.
+_RETRY_INTERVAL: Final = 2.0
+
+
+class SharedStore:
+    """The rate of one worker that shares it through a server.
+
+    :param remote: the store on the server.
+    :param clock: returns Unix seconds.
+    """
+
+    def __init__(self, remote: RemoteStore, clock: Callable[[], float] = time.time) -> None:
+        self._remote = remote
+        self._clock = clock
+        self._local = MemoryStore(clock)
+        self._lock = threading.Lock()
+        self._share = 0.0
+        self._share_ends_at = 0.0
+        self._limit = 0.0
+        self._was_refused = False
+        self._is_away = False
+        self._ask_at = 0.0
+
+    def take(self, contract: float | None) -> Turn:
+        """Take a slot from the store, or one of this worker's share while the store is away.
+
+        :raises RateStoreError: if the store is away and has granted this worker no share.
+        """
+        with self._lock:
+            self._return_if_possible()
+            if self._is_in_use():
+                turn = self._take_remotely(contract)
+                if turn is not None:
+                    return turn
+            return self._take_locally(contract)
+
+    def record(self, report: RateReport) -> float:
+        """Record what a response says, also for the time that the store may be away."""
+        with self._lock:
+            blocked = self._local.record(report)
+            if report.is_refused:
+                self._was_refused = True
+            is_news = self._was_refused or report.wait is not None
+            is_news = is_news or (report.limit or self._limit) != self._limit
+            if self._is_away or not is_news:
+                return blocked
+            try:
+                blocked = self._remote.record(report)
+            except RateStoreError as error:
+                self._leave(error)
+            else:
+                self._limit = report.limit or self._limit
+                self._was_refused = report.is_refused
+            return blocked
+
+    def status(self) -> Status:
+        """Return what the store holds, or what this worker knows while it is away.
+
+        :raises RateStoreError: if the store is away and has granted this worker no share.
+        """
+        with self._lock:
+            self._return_if_possible()
+            if self._is_in_use():
+                try:
+                    return self._remote.status()
+                except RateStoreError as error:
+                    self._leave(error)
+            self._check_share()
+            return self._local.status()
+
+    def close(self) -> None:
+        """Close the connection to the server."""
+        self._remote.close()
+
+    def _is_in_use(self) -> bool:
+        """Return whether slots are taken from the store, as far as this worker knows."""
+        return not self._is_away and self._clock() >= self._ask_at
+
+    def _return_if_possible(self) -> None:
+        if not self._is_away or self._clock() < self._ask_at:
+            return
+        try:
+            recovering = self._rejoin()
+            blocked = self._local.status().blocked
+            if blocked:
+                self._remote.record(RateReport(is_refused=True, wait=blocked))
+        except RateStoreError:
+            self._ask_at = self._clock() + _RETRY_INTERVAL
+            return
+        log.info("%s answers again. In %.0f s it is used again.", self._remote.name, recovering)
+        self._is_away = False
+        self._ask_at = self._clock() + recovering
+
+    def _rejoin(self) -> float:
+        if self._share:
+            return self._remote.rejoin(self._share)
+        self._remote.status()
+        return 0.0
+
+    def _take_remotely(self, contract: float | None) -> Turn | None:
+        """Take a slot from the store; return None if it assigns none."""
+        try:
+            grant = self._remote.take(contract or 0.0, self._share)
+        except RateStoreError as error:
+            self._leave(error)
+            return None
+        self._note(grant)
+        if grant.recovering:
+            return None
+        if grant.wait is None:
+            return Turn(grant.blocked, grant.blocked, is_granted=False)
+        # If the store goes away now, this worker's next slot is as far off as its share says.
+        self._local.keep_clear(grant.wait + self._own_spacing(contract))
+        return Turn(grant.wait, grant.blocked)
+
+    def _note(self, grant: Grant) -> None:
+        now = self._clock()
+        self._share = grant.share
+        self._share_ends_at = now + (grant.wait or 0.0) + LEASE
+        self._limit = grant.limit
+        self._was_refused = grant.refusals > 0
+        self._ask_at = now + grant.recovering
+
+    def _leave(self, error: RateStoreError) -> None:
+        """Go on without the store. A share that may be another's by now is given up."""
+        now = self._clock()
+        if now > self._share_ends_at:
+            self._share = 0.0
+        self._is_away = True
+        self._ask_at = now + _RETRY_INTERVAL
+        share = f"at {self._share:.0%} of the contract" if self._share else "when it answers"
+        log.warning("%s This worker goes on %s.", error, share)
+
+    def _take_locally(self, contract: float | None) -> Turn:
+        self._check_share()
+        if not self._share:
+            return Turn(max(0.0, self._ask_at - self._clock()), is_granted=False)
+        rate = self._rate(contract)
+        return self._local.take(self._own_rate(rate) if rate else None)
+
+    def _check_share(self) -> None:
+        """Stop a worker without a share: what it sent could be more than the contract allows."""
+        if self._is_away and not self._share:
+            raise RateStoreError(
+                f"{self._remote.name} does not answer, and this worker does not know how many "
+                "share the contract.",
+                advice="The request is repeated. Check the store if this lasts.",
+            )
+
+    def _rate(self, contract: float | None) -> float:
+        return contract or self._limit
+
+    def _own_spacing(self, contract: float | None) -> float:
+        rate = self._rate(contract)
+        return spacing(self._own_rate(rate)) if rate and self._share else 0.0
+
+    def _own_rate(self, rate: float) -> float:
+        """Return this worker's requests per minute: with both ends of a minute, its share."""
+        own = rate * self._share
+        return max(own - 1, own / 2)

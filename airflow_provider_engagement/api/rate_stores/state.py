@@ -1,0 +1,105 @@
+"""The shared rate as a value: how a slot is taken, and what a response changes.
+
+The stores on servers do the same, each in its own language.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_engagement.api.rate_stores.base import (
+    FIRST_DEFAULT_WAIT,
+    MAX_DEFAULT_WAIT,
+    MAX_REFUSALS,
+    MAX_WAIT,
+    RateReport,
+    Status,
+    Turn,
+    spacing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MemoryStore", "RateState"]
+
+
+@dataclass(slots=True)
+class RateState:
+    """The state of one app at one endpoint. Times are Unix seconds; 0 means unknown.
+
+    :param next_slot: when the next slot is.
+    :param blocked_until: until when the service blocks requests.
+    :param limit: the requests per minute that it reported last.
+    :param refusals: how many refusals in a row came last.
+    """
+
+    next_slot: float = 0.0
+    blocked_until: float = 0.0
+    limit: float = 0.0
+    refusals: float = 0.0
+
+    def take(self, now: float, contract: float | None) -> Turn:
+        """Take the next slot, unless the service blocks requests for too long."""
+        blocked = max(0.0, self.blocked_until - now)
+        if blocked > MAX_WAIT:
+            return Turn(blocked, blocked, is_granted=False)
+        slot = max(now, self.next_slot, self.blocked_until)
+        self.next_slot = slot + spacing(contract or self.limit)
+        return Turn(slot - now, blocked)
+
+    def record(self, now: float, report: RateReport) -> float:
+        """Change the state by what a response says; return the seconds that are blocked."""
+        self.limit = report.limit or self.limit
+        # Requests in flight together are refused together. That is one refusal, not many.
+        is_new = report.is_refused and self.blocked_until <= now
+        wait = report.wait
+        if is_new and wait is None:
+            wait = min(FIRST_DEFAULT_WAIT * 2**self.refusals, MAX_DEFAULT_WAIT)
+        if wait is not None:
+            self.blocked_until = max(self.blocked_until, now + wait)
+        if not report.is_refused:
+            self.refusals = 0.0
+        elif is_new:
+            self.refusals = min(self.refusals + 1, MAX_REFUSALS)
+        return max(0.0, self.blocked_until - now)
+
+    def status(self, now: float) -> Status:
+        """Return what others may ask of the state."""
+        return Status(max(0.0, self.blocked_until - now), self.limit or None)
+
+
+class MemoryStore:
+    """The rate of one process.
+
+    :param clock: returns Unix seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._state = RateState()
+
+    def take(self, contract: float | None) -> Turn:
+        """Take the next slot."""
+        with self._lock:
+            return self._state.take(self._clock(), contract)
+
+    def keep_clear(self, seconds: float) -> None:
+        """Assign no slot within some seconds from now."""
+        with self._lock:
+            self._state.next_slot = max(self._state.next_slot, self._clock() + seconds)
+
+    def record(self, report: RateReport) -> float:
+        """Record what a response says."""
+        with self._lock:
+            return self._state.record(self._clock(), report)
+
+    def status(self) -> Status:
+        """Return what the store holds."""
+        return self._state.status(self._clock())
+
+    def close(self) -> None:
+        """Do nothing."""
