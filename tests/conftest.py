@@ -21,6 +21,7 @@ from run_command import run
 
 from tools.env import ENVIRONMENTS, ROOT, Workshop
 from tools.process import clean_environment
+from tools.servers import postgres_server, redis_server
 from tools.services import (
     airflow_environment,
     bigquery_emulator,
@@ -31,7 +32,9 @@ from tools.services import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from airflow_provider_engagement.api.settings import RateStoreSettings
     from tools.clients import BigQuery, Gcs
+    from tools.servers import Server
     from tools.services import Emulator
 
 
@@ -96,7 +99,7 @@ LONG_ON_2 = (
 # What a test needs decides its kind. A test that starts a real part by itself is marked by hand.
 KINDS = ("unit", "integration", "e2e")
 E2E_FIXTURES = {"watched", "wheel"}
-INTEGRATION_FIXTURES = {"airflow_home", "emulated"}
+INTEGRATION_FIXTURES = {"airflow_home", "emulated", "postgres_store", "redis_store"}
 E2E_PATHS = (
     "tests/docs/test_docs.py::test_commands_work",
     "tests/docs/test_docs.py::test_tests_pass",
@@ -111,6 +114,7 @@ E2E_PATHS = (
 )
 # These start processes of their own, hold long conversations with a service, or read a lot of data.
 INTEGRATION_PATHS = (
+    "tests/api/test_rate_stores.py",
     "tests/collections/test_delimited.py::test_a_single_line_may_hold_a_million_ids",
     "tests/collections/test_rounding.py::test_honest_ids_are_never_refused",
     "tests/collections/test_streams.py::test_a_bomb_is_refused_before_it_fills_memory",
@@ -237,6 +241,28 @@ def _gcs_emulator(emulated: Path) -> Iterator[Emulator]:
 def _bigquery_emulator(emulated: Path) -> Iterator[Emulator]:
     with bigquery_emulator(emulated) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def redis_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RateStoreSettings]:
+    """Start a Redis that assigns slots of a shared rate."""
+    yield from _rate_store(redis_server(tmp_path_factory.mktemp("redis")))
+
+
+@pytest.fixture(scope="session")
+def postgres_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RateStoreSettings]:
+    """Start a PostgreSQL that assigns slots of a shared rate."""
+    yield from _rate_store(postgres_server(tmp_path_factory.mktemp("postgres")))
+
+
+def _rate_store(server: Server) -> Iterator[RateStoreSettings]:
+    from rate_stores import settings_of, wait_until_it_assigns_slots
+
+    with server:
+        server.wait_until_ready()
+        settings = settings_of(server)
+        wait_until_it_assigns_slots(settings)
+        yield settings
 
 
 @pytest.fixture

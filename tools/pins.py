@@ -15,7 +15,8 @@ from tools.env import ENVIRONMENTS, OLDEST_PYTHON, ROOT
 __all__ = ["main"]
 
 # The package's own requirements are in pyproject.toml only.
-_OF_THE_PROJECT: Final = ("pyproject.toml", "--extra", "bigquery", "--extra", "report")
+_EXTRAS: Final = ("bigquery", "postgres", "redis", "report")
+_OF_THE_PROJECT: Final = ("pyproject.toml", *(f"--extra={name}" for name in _EXTRAS))
 
 
 def main() -> int:

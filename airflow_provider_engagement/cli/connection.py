@@ -13,15 +13,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from airflow_provider_engagement.hooks.connection import (
     PLAIN_EXTRAS,
     SECRET_EXTRAS,
-    not_found,
-    read_fields,
+    ConnectionFields,
     read_settings,
 )
+from airflow_provider_engagement.hooks.rate_store import RateStoreFields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_engagement.api.settings import Secret, Settings
+    from airflow_provider_engagement.hooks.engagement import EngagementHook
 
 __all__ = [
     "VARIABLES",
@@ -48,6 +49,7 @@ _CREDENTIALS: Final = ("login", "password", *SECRET_EXTRAS)
 class PlainConnection:
     """A connection's fields, by Airflow's names."""
 
+    conn_type: str = "engagement"
     host: str | None = None
     login: str | None = None
     password: str | None = None
@@ -99,6 +101,7 @@ def _of_json(text: str) -> PlainConnection:
     read = json.loads(text)
     extra, port = read.get("extra"), read.get("port")
     return PlainConnection(
+        conn_type=read.get("conn_type") or "",
         **{name: read.get(name) for name in ("host", "login", "password", "schema")},
         port=int(port) if port else None,
         extra=extra if isinstance(extra, str) or not extra else json.dumps(extra),
@@ -106,7 +109,7 @@ def _of_json(text: str) -> PlainConnection:
 
 
 def _of_uri(text: str) -> PlainConnection | None:
-    _, separator, rest = text.partition("://")
+    conn_type, separator, rest = text.partition("://")
     if not separator:
         return None
     # engagement://https://key:secret@host is how Airflow writes the protocol of the host.
@@ -116,6 +119,7 @@ def _of_uri(text: str) -> PlainConnection | None:
     host = unquote(parts.hostname or "")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     return PlainConnection(
+        conn_type=conn_type,
         host=f"{protocol}://{host}" if with_protocol and host else host,
         login=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
@@ -130,28 +134,49 @@ def _of_variables() -> PlainConnection:
     host, login, password = (given.pop(name) for name in ("host", "login", "password"))
     extra = {name: value for name, value in given.items() if value}
     extra.setdefault("account", _DEFAULT_CONN_ID)
-    return PlainConnection(host, login, password, extra=json.dumps(extra))
+    return PlainConnection(host=host, login=login, password=password, extra=json.dumps(extra))
 
 
 def _read(
     conn_id: str, connection: PlainConnection | None, hide: Callable[[Secret], None]
 ) -> Settings:
     if connection is None:
-        raise not_found(conn_id)
-    fields = read_fields(conn_id, connection)
-    for secret in fields.secrets.values():
+        raise ConnectionFields.not_found(conn_id)
+    fields = ConnectionFields.read(conn_id, connection)
+    if fields.rate_limit_conn_id:
+        fields.rate_store = _rate_store(fields.rate_limit_conn_id)
+    store = fields.rate_store.secrets if fields.rate_store else {}
+    for secret in (*fields.secrets.values(), *store.values()):
         hide(secret)
     return read_settings(conn_id, fields)
 
 
+def _rate_store(conn_id: str) -> RateStoreFields:
+    text = os.environ.get(f"AIRFLOW_CONN_{conn_id.upper()}", "").strip()
+    if not text:
+        with _airflow() as hook:
+            return hook().read_rate_store(conn_id)
+    connection = parse_connection(text)
+    if connection is None:
+        return RateStoreFields(error=RateStoreFields.not_found(conn_id))
+    return RateStoreFields.read(conn_id, connection)
+
+
 def _settings_of_airflow(conn_id: str, hide: Callable[[Secret], None]) -> Settings:
+    with _airflow() as hook:
+        settings = hook(conn_id).get_settings()
+    store = settings.rate_store.secrets() if settings.rate_store else ()
+    for secret in (*settings.credentials.secrets(), *store):
+        hide(secret)
+    return settings
+
+
+@contextlib.contextmanager
+def _airflow() -> Iterator[type[EngagementHook]]:
     # Airflow's loggers may write to the standard output, which is for rows.
     with contextlib.redirect_stdout(sys.stderr):
         from airflow_provider_engagement.compat import read_connections_as_server
         from airflow_provider_engagement.hooks.engagement import EngagementHook
 
         read_connections_as_server()
-        settings = EngagementHook(conn_id).get_settings()
-    for secret in settings.credentials.secrets():
-        hide(secret)
-    return settings
+        yield EngagementHook

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from airflow_provider_engagement.api.settings import (
 )
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.collections.parsing import is_given, parse_literal
+from airflow_provider_engagement.hooks.connection_errors import not_found
 
 if TYPE_CHECKING:
     from airflow_provider_engagement.hooks.rate_store import RateStoreFields
@@ -32,9 +32,7 @@ __all__ = [
     "PLAIN_EXTRAS",
     "SECRET_EXTRAS",
     "ConnectionFields",
-    "not_found",
     "read_settings",
-    "unavailable",
 ]
 
 log = logging.getLogger(__name__)
@@ -146,58 +144,12 @@ def read_settings(conn_id: str, fields: ConnectionFields) -> Settings:
         raise type(error)(message, advice=error.advice) from None
 
 
-def not_found(conn_id: str, *, types: str, names: str) -> EngagementError:
-    """Return the error for a connection that no secrets backend has.
-
-    :param conn_id: the connection's id.
-    :param types: of which types it may be.
-    :param names: the setting that names it.
-    """
-    variable = _variable(conn_id)
-    if variable is not None:
-        return _unreadable(variable)
-    return AuthenticationError(
-        f"Connection {conn_id!r} does not exist.",
-        advice=f"Create one of type {types}, or set {names}.",
-    )
-
-
-def unavailable(conn_id: str, failure: Exception) -> EngagementError:
-    """Return the error for a connection that a secrets backend failed to return.
-
-    :param conn_id: the connection's id.
-    :param failure: what the backend raised. Its text may hold a secret, so only its type is logged.
-    """
-    variable = _variable(conn_id)
-    if variable is not None:
-        return _unreadable(variable)
-    return EngagementError(
-        f"Connection {conn_id!r} cannot be read now: the secrets backend raised "
-        f"{type(failure).__name__}.",
-        advice="The task will be retried. Check the secrets backend if this lasts.",
-        retryable=True,
-    )
-
-
-def _unreadable(variable: str) -> EngagementError:
-    return InvalidArgumentError(
-        f"The environment variable {variable} is set, but cannot be read as a connection.",
-        advice="It must hold a JSON object or a URI.",
-    )
-
-
 def _empty(conn_id: str) -> EngagementError:
     return AuthenticationError(
         f"Connection {conn_id!r} is empty.",
         advice="Set login (API key), password (API secret) and, for private counts, "
         "access_token and access_token_secret in its extra.",
     )
-
-
-def _variable(conn_id: str) -> str | None:
-    """Return the environment variable that Airflow reads the connection from, if it is set."""
-    name = f"AIRFLOW_CONN_{conn_id.upper()}"
-    return name if os.environ.get(name) else None
 
 
 def _base_url(connection: Any) -> str:

@@ -152,6 +152,16 @@ class EngagementHook(BaseHook):
         # In a thread, because masking asks another process of the triggerer.
         return await asyncio.to_thread(self._settings, fields)
 
+    def read_rate_store(self, conn_id: str) -> RateStoreFields:
+        """Read the connection of the store of the shared rate.
+
+        :param conn_id: a connection of type ``redis`` or ``postgres``.
+        :returns: its fields, or an error that is not raised yet.
+        """
+        from airflow_provider_engagement.hooks.rate_store import RateStoreFields
+
+        return self._read(conn_id, RateStoreFields)
+
     def mask(self, secret: Secret) -> None:
         """Mask a secret that was received in Airflow's logs, in all its encoded forms."""
         self._mask([secret])
@@ -203,11 +213,10 @@ class EngagementHook(BaseHook):
 
     def _read_fields(self) -> ConnectionFields:
         from airflow_provider_engagement.hooks.connection import ConnectionFields
-        from airflow_provider_engagement.hooks.rate_store import RateStoreFields
 
         fields = self._read(self.engagement_conn_id, ConnectionFields)
         if fields.rate_limit_conn_id:
-            fields.rate_store = self._read(fields.rate_limit_conn_id, RateStoreFields)
+            fields.rate_store = self.read_rate_store(fields.rate_limit_conn_id)
         return fields
 
     async def _aread_fields(self) -> ConnectionFields:
@@ -239,7 +248,7 @@ class EngagementHook(BaseHook):
     def _ask_again(conn_id: str, kind: type[_Fields], failure: Exception) -> _Fields:
         """Ask the secrets backends, because Airflow reports a backend that fails as not found."""
         from airflow_provider_engagement.compat import ask_secrets_backends
-        from airflow_provider_engagement.hooks.connection import unavailable
+        from airflow_provider_engagement.hooks.connection_errors import unavailable
 
         if not isinstance(failure, AirflowNotFoundException):
             return kind(error=unavailable(conn_id, failure))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.settings import RateStoreSettings, Secret
-from airflow_provider_engagement.hooks.connection import not_found
+from airflow_provider_engagement.hooks.connection_errors import not_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
