@@ -21,6 +21,7 @@ def get_provider_info() -> dict[str, Any]:
         "versions": ["0.1.0"],
         "extra-links": [
             "airflow_provider_engagement.operators.links.EngagementDestinationLink",
+            "airflow_provider_engagement.operators.links.EngagementReportLink",
         ],
         # Airflow 3.2 and later read it.
         "cli": [

@@ -12,6 +12,8 @@ from airflow_provider_engagement.operators.links import EngagementDestinationLin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow.providers.common.compat.sdk import BaseOperatorLink
+
     from airflow_provider_engagement.operators.parameters import Text, TextList
 
 __all__ = ["GoogleCloudOperator", "google_access"]
@@ -27,7 +29,7 @@ class GoogleCloudOperator(DefaultsWhenMapped, BaseOperator):
     """
 
     template_fields: Sequence[str] = ("gcp_conn_id", "impersonation_chain")
-    operator_extra_links = (EngagementDestinationLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (EngagementDestinationLink(),)
     ui_color = "#e8f5fd"
 
     def __init__(

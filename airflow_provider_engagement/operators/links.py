@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
-__all__ = ["EngagementDestinationLink"]
+__all__ = ["EngagementDestinationLink", "EngagementReportLink"]
 
 
 class EngagementDestinationLink(BaseOperatorLink):
@@ -20,3 +20,13 @@ class EngagementDestinationLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
         """Return the URL that the task pushed; an empty text if it wrote nothing."""
         return XCom.get_value(ti_key=ti_key, key="destination_url") or ""
+
+
+class EngagementReportLink(BaseOperatorLink):
+    """Links to the page that the task wrote."""
+
+    name = "Report"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
+        """Return the URL that the task pushed; an empty text if it wrote nothing."""
+        return XCom.get_value(ti_key=ti_key, key="report_url") or ""

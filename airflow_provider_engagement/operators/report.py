@@ -1,24 +1,36 @@
-"""Operators that say what the counts mean: views."""
+"""Operators that say what the counts mean: views, and a report."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from airflow_provider_engagement.operators.base import fail_for_good
 from airflow_provider_engagement.operators.google import GoogleCloudOperator
+from airflow_provider_engagement.operators.links import EngagementReportLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_engagement.operators.parameters import TaskParameters, Text, TextList
+    from airflow_provider_engagement.operators.parameters import (
+        DateTimeLike,
+        Number,
+        TaskParameters,
+        Text,
+        TextList,
+    )
+    from airflow_provider_engagement.reports.content import Report, ReportOptions
     from airflow_provider_engagement.reports.engine import Engine
+    from airflow_provider_engagement.sinks.base import WriteResult
 
-__all__ = ["EngagementViewsOperator"]
+__all__ = ["EngagementReportOperator", "EngagementViewsOperator"]
 
 log = logging.getLogger(__name__)
+
+# A report has about ten queries. What a query on all counts of a large account reads is below this.
+_MAXIMUM_BYTES_BILLED: Final = 100 * 2**30
 
 
 class EngagementViewsOperator(GoogleCloudOperator):
@@ -114,3 +126,173 @@ class EngagementViewsOperator(GoogleCloudOperator):
         made = WriteResult(0, None if uris else views[0], tuple(uris), coverage="")
         context["ti"].xcom_push(key=reporting.LINK_KEY, value=reporting.console_url(made))
         reporting.describe_events(context, self.outlets or (), {"views": views})
+
+
+class EngagementReportOperator(GoogleCloudOperator):
+    """Writes a report on counts into a folder: ``report.html`` and CSV files.
+
+    The page is one file without scripts, which opens without network and prints. It has the period
+    against the one before, counts by day, top Tweets, campaigns with 95 % intervals, what works by
+    kind of Tweet, growth, and what is missing and why. ``top_tweets.csv``, ``campaigns.csv``,
+    ``accounts.csv`` and ``days.csv`` hold the same numbers. Files of an earlier report in the
+    folder are replaced, each whole, the page last.
+
+    The sections by day are about the period; those by post are about all Tweets of the table. The
+    numbers come from the views of the table, which are made if they are not there.
+
+    It returns ``{"uris", "window"}``: the files, the page first, and the period, null without
+    counts by day. The task has a link to the page.
+
+    :param table: the counts, in either layout (templated): ``project.dataset.table`` or
+        ``dataset.table``; or the URI of a folder of Parquet files, which DuckDB reads.
+    :param tweets_table: what is known of the Tweets (templated), as for
+        :class:`EngagementViewsOperator`. Without it the report has no texts, campaigns and kinds.
+    :param output_path: the folder's URI (templated), such as ``gs://bucket/reports/{{ ds }}/``.
+    :param start: the first day of the period (templated), with ``end``. By default the run's
+        partition, else its data interval, else the last 28 days with counts. Whole UTC days.
+    :param end: the first moment after the period (templated); snaps outward to a whole day.
+    :param top: how many Tweets are listed for each account and type (templated).
+    :param campaign_label: the label of the Tweets whose values are the campaigns (templated).
+    :param title: the page's title (templated).
+    :param location: where the dataset is (templated); looked up where it is not given.
+    :param maximum_bytes_billed: a query that would be billed for more bytes fails (templated);
+        100 GiB.
+
+    The other parameters are those of :class:`GoogleCloudOperator` and of every Airflow task.
+    """
+
+    template_fields: Sequence[str] = (
+        *GoogleCloudOperator.template_fields,
+        "table",
+        "tweets_table",
+        "output_path",
+        "start",
+        "end",
+        "top",
+        "campaign_label",
+        "title",
+        "location",
+        "maximum_bytes_billed",
+    )
+    operator_extra_links = (EngagementReportLink(),)
+
+    _engine: Engine | None = None
+    _lineage: tuple[str, WriteResult] | None = None
+
+    def __init__(
+        self,
+        *,
+        table: Text,
+        tweets_table: Text | None = None,
+        output_path: Text,
+        start: DateTimeLike = None,
+        end: DateTimeLike = None,
+        top: Number = 10,
+        campaign_label: Text = "campaign",
+        title: Text = "Engagement report",
+        location: Text | None = None,
+        maximum_bytes_billed: Number = _MAXIMUM_BYTES_BILLED,
+        gcp_conn_id: Text = "google_cloud_default",
+        impersonation_chain: TextList = None,
+        **kwargs: Unpack[TaskParameters],
+    ) -> None:
+        super().__init__(gcp_conn_id=gcp_conn_id, impersonation_chain=impersonation_chain, **kwargs)
+        self.table = table
+        self.tweets_table = tweets_table
+        self.output_path = output_path
+        self.start = start
+        self.end = end
+        self.top = top
+        self.campaign_label = campaign_label
+        self.title = title
+        self.location = location
+        self.maximum_bytes_billed = maximum_bytes_billed
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Write the report.
+
+        :returns: ``{"uris", "window"}``.
+        """
+        with fail_for_good():
+            options = self._options(context)
+            report, uris = self._write(context, options)
+        self._push(context, report, uris)
+        period = report.days.period
+        window = {"start": f"{period.first}", "end": f"{period.end}"} if period else None
+        return {"uris": uris, "window": window}
+
+    def on_kill(self) -> None:
+        """Cancel the BigQuery job that is running."""
+        if self._engine is not None:
+            self._engine.close()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
+        """Return what was read and written; OpenLineage's provider calls this after the task."""
+        from airflow_provider_engagement.operators import reporting
+
+        return reporting.openlineage_facets(self._lineage)
+
+    def _options(self, context: Context) -> ReportOptions:
+        from datetime import UTC, datetime
+
+        from airflow_provider_engagement.operators.coercion import as_whole_number, or_default
+        from airflow_provider_engagement.operators.report_period import report_period
+        from airflow_provider_engagement.reports.content import ReportOptions
+
+        period, origin = report_period(context, self.start, self.end)
+        return ReportOptions(
+            table=str(self.table).strip(),
+            made_at=datetime.now(UTC),
+            period=period,
+            period_origin=origin,
+            top=as_whole_number(self.top, name="top") or 10,
+            campaign_label=str(or_default(self.campaign_label, "campaign")),
+            title=str(or_default(self.title, "Engagement report")),
+        )
+
+    def _write(self, context: Context, options: ReportOptions) -> tuple[Report, list[str]]:
+        """Make the files on this machine, and put them in place, the page last."""
+        from airflow_provider_engagement.hooks.report import report_engine
+        from airflow_provider_engagement.hooks.storage import AirflowFiles
+        from airflow_provider_engagement.operators.coercion import as_text, as_whole_number
+        from airflow_provider_engagement.operators.task_run import job_labels
+        from airflow_provider_engagement.reports.report import make_report
+        from airflow_provider_engagement.sinks.scratch import ScratchFolder
+
+        conn_id, chain = self.google_access
+        engine = self._engine = report_engine(
+            options.table,
+            as_text(self.tweets_table),
+            gcp_conn_id=conn_id,
+            impersonation_chain=chain,
+            location=as_text(self.location),
+            labels=job_labels(context),
+            maximum_bytes_billed=as_whole_number(
+                self.maximum_bytes_billed, name="maximum_bytes_billed"
+            ),
+        )
+        scratch = ScratchFolder()
+        try:
+            report, paths = make_report(engine, options, scratch.path)
+            folder = str(self.output_path).strip().rstrip("/")
+            store = AirflowFiles(conn_id, chain)
+            for path in paths:
+                store.put(path, f"{folder}/{path.name}")
+        finally:
+            engine.close()
+            scratch.remove()
+        return report, [f"{folder}/{path.name}" for path in reversed(paths)]
+
+    def _push(self, context: Context, report: Report, uris: list[str]) -> None:
+        """Push the link and the summary, and describe the task's assets and lineage."""
+        from airflow_provider_engagement.operators import reporting
+        from airflow_provider_engagement.sinks.base import WriteResult
+
+        url = reporting.page_url(uris[0])
+        log.info("The report is at %s", url)
+        context["ti"].xcom_push(key=reporting.REPORT_KEY, value=url)
+        context["ti"].xcom_push(key=reporting.SUMMARY_KEY, value=report.summary())
+        reporting.describe_events(context, self.outlets or (), {"uris": uris})
+        written = WriteResult(len(report.top_tweets), None, tuple(uris), coverage="")
+        self._lineage = report.options.table, written
+        reporting.collect_lineage(self, *self._lineage)

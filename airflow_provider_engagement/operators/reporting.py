@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LINK_KEY",
     "PROGRESS_KEY",
+    "REPORT_KEY",
     "SUMMARY_KEY",
     "collect_lineage",
     "console_url",
@@ -27,6 +28,7 @@ __all__ = [
     "describe_assets",
     "describe_events",
     "openlineage_facets",
+    "page_url",
     "progress_reporter",
 ]
 
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 
 SUMMARY_KEY: Final = "summary"
 LINK_KEY: Final = "destination_url"
+REPORT_KEY: Final = "report_url"
 PROGRESS_KEY: Final = "engagement_progress"
 
 _CONSOLE: Final = "https://console.cloud.google.com"
@@ -161,18 +164,33 @@ def console_url(written: WriteResult) -> str | None:
     return None
 
 
+def page_url(uri: str) -> str:
+    """Return where a browser opens a page.
+
+    :param uri: where the page was written. An object in Google Cloud is opened with the reader's
+        own Google account; another URI stays as it is.
+    """
+    if not uri.startswith("gs://"):
+        return uri
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    # The bucket may follow the id of the Airflow connection to use.
+    path = quote(f"{bucket.rpartition('@')[2]}/{name}")
+    return f"https://storage.cloud.google.com/{path}"
+
+
 def collect_lineage(context: Any, source: str, written: WriteResult) -> None:
     """Report to Airflow's hook lineage collector, which passes it to plugins.
 
     :param context: the hook that sent the requests, or the operator that read the files.
-    :param source: the URL of the endpoint, or the URI of the files; empty for none.
+    :param source: the URL of the endpoint, the URI of the files, or a table; empty for none.
     :param written: where the rows are.
     """
     from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
     collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # Airflow's own
     if source:
-        collector.add_input_asset(context, uri=source)
+        uri = source if "://" in source else f"bigquery://{source.replace('.', '/')}"
+        collector.add_input_asset(context, uri=uri)
     for uri in _uris(written):
         collector.add_output_asset(context, uri=uri)
 
@@ -203,8 +221,7 @@ def openlineage_facets(lineage: tuple[str, WriteResult] | None) -> Any:
     if lineage is None:
         return OperatorLineage()
     source, written = lineage
-    url = urlsplit(source)
-    read = [Dataset(f"{url.scheme}://{url.netloc}", url.path)] if source else []
+    read = [Dataset(*_source_dataset(source))] if source else []
     if written.table is None and not written.uris:
         return OperatorLineage(inputs=read)
     statistics = OutputStatisticsOutputDatasetFacet(rowCount=written.rows)
@@ -213,6 +230,14 @@ def openlineage_facets(lineage: tuple[str, WriteResult] | None) -> Any:
     if written.table is not None:
         outputs.append(OutputDataset(_BIGQUERY, written.coverage))
     return OperatorLineage(inputs=read, outputs=outputs)
+
+
+def _source_dataset(source: str) -> tuple[str, str]:
+    """Return the namespace and name of what was read: a URL, or a table of BigQuery."""
+    if "://" not in source:
+        return _BIGQUERY, source
+    url = urlsplit(source)
+    return f"{url.scheme}://{url.netloc}", url.path
 
 
 def _dataset(written: WriteResult) -> tuple[str, str]:

@@ -98,6 +98,13 @@ class BigQueryEngine:
             raise PermissionDeniedError(message, advice=advice) from error
         return [str(self._name(name)) for name in VIEWS]
 
+    def ensure_views(self) -> None:
+        """Make the views, unless all are there; who may only read needs no more then."""
+        self._prepare()
+        if not all(self._exists(self._name(name)) for name in VIEWS):
+            log.info("Table %s does not have all views, so they are made.", self.table)
+            self.create_views()
+
     def query(self, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pa.Table:
         """Run a query: see :class:`airflow_provider_engagement.reports.engine.Engine`.
 

@@ -91,6 +91,10 @@ class DuckDBEngine:
                 self._make(self._placeholders[view.name], query)
         return [f"{self._name}_{name}" for name in VIEWS]
 
+    def ensure_views(self) -> None:
+        """Make the views in the temporary database."""
+        self.create_views()
+
     def query(self, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pa.Table:
         """Run a query: see :class:`airflow_provider_engagement.reports.engine.Engine`."""
         self.create_views()

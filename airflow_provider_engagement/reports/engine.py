@@ -28,6 +28,12 @@ class Engine(Protocol):
         :raises InvalidArgumentError: if the counts or Tweets are not there, or are no such table.
         """
 
+    def ensure_views(self) -> None:
+        """Make the views, unless all are there.
+
+        It raises what :meth:`create_views` does.
+        """
+
     def query(self, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pa.Table:
         """Run a query.
 

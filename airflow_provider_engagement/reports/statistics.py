@@ -117,7 +117,11 @@ class _Bootstrap:
 
 
 def compare_campaigns(
-    samples: Sequence[CampaignSample], *, seed: int = 0, resamples: int = RESAMPLES
+    samples: Sequence[CampaignSample],
+    *,
+    with_pairs: bool = True,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> tuple[list[CampaignRate], list[RateDifference]]:
     """Return each campaign's rate and each pair's difference, with 95 % intervals.
 
@@ -125,13 +129,15 @@ def compare_campaigns(
     more pairs are called different in 5 % of all reports. The same arguments give the same result.
 
     :param samples: the campaigns.
+    :param with_pairs: whether to compare them with each other.
     :param seed: the seed of the bootstrap.
     :param resamples: how often the Tweets are drawn again.
     :returns: the rates in the order of the samples, and the differences of all pairs.
     """
     drawn = {each.name: _bootstrap(each, seed, resamples) for each in samples}
     rates = {each.name: _rate(each, drawn[each.name]) for each in samples}
-    pairs = list(combinations([each.name for each in samples], 2))
+    names = [each.name for each in samples]
+    pairs = list(combinations(names, 2)) if with_pairs else []
     drawn_pairs = [(drawn[one], drawn[other]) for one, other in pairs]
     differences = [
         _difference(rates[one], rates[other], both, limit)
