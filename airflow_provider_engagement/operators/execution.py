@@ -13,7 +13,7 @@ from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.since_posting import around_tweets
-from airflow_provider_engagement.collections.parsing import parse_list, parse_literal
+from airflow_provider_engagement.collections.parsing import is_given, parse_list, parse_literal
 from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.collections.tweet_ids import is_uri
 from airflow_provider_engagement.hooks.engagement import EngagementHook
@@ -105,7 +105,7 @@ class PullExecution:
         plan_only = as_bool(operator.plan_only, name="plan_only")
         share = or_default(operator.max_missing_share, 1.0)
         self._max_missing_share = as_share(share, name="max_missing_share")
-        shard = Shard.parse(operator.shard)
+        shard = Shard.parse(operator.shard) if is_given(operator.shard) else None
         self._destination = destination = operator.destination()
         with self._hook.get_conn() as client:
             query = self._query(client)
@@ -158,7 +158,8 @@ class PullExecution:
             if not tweet_ids:
                 log.warning("Shard %s has no Tweet: nothing is asked, nothing is written.", shard)
                 return None, period
-        period = around_tweets(period, tweet_ids, query)
+        if period.since_posting is not None:
+            period = around_tweets(period, tweet_ids, query)
         plan = plan_requests(
             query,
             tweet_ids,

@@ -114,7 +114,9 @@ def flatten(
         requested = _requested(counts, request)
         if GroupBy.DAY in counts.levels:
             requested = within_window(requested, response, request.window)
-        served = within_parts(_served(requested, response), request.parts)
+        served = _served(requested, response)
+        if request.parts:
+            served = within_parts(served, request.parts)
         for tweet_id, types in _missing_types(served, response, request):
             result.add_missing(tweet_id, types)
         if GroupBy.TWEET_ID in served.levels:

@@ -106,11 +106,10 @@ def within_parts(counts: Counts, parts: Mapping[str, Window]) -> Counts:
     """Return the counts of each Tweet's part of the window.
 
     :param counts: counts by Tweet and by day, with or without hours.
-    :param parts: by id, the part of the request's window that is wanted, in whole buckets; empty
-        for all of it.
+    :param parts: by id, the part of the request's window that is wanted, in whole buckets.
     :raises InvalidResponseError: if a key is not a date or hour.
     """
-    if not parts or not len(counts):
+    if not len(counts):
         return counts
     tweets = counts.levels[GroupBy.TWEET_ID]
     own = [parts[key] for key in tweets.keys]

@@ -218,6 +218,7 @@ def events_of_task(period: Window | None, timetable: object) -> list[dict[str, A
 
     events, asset = OutletEventAccessors(), Asset("engagement://days/")
     run: Any = SimpleNamespace(
+        shard=None,
         context={"outlet_events": events, "dag": SimpleNamespace(timetable=timetable)},
         period=ReportingPeriod(datetime(2026, 3, 2, 5, tzinfo=UTC), period),
     )
@@ -262,11 +263,13 @@ def test_rendered_fields_are_readable(watched: Watched) -> None:
     assert rendered == {
         "tweet_ids": watched.tweets["acme"][:2],
         "id_column": None,
+        "shard": None,
         "engagement_types": ["favorites", "impressions"],
         "groupings": None,
         "start": f"{TODAY - timedelta(days=3, hours=19):%Y-%m-%d %H:%M:%S}+00:00",
         "end": f"{TODAY - 2 * DAY:%Y-%m-%d}",
         "lookback": "2 days, 0:00:00",
+        "since_posting": None,
         "max_missing_share": 0.25,
         "max_snapshot_age": "1 day, 0:00:00",
         "plan_only": False,
