@@ -77,6 +77,7 @@ FOR_DAGS = [
         "operators.report",
         "sensors.engagement",
         "triggers.engagement",
+        "transfers.engagement_gcs_to_bigquery",
         "transfers.engagement_to_bigquery",
         "transfers.engagement_to_gcs",
         "transfers.engagement_tweets_to_bigquery",

@@ -202,18 +202,19 @@ def fail_for_good() -> Iterator[None]:
         raise AirflowFailException(str(error)) from error
 
 
-def refuse_empty_list(operator: BaseOperator, tweet_ids: object) -> None:
+def refuse_empty_list(operator: BaseOperator, value: object, *, name: str = "tweet_ids") -> None:
     """Refuse an empty list when the DAG is parsed.
 
     Mapped tasks are created at run time, when an empty list is valid.
 
     :param operator: the operator.
-    :param tweet_ids: its parameter.
+    :param value: its parameter.
+    :param name: the parameter's name, for the message.
     :raises InvalidArgumentError: if it is an empty list.
     """
     mapped = getattr(operator, "_BaseOperator__from_mapped", False)
-    if not mapped and isinstance(tweet_ids, (list, tuple)) and not tweet_ids:
-        msg = "tweet_ids is an empty list: this task would have nothing to do."
+    if not mapped and isinstance(value, (list, tuple)) and not value:
+        msg = f"{name} is an empty list: this task would have nothing to do."
         raise InvalidArgumentError(msg)
 
 

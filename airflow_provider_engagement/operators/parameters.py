@@ -35,6 +35,7 @@ __all__ = [
     "Text",
     "TextList",
     "TweetIds",
+    "Uris",
     "WriteMode",
 ]
 
@@ -63,6 +64,7 @@ Number: TypeAlias = "int | str | XComArg | None"
 Share: TypeAlias = "float | str | XComArg"
 Flag: TypeAlias = "bool | str | XComArg"
 Text: TypeAlias = "str | XComArg"
+Uris: TypeAlias = "Mapping[str, object] | Sequence[str | Mapping[str, object]] | str | XComArg"
 
 
 class TaskParameters(TypedDict, total=False):

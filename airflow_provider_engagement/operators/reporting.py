@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.sdk import Asset, Stats
@@ -13,7 +13,7 @@ from airflow_provider_engagement.api.window import DAY, align_to
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from airflow_provider_engagement.operators.task_run import TaskRun
+    from airflow_provider_engagement.api.plan import ReportingPeriod
     from airflow_provider_engagement.pull import PullStats
     from airflow_provider_engagement.sinks.base import WriteResult
 
@@ -22,6 +22,7 @@ __all__ = [
     "PROGRESS_KEY",
     "REPORT_KEY",
     "SUMMARY_KEY",
+    "Reported",
     "collect_lineage",
     "console_url",
     "count_metrics",
@@ -49,6 +50,7 @@ _BIGQUERY: Final = "bigquery"
 
 # Airflow collects at most 100, and readers of lineage need the folder more than its parts.
 _MAX_OBJECTS: Final = 20
+_MAX_SOURCES: Final = 90
 
 
 def count_metrics(stats: PullStats, endpoint: str) -> None:
@@ -82,7 +84,19 @@ def progress_reporter(store: Any) -> Callable[[dict[str, int | str]], None] | No
     return report
 
 
-def describe_assets(run: TaskRun, written: WriteResult, outlets: Iterable[Any]) -> None:
+class Reported(Protocol):
+    """What the events of a task's assets say of it."""
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        """The task's context."""
+
+    @property
+    def period(self) -> ReportingPeriod:
+        """What the counts are about."""
+
+
+def describe_assets(run: Reported, written: WriteResult, outlets: Iterable[Any]) -> None:
     """Put the rows and the window into the events of the task's assets.
 
     In a DAG that is scheduled with Airflow's ``PartitionedAtRuntime`` (3.3) there is one event for
@@ -95,7 +109,6 @@ def describe_assets(run: TaskRun, written: WriteResult, outlets: Iterable[Any]) 
     extra = {
         "rows": written.rows,
         "window": run.period.describe(),
-        **({"shard": str(run.shard)} if run.shard is not None else {}),
         **({"table": written.table} if written.table else {"uris": list(written.uris[:20])}),
     }
     describe_events(run.context, outlets, extra, _days(run) if _sets_partitions(run) else [])
@@ -122,7 +135,7 @@ def describe_events(
                 event.add_partitions(list(days))
 
 
-def _sets_partitions(run: TaskRun) -> bool:
+def _sets_partitions(run: Reported) -> bool:
     """Return whether the task has to set the partitions of its events.
 
     An event with a partition starts no DAG that is scheduled on the whole asset, so Airflow leaves
@@ -132,7 +145,7 @@ def _sets_partitions(run: TaskRun) -> bool:
     return bool(getattr(timetable, "partitioned_at_runtime", False))
 
 
-def _days(run: TaskRun) -> list[str]:
+def _days(run: Reported) -> list[str]:
     if run.period.period is None:
         return [f"{run.period.snapshot_at:%Y-%m-%d}"]
     window = align_to(run.period.period, DAY)
@@ -178,21 +191,27 @@ def page_url(uri: str) -> str:
     return f"https://storage.cloud.google.com/{path}"
 
 
-def collect_lineage(context: Any, source: str, written: WriteResult) -> None:
+def collect_lineage(context: Any, source: str | Sequence[str], written: WriteResult) -> None:
     """Report to Airflow's hook lineage collector, which passes it to plugins.
 
     :param context: the hook that sent the requests, or the operator that read the files.
-    :param source: the URL of the endpoint, the URI of the files, or a table; empty for none.
+    :param source: the URL of the endpoint, the URI of the files, or a table, or several; empty for
+        none.
     :param written: where the rows are.
     """
     from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
     collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # Airflow's own
-    if source:
-        uri = source if "://" in source else f"bigquery://{source.replace('.', '/')}"
+    for each in _sources(source):
+        uri = each if "://" in each else f"bigquery://{each.replace('.', '/')}"
         collector.add_input_asset(context, uri=uri)
     for uri in _uris(written):
         collector.add_output_asset(context, uri=uri)
+
+
+def _sources(source: str | Sequence[str]) -> Sequence[str]:
+    sources = [source] if isinstance(source, str) else source
+    return [each for each in sources if each][:_MAX_SOURCES]
 
 
 def _uris(written: WriteResult) -> list[str]:
@@ -204,11 +223,11 @@ def _uris(written: WriteResult) -> list[str]:
     return [*written.uris[:_MAX_OBJECTS], *uris]
 
 
-def openlineage_facets(lineage: tuple[str, WriteResult] | None) -> Any:
+def openlineage_facets(lineage: tuple[str | Sequence[str], WriteResult] | None) -> Any:
     """Return what was read and written, with the number of rows, for OpenLineage.
 
-    :param lineage: the URL of the endpoint or of the files, empty for none, and where the rows
-        are; None if nothing was written.
+    :param lineage: the URL of the endpoint or of the files, or several, empty for none, and where
+        the rows are; None if nothing was written.
     :returns: an ``OperatorLineage``.
     """
     from airflow.providers.common.compat.openlineage.facet import (
@@ -221,7 +240,7 @@ def openlineage_facets(lineage: tuple[str, WriteResult] | None) -> Any:
     if lineage is None:
         return OperatorLineage()
     source, written = lineage
-    read = [Dataset(*_source_dataset(source))] if source else []
+    read = [Dataset(*_source_dataset(each)) for each in _sources(source)]
     if written.table is None and not written.uris:
         return OperatorLineage(inputs=read)
     statistics = OutputStatisticsOutputDatasetFacet(rowCount=written.rows)
@@ -237,7 +256,9 @@ def _source_dataset(source: str) -> tuple[str, str]:
     if "://" not in source:
         return _BIGQUERY, source
     url = urlsplit(source)
-    return f"{url.scheme}://{url.netloc}", url.path
+    # An object's name has no slash at its start; as `_dataset` names the folder of a pull.
+    path = url.path.strip("/") if url.scheme == "gs" else url.path
+    return f"{url.scheme}://{url.netloc}", path
 
 
 def _dataset(written: WriteResult) -> tuple[str, str]:

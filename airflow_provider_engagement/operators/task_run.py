@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.pull.checkpoint import CheckpointStore
     from airflow_provider_engagement.sinks.base import ObjectStore
 
-__all__ = ["TaskRun", "job_labels"]
+__all__ = ["TaskRun", "has_siblings", "job_labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class TaskRun:
     @property
     def is_mapped(self) -> bool:
         """Whether the task is an instance of a mapped task, or lies in a mapped task group."""
-        return int(getattr(self.context["ti"], "map_index", -1)) >= 0
+        return _is_mapped(self.context)
 
     @property
     def region(self) -> str | None:
@@ -63,7 +63,7 @@ class TaskRun:
     @property
     def has_siblings(self) -> bool:
         """Whether the same run may have other instances of the task."""
-        return self.is_mapped or self.region is not None
+        return has_siblings(self.context)
 
     @property
     def shared_arguments(self) -> Mapping[str, object]:
@@ -174,6 +174,18 @@ class TaskRun:
             list(query.engagement_types),
             self.groupings,
         ]
+
+
+def _is_mapped(context: Mapping[str, Any]) -> bool:
+    return int(getattr(context["ti"], "map_index", -1)) >= 0
+
+
+def has_siblings(context: Mapping[str, Any]) -> bool:
+    """Return whether the same run may have other instances of a task, by mapping or by a loop.
+
+    :param context: the task's context.
+    """
+    return _is_mapped(context) or region_of(context["ti"]) is not None
 
 
 def job_labels(context: Mapping[str, Any]) -> dict[str, str]:

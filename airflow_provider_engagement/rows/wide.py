@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["HashPartitions", "pivoted", "refuse_nameless"]
+__all__ = ["HashPartitions", "pivoted", "refuse_nameless", "unpivoted"]
 
 # About 50 MB of long rows.
 _PARTITION_ROWS: Final = 250_000
@@ -127,3 +127,26 @@ def pivoted(table: pa.Table) -> pa.Table:
     # One count that was fetched with the owner's access makes the whole row the owner's.
     result["access"] = pc.if_else(result["access"], str(Access.OWNER), str(Access.PUBLIC))
     return pa.table(result).cast(arrow_schema(WIDE))
+
+
+def unpivoted(table: pa.Table) -> pa.Table:
+    """Return one row a count: the long rows that :func:`pivoted` makes these wide rows of.
+
+    What a wide row says once, such as ``access`` and ``complete``, all of its counts have.
+
+    :param table: wide rows.
+    """
+    shared = {
+        name: table.column(name) for name in table.column_names if name not in ENGAGEMENT_TYPES
+    }
+    tables = []
+    for name in ENGAGEMENT_TYPES:
+        values = table.column(name)
+        columns = {
+            **shared,
+            "engagement_type": pa.repeat(name, table.num_rows),
+            "value": values,
+        }
+        counts = pa.table({column.name: columns[column.name] for column in LONG})
+        tables.append(counts.filter(pc.is_valid(values)).cast(arrow_schema(LONG)))
+    return pa.concat_tables(tables)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-__all__ = ["ObjectStore", "Sink", "StoredObject", "WriteResult"]
+__all__ = ["ObjectInfo", "ObjectStore", "Sink", "StoredObject", "WriteResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,18 @@ class StoredObject:
     locked_until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store says of an object.
+
+    :param bytes: its size.
+    :param md5: the MD5 digest of its bytes, in hexadecimal; None where the store has none.
+    """
+
+    bytes: int
+    md5: str | None
+
+
 class ObjectStore(Protocol):
     """A bucket. Every method but ``replace`` may safely be repeated."""
 
@@ -108,6 +120,15 @@ class ObjectStore(Protocol):
 
     def read(self, name: str) -> StoredObject | None:
         """Read an object, and which version it is; None if it does not exist."""
+
+    def get_file(self, name: str, path: Path) -> bool:
+        """Download an object to a file.
+
+        :returns: False if it does not exist.
+        """
+
+    def describe(self, prefix: str) -> dict[str, ObjectInfo]:
+        """Return what the store says of the objects below a prefix, by their names."""
 
     def replace(self, data: bytes, name: str, content_type: str, *, generation: int) -> bool:
         """Upload some bytes, if the object is still the version that was read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import secrets
@@ -17,7 +18,7 @@ from google.api_core.exceptions import (
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
-from airflow_provider_engagement.sinks.base import StoredObject
+from airflow_provider_engagement.sinks.base import ObjectInfo, StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,6 +138,22 @@ class GcsStore:
                 return StoredObject(data, generation, _locked_until(blob))
         return None
 
+    def get_file(self, name: str, path: Path) -> bool:
+        """Download an object to a file; return False if it does not exist."""
+        try:
+            self._bucket.blob(name).download_to_filename(str(path), retry=_RETRY)
+        except NotFound:
+            return False
+        return True
+
+    def describe(self, prefix: str) -> dict[str, ObjectInfo]:
+        """Return sizes and checksums of the objects below a prefix, by their names.
+
+        An object that was composed of others has no MD5 digest.
+        """
+        found = self._client.list_blobs(self._bucket, prefix=prefix, retry=_RETRY)
+        return {blob.name: ObjectInfo(int(blob.size), _hex_md5(blob)) for blob in found}
+
     def replace(self, data: bytes, name: str, content_type: str, *, generation: int) -> bool:
         """Upload some bytes, if the object is still the version that was read."""
         try:
@@ -184,6 +201,10 @@ class GcsStore:
                 advice=f"Grant their account roles/storage.objectUser on {self.uri('')}, or on a "
                 "managed folder that holds the prefix.",
             ) from error
+
+
+def _hex_md5(blob: Blob) -> str | None:
+    return base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else None
 
 
 def _locked_until(blob: Blob) -> datetime | None:

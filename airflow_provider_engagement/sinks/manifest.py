@@ -5,7 +5,9 @@
     {
       "attempt": "6c1f0e9a7b52",            identifies the try that wrote it
       "fingerprint": "...",                 identifies what was asked
+      "layout": "long",
       "format": "parquet",
+      "shard": "2/8",                       null for a whole collection
       "rows": 1200,
       "objects": [{"name", "uri", "rows", "bytes", "md5"}, ...],
       "coverage": {"name", "uri", "rows", "bytes", "md5"},
@@ -58,20 +60,24 @@ class Manifest:
 
     :param attempt: identifies the try that wrote it.
     :param fingerprint: identifies what was asked, apart from the ids.
+    :param layout: ``long`` or ``wide``.
     :param format: ``parquet``, ``jsonl`` or ``jsonl.gz``.
     :param objects: the objects that hold rows.
     :param coverage: the object that holds the status of every id.
     :param collected_at: when the last pull that wrote here ended.
     :param summary: of that pull; its rows and Tweets are those of the folder.
+    :param shard: which part of a collection it holds, such as ``2/8``; None for all of it.
     """
 
     attempt: str
     fingerprint: str
+    layout: str
     format: str
     objects: tuple[Entry, ...]
     coverage: Entry
     collected_at: datetime
     summary: dict[str, Any] = field(default_factory=dict)
+    shard: str | None = None
 
     @property
     def rows(self) -> int:

@@ -77,6 +77,7 @@ class ObjectSink:
     :param expected_rows: the rows that the plan expects.
     :param file_format: ``parquet``, ``jsonl`` or ``jsonl.gz``.
     :param part_bytes: the size in bytes at which the next object is started.
+    :param shard: which part of a collection the rows are of, such as ``2/8``; None for all of it.
     :param first_answer_stands: whether the rows are a snapshot. The rows of its Tweets are never
         replaced; rows of other Tweets may be added.
     :raises InvalidArgumentError: if the format or layout does not exist.
@@ -93,6 +94,7 @@ class ObjectSink:
         expected_rows: int = 0,
         file_format: str = "parquet",
         part_bytes: int = _PART_BYTES,
+        shard: str | None = None,
         first_answer_stands: bool = False,
     ) -> None:
         check_format(file_format)
@@ -102,6 +104,7 @@ class ObjectSink:
         self._expected_rows = expected_rows
         self._format = file_format
         self._part_bytes = part_bytes
+        self._shard = shard
         self._is_snapshot = first_answer_stands
         self._version: ManifestVersion | None = None
         self._extended: ExistingFolder | None = None
@@ -253,11 +256,13 @@ class ObjectSink:
         return Manifest(
             attempt=attempt,
             fingerprint=self._fingerprint,
+            layout=self._layout.name,
             format=self._format,
             objects=(*earlier, *(self._upload_file(part, attempt) for part in parts)),
             coverage=self._upload_file(coverage, attempt),
             collected_at=self._collected_at,
             summary=summary,
+            shard=self._shard,
         )
 
     def _upload_file(self, file: Part, attempt: str) -> Entry:

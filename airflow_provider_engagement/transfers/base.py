@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     )
     from airflow_provider_engagement.operators.run_window import WindowParameters
 
-__all__ = ["EngagementTransfer"]
+__all__ = ["LAYOUTS", "WRITE_MODES", "EngagementTransfer"]
 
-_LAYOUTS = ("long", "wide")
+LAYOUTS = ("long", "wide")
+WRITE_MODES = ("upsert", "append", "truncate")
 _WITHOUT_WINDOW = {"totals": "the counts to date", "28hr": "the last 28 hours"}
 
 
@@ -73,7 +74,7 @@ class EngagementTransfer(EngagementPullOperator):
         **kwargs: Any,
     ) -> None:
         check_one_of(endpoint, EndpointName, name="endpoint")
-        check_one_of(layout, _LAYOUTS, name="layout")
+        check_one_of(layout, LAYOUTS, name="layout")
         windowed = not start is end is lookback is since_posting is None
         if endpoint in _WITHOUT_WINDOW and windowed:
             msg = (

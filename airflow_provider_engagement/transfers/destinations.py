@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.sinks.manifest import ExistingFolder
     from airflow_provider_engagement.sinks.objects import ObjectSink
 
-__all__ = ["BigQueryDestination", "GcsDestination"]
+__all__ = ["BigQueryDestination", "GcsDestination", "store_of"]
 
 log = logging.getLogger(__name__)
 
 
-def _store(bucket: str, google_access: tuple[str, Any]) -> GcsStore:
+def store_of(bucket: str, google_access: tuple[str, Any]) -> GcsStore:
+    """Return a bucket.
+
+    :param bucket: its name.
+    :param google_access: the id of the Google Cloud connection, and the impersonation chain.
+    """
     from airflow_provider_engagement.hooks.google import storage_client
     from airflow_provider_engagement.sinks.gcs import GcsStore
 
@@ -63,7 +68,7 @@ class GcsDestination(Destination):
         from airflow_provider_engagement.sinks.objects import folder_name
 
         root = folder_name(self.object_prefix, "_staging")
-        return run.checkpoints(_store(self.bucket, self.google_access), root)
+        return run.checkpoints(store_of(self.bucket, self.google_access), root)
 
     def existing(self, run: TaskRun) -> ExistingRows | None:
         """Return an earlier snapshot of the same counts.
@@ -83,6 +88,13 @@ class GcsDestination(Destination):
             PullResult(found.result, summary, PullStats()), found.tweet_ids, answered
         )
 
+    def returned(self, written: WriteResult | None, window: Mapping[str, str]) -> Any:
+        """Return the objects; the manifest, where no object holds rows, because it has coverage."""
+        result = Destination.returned(self, written, window)
+        if written is not None and not written.uris:
+            result["uris"] = [written.stats["manifest"]]
+        return result
+
     def _object_sink(self, run: TaskRun) -> ObjectSink:
         """Return the run's sink: always the same one, because it knows what it has found."""
         from airflow_provider_engagement.sinks.objects import ObjectSink, folder_name
@@ -96,7 +108,7 @@ class GcsDestination(Destination):
                 run.task_hash(self.layout, self.file_format),
             )
             self._sink = ObjectSink(
-                _store(self.bucket, self.google_access),
+                store_of(self.bucket, self.google_access),
                 folder,
                 # Include layout and format, so that output in another format is not reused.
                 fingerprint=f"{run.fingerprint}-{self.layout}-{self.file_format}",
@@ -104,6 +116,7 @@ class GcsDestination(Destination):
                 groupings=run.groupings,
                 expected_rows=run.plan.max_rows,
                 file_format=self.file_format,
+                shard=str(run.shard) if run.shard is not None else None,
                 first_answer_stands=run.period.period is None,
             )
         return self._sink
@@ -138,38 +151,54 @@ class BigQueryDestination(Destination):
 
         :raises InvalidArgumentError: if several instances or shards would truncate it.
         """
+        if run.shard is not None:
+            self._refuse_truncate(f"for shard {run.shard}", "shard")
+        bucket = self.staging_bucket
+        return self.open_sink(
+            run.context,
+            groupings=run.groupings,
+            expected_rows=run.plan.max_rows,
+            period=run.period,
+            staging=store_of(bucket, self.google_access) if bucket else None,
+        )
+
+    def open_sink(self, context: Mapping[str, Any], **options: Any) -> BigQuerySink:
+        """Return a sink that writes the table.
+
+        :param context: the task's context.
+        :param options: those of :class:`BigQuerySink` that depend on the rows.
+        :raises InvalidArgumentError: if several instances of the task would truncate the table.
+        """
         from airflow_provider_engagement.hooks.google import bigquery_client
+        from airflow_provider_engagement.operators.task_run import has_siblings, job_labels
         from airflow_provider_engagement.sinks.bigquery import BigQuerySink
 
-        if self.write_mode == "truncate" and (run.has_siblings or run.shard is not None):
-            where, of = "in a mapped task or loop", "instance"
-            if run.shard is not None:
-                where, of = f"for shard {run.shard}", "shard"
-            raise InvalidArgumentError(
-                f'write_mode is "truncate" {where}: each {of} would delete the rows of the others.',
-                advice='Use "upsert".',
-            )
-        bucket = self.staging_bucket
+        if has_siblings(context):
+            self._refuse_truncate("in a mapped task or loop", "instance")
         self._sink = BigQuerySink(
             bigquery_client(*self.google_access, self.location),
             self.table,
             layout=self.layout,
-            groupings=run.groupings,
             write_mode=self.write_mode,
-            expected_rows=run.plan.max_rows,
-            period=run.period,
-            staging=_store(bucket, self.google_access) if bucket else None,
             location=self.location,
-            labels={**self.labels, **run.labels},
+            labels={**self.labels, **job_labels(context)},
             maximum_bytes_billed=self.maximum_bytes_billed,
+            **options,
         )
         return self._sink
+
+    def _refuse_truncate(self, where: str, of: str) -> None:
+        if self.write_mode == "truncate":
+            raise InvalidArgumentError(
+                f'write_mode is "truncate" {where}: each {of} would delete the rows of the others.',
+                advice='Use "upsert".',
+            )
 
     def checkpoints(self, run: TaskRun) -> CheckpointStore | None:
         """Save answers in the staging bucket, if there is one."""
         if self.staging_bucket is None:
             return None
-        store = _store(self.staging_bucket, self.google_access)
+        store = store_of(self.staging_bucket, self.google_access)
         return run.checkpoints(store, "engagement-staging")
 
     def returned(self, written: WriteResult | None, window: Mapping[str, str]) -> Any:

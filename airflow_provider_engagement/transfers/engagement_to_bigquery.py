@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_engagement.api.spec import check_one_of
 from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID, MAX_SNAPSHOT_AGE
-from airflow_provider_engagement.transfers.base import EngagementTransfer
+from airflow_provider_engagement.transfers.base import WRITE_MODES, EngagementTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["EngagementToBigQueryOperator"]
-
-_WRITE_MODES = ("upsert", "append", "truncate")
 
 
 class EngagementToBigQueryOperator(EngagementTransfer):
@@ -97,7 +95,7 @@ class EngagementToBigQueryOperator(EngagementTransfer):
         impersonation_chain: TextList = None,
         **kwargs: Unpack[TaskParameters],
     ) -> None:
-        check_one_of(write_mode, _WRITE_MODES, name="write_mode")
+        check_one_of(write_mode, WRITE_MODES, name="write_mode")
         super().__init__(
             endpoint=endpoint,
             tweet_ids=tweet_ids,

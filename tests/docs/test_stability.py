@@ -26,6 +26,7 @@ PROMISED = {
     ],
     "sensors.engagement": ["EngagementThresholdSensor"],
     "simulator": ["Simulator", "World"],
+    "transfers.engagement_gcs_to_bigquery": ["EngagementGCSToBigQueryOperator"],
     "transfers.engagement_to_bigquery": ["EngagementToBigQueryOperator"],
     "transfers.engagement_to_gcs": ["EngagementToGCSOperator"],
     "transfers.engagement_tweets_to_bigquery": ["EngagementTweetsToBigQueryOperator"],

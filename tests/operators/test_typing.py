@@ -21,6 +21,9 @@ from airflow_provider_engagement.operators.engagement import (
     EngagementTotalsOperator,
 )
 from airflow_provider_engagement.sensors.engagement import EngagementThresholdSensor
+from airflow_provider_engagement.transfers.engagement_gcs_to_bigquery import (
+    EngagementGCSToBigQueryOperator,
+)
 from airflow_provider_engagement.transfers.engagement_to_bigquery import (
     EngagementToBigQueryOperator,
 )
@@ -62,6 +65,11 @@ EngagementToBigQueryOperator(
     impersonation_chain=["a@example.com"],
     labels={"team": "social"},
     maximum_bytes_billed=10**9,
+)
+to_gcs = EngagementToGCSOperator(task_id="b", tweet_ids=["20"], bucket="b", shard="{{ 1 }}/8")
+EngagementGCSToBigQueryOperator(task_id="a", uris=to_gcs.output, destination_table="d.t")
+EngagementGCSToBigQueryOperator(
+    task_id="a", uris=["gs://b/f", {"uris": ["gs://b/g"]}], destination_table="d.t", layout="wide"
 )
 EngagementTweetsToBigQueryOperator(
     task_id="a",
