@@ -101,6 +101,9 @@ ENVIRONMENTS: Final = {
         Environment("airflow-3.2", project="wheel"),
         # Sphinx imports the package for the API reference.
         Environment("docs", project="", base=_AIRFLOW),
+        # With Celery and the driver of PostgreSQL, for `make scale`.
+        Environment("airflow-3.3-celery", project="", base=_AIRFLOW),
+        Environment("airflow-2.11-celery", project="", base=_AIRFLOW_2),
         Environment("emulators", project="", finish=_IMPORT_SPATIAL),
         # Redis has wheels for these only.
         Environment("servers", project="", newest_python=(3, 12)),

@@ -14,6 +14,7 @@ The programs are in wheels, in ``.venv/servers``. Data lies in the folder that t
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import secrets
 import shutil
@@ -166,6 +167,21 @@ class PostgresServer(Server):
         for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
+
+    def query(self, statement: str) -> list[list[str]]:
+        """Return the rows of a statement, each value as text; null is empty text.
+
+        :param statement: SQL.
+        :raises ProcessFailure: if the server refuses it. The text is the server's.
+        """
+        command: list[str | Path] = [_postgres_program("psql"), self.url, "--no-psqlrc", "--quiet"]
+        command += ["--tuples-only", "--csv", "--command", statement]
+        ran = subprocess.run(  # noqa: S603 - our own command
+            command, env=clean_environment(), capture_output=True, text=True, check=False
+        )
+        if ran.returncode:
+            raise ProcessFailure(ran.stderr)
+        return list(csv.reader(ran.stdout.splitlines()))
 
     def _answers(self) -> bool:
         command: list[str | Path] = [_postgres_program("pg_isready"), "--quiet"]
