@@ -8,10 +8,12 @@ the environment. Nothing is left running, however the process that started it en
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from tools import sessions
@@ -40,6 +42,8 @@ _ANSWERS_WITHIN: Final = 180
 
 # Seconds after which a task whose worker is gone is tried again.
 _LOST_AFTER: Final = 30
+
+_SERIALIZED: Final = "SELECT 1 FROM serialized_dag WHERE dag_id = '{dag}'"
 
 _TRIES: Final = """
     SELECT task_id, map_index, try_number, state,
@@ -70,6 +74,9 @@ class TaskTry:
 
 class Deployment:
     """A context manager that runs Airflow with Celery workers.
+
+    The servers are there as the Airflow connections ``redis`` and ``postgres``, too. DAGs run only
+    when they are triggered, whatever their schedule.
 
     :param folder: the folder of its data, its logs, and the folders of its parts.
     :param dags_folder: the folder of its DAG files.
@@ -148,13 +155,21 @@ class Deployment:
         with self._process("cli", *command) as process:
             process.finish(within)
 
+    def has_read(self, dag: str) -> bool:
+        """Return whether Airflow has read the file of a DAG.
+
+        :raises ProcessFailure: if a file cannot be imported. The text has the traceback.
+        """
+        for (trace,) in self.postgres.query("SELECT stacktrace FROM import_error"):
+            raise ProcessFailure(trace)
+        return bool(self.postgres.query(_SERIALIZED.format(dag=dag)))
+
     def trigger(self, dag: str, run: str) -> None:
-        """Start a run of a DAG as soon as Airflow has read its file.
+        """Start a run of a DAG, whose file Airflow has read.
 
         :param dag: the DAG's id.
         :param run: the id of the run.
         """
-        self.wait_for(lambda: self.postgres.query(_SERIALIZED.format(dag=dag)) or None)
         self.run("dags", "trigger", dag, "--run-id", run)
 
     def tries(self, run: str) -> list[TaskTry]:
@@ -174,6 +189,13 @@ class Deployment:
         found = self.postgres.query(f"SELECT state FROM dag_run WHERE run_id = '{run}'")  # noqa: S608 - ours
         return found[0][0] if found else ""
 
+    def start_of(self, run: str) -> datetime:
+        """Return when a run started."""
+        ((found,),) = self.postgres.query(
+            f"SELECT to_jsonb(start_date) ->> 0 FROM dag_run WHERE run_id = '{run}'"  # noqa: S608 - ours
+        )
+        return datetime.fromisoformat(found)
+
     def wait_for(self, poll: Callable[[], T | None], timeout: float = _ANSWERS_WITHIN) -> T:
         """Call a function until it returns something other than None, and return that.
 
@@ -189,11 +211,12 @@ class Deployment:
                         f"{name} ended with {process.exit_code}:\n{process.tail()}"
                     )
             if time.monotonic() > deadline:
-                raise ProcessFailure(f"Nothing after {timeout:.0f} s.\n{self._tails()}")
+                raise ProcessFailure(f"Nothing after {timeout:.0f} s.\n{self.tails()}")
             time.sleep(0.5)
         return found
 
-    def _tails(self) -> str:
+    def tails(self) -> str:
+        """Return the ends of the logs of all parts."""
         return "\n".join(f"--- {name}\n{part.tail(30)}" for name, part in self._running.items())
 
     def _start(self, name: str, *command: str) -> Process:
@@ -217,6 +240,8 @@ class Deployment:
         lost, look = str(_LOST_AFTER), "5"
         return {
             **airflow_environment(home, self._dags_folder, self._port),
+            "AIRFLOW_CONN_POSTGRES": json.dumps(self.postgres.connection()),
+            "AIRFLOW_CONN_REDIS": json.dumps(self.redis.connection()),
             "AIRFLOW__API_AUTH__JWT_SECRET": secret,
             "AIRFLOW__API__SECRET_KEY": secret,
             "AIRFLOW__WEBSERVER__SECRET_KEY": secret,
@@ -231,12 +256,10 @@ class Deployment:
             "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": lost,
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": lost,
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": look,
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": look,
             "PYTHONSAFEPATH": "1",  # the installed package is run, not the source tree
         }
-
-
-_SERIALIZED: Final = "SELECT 1 FROM serialized_dag WHERE dag_id = '{dag}'"
 
 
 def _seconds(text: str) -> float:

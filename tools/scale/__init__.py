@@ -1,0 +1,1 @@
+"""A million Tweets over Celery, one worker killed midway: ``make scale``."""
