@@ -59,7 +59,7 @@ test-google: airflow-3.3-google+emulators ## run the tests of Google Cloud with 
 	@$(IN_GOOGLE)$(PYTEST) -m "not long" tests/with_google tests/transfers $(ARGS)
 
 .PHONY: test-long
-test-long: airflow-3.3+emulators+servers airflow-2.11+emulators chromium ## run the tests that take too long for every day
+test-long: airflow-3.3-celery+emulators+servers airflow-2.11-celery+emulators chromium ## run the tests that take too long for every day
 	@$(IN_3.3)$(PYTEST) -m long $(ARGS)
 	@$(IN_2.11)$(PYTEST) -m long $(ARGS)
 
@@ -106,6 +106,11 @@ workflows: ## check the workflows in .github/ (needs Node.js, or ACTIONLINT=acti
 bench: airflow-3.3+emulators+servers ## measure what docs/ states
 	@$(IN_3.3)python -m tools.bench $(ARGS)
 
+.PHONY: scale
+scale: airflow-3.3-celery+emulators+servers ## a million Tweets over Celery, a worker killed (ARGS="--help" lists options)
+	@$(if $(findstring 2.11,$(ARGS)),$(ENV) airflow-2.11-celery)
+	@$(IN_3.3)python -m tools.scale $(ARGS)
+
 .PHONY: metrics
 metrics: airflow-3.3 ## measure the size of the package, and what one pull enters
 	@$(IN_3.3)python -m tools.metrics
@@ -136,7 +141,8 @@ environments:
 
 WANTED = airflow-3.3 airflow-3.3+emulators airflow-3.3+emulators+servers \
 	airflow-3.3-constrained+emulators+servers airflow-3.3-google+emulators \
-	airflow-2.11+emulators airflow-2.11-constrained+emulators+servers
+	airflow-2.11-constrained+emulators+servers \
+	airflow-3.3-celery+emulators+servers airflow-2.11-celery+emulators
 .PHONY: $(WANTED)
 $(WANTED):
 	@$(ENV) $(subst +, ,$@)

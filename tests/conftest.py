@@ -130,6 +130,7 @@ INTEGRATION_PATHS = (
     "tests/tools/test_servers.py",
     "tests/tools/test_release.py",
     "tests/tools/test_services.py",
+    "tests/tools/test_sessions.py",
     "tests/tools/test_sqlite_settings.py",
     "tests/tools/test_workflows.py::test_zizmor_finds_nothing",
     "tests/triggers",
