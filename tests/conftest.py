@@ -103,6 +103,7 @@ INTEGRATION_FIXTURES = {"airflow_home", "emulated", "postgres_store", "redis_sto
 E2E_PATHS = (
     "tests/docs/test_docs.py::test_commands_work",
     "tests/docs/test_docs.py::test_tests_pass",
+    "tests/test_at_scale_dag.py",
     "tests/test_backfill.py",
     "tests/test_backfill_on_airflow_2.py",
     "tests/test_daily_dag.py",

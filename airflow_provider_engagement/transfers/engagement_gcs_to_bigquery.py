@@ -177,7 +177,12 @@ class EngagementGCSToBigQueryOperator(GoogleCloudOperator):
 
         summary = load.summary()
         summary |= {"coverage": written.coverage, "write_stats": written.stats}
-        log.info("Loaded %d rows of %d folders.", written.rows, len(load.folders))
+        log.info(
+            "Loaded %d rows of %d folders, with %d load job.",
+            written.rows,
+            len(load.folders),
+            written.stats["load_jobs"],
+        )
         context["ti"].xcom_push(key=reporting.SUMMARY_KEY, value=summary)
         context["ti"].xcom_push(key=reporting.LINK_KEY, value=reporting.console_url(written))
         reporting.describe_assets(_Loaded(context, load.period), written, self.outlets or ())
