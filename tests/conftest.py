@@ -119,6 +119,7 @@ INTEGRATION_PATHS = (
     "tests/collections/test_delimited.py::test_a_single_line_may_hold_a_million_ids",
     "tests/collections/test_rounding.py::test_honest_ids_are_never_refused",
     "tests/collections/test_streams.py::test_a_bomb_is_refused_before_it_fills_memory",
+    "tests/cli/test_processes.py",
     "tests/docs/test_queries.py",
     "tests/hostile",
     "tests/operators/test_typing.py",

@@ -121,7 +121,7 @@ _QUERY: Final = (
     ),
     *_READING,
 )
-_CONNECTION: Final = _option("--conn-id", metavar="ID", help="an Airflow connection")
+_CONNECTION: Final = _option("--conn-id", metavar="ID", help="the Airflow connection to use")
 _MESSAGES: Final = (
     _option("-v", "--verbose", action="store_true", help="log what is done; show tracebacks"),
     _option("-q", "--quiet", action="store_true", help="show errors only"),
@@ -198,6 +198,21 @@ COMMANDS: Final = (
         "test a connection",
         "Test what a connection's credentials can request, with about four cheap requests.",
         (_CONNECTION, *_MESSAGES),
+    ),
+    Command(
+        "authorize",
+        "get the tokens of an account's owner",
+        "Let the owner of an account authorize the app, with a PIN. Print the command that adds "
+        "the connection to Airflow. It holds the tokens: keep it out of logs.",
+        (
+            _option(
+                "--name",
+                metavar="ID",
+                help="the id of the new connection; engagement_ and the account without this",
+            ),
+            _CONNECTION,
+            *_MESSAGES,
+        ),
     ),
 )
 """The commands, in the order of the help text."""

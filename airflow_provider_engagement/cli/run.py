@@ -22,6 +22,7 @@ _MODULES: Final = {
     "pull": "pull_commands",
     "ids": "ids_command",
     "check": "check_command",
+    "authorize": "authorize_command",
 }
 
 

@@ -44,6 +44,11 @@ class Terminal:
         if not self._quiet:
             self._write(text)
 
+    def ask(self, question: str) -> str:
+        """Return the line that the user enters, also if the command is quiet."""
+        print(question, end="", file=sys.stderr, flush=True)  # noqa: T201 - a command line
+        return sys.stdin.readline()
+
     def fail(self, error: BaseException) -> None:
         """Show an error; with its traceback if the command is verbose."""
         self._trace(error)

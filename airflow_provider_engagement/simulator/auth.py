@@ -114,22 +114,43 @@ class Authenticator:
             raise error_responses.TOKEN_NOT_GRANTED.error()
         return self._app.bearer
 
-    def _signed(self, method: str, uri: str, authorization: str) -> Caller:
-        given = self._parameters(authorization)
+    def check(
+        self,
+        method: str,
+        uri: str,
+        authorization: str | None,
+        secret_of: Callable[[str], str | None],
+    ) -> dict[str, str]:
+        """Return the OAuth parameters of a signed request.
+
+        :param method: the HTTP method.
+        :param uri: the whole URI, as the client signed it.
+        :param authorization: the header.
+        :param secret_of: returns the secret of a token; None if the token is unknown.
+        :raises ErrorResponse: if the signature is missing, wrong, stale or used before.
+        """
+        given = self._parameters(authorization or "")
         if given["oauth_consumer_key"] != self._app.key:
             raise error_responses.UNKNOWN_CONSUMER.error()
-        token = None
         # An empty token pair means the app itself ("two-legged").
-        if given.get("oauth_token"):
-            token = self._tokens.get(given["oauth_token"])
-            if token is None:
-                raise error_responses.UNKNOWN_TOKEN.error()
-        secrets = (self._app.secret, token.secret if token else "")
-        if not _is_signed_with(secrets, method, uri, authorization):
+        token = given.get("oauth_token")
+        secret = secret_of(token) if token else ""
+        if secret is None:
+            raise error_responses.UNKNOWN_TOKEN.error()
+        if not _is_signed_with((self._app.secret, secret), method, uri, authorization or ""):
             raise error_responses.BAD_SIGNATURE.error()
         # Only a valid signature uses up a nonce.
         self._check_fresh(given)
+        return given
+
+    def _signed(self, method: str, uri: str, authorization: str) -> Caller:
+        given = self.check(method, uri, authorization, self._secret_of)
+        token = self._tokens.get(given.get("oauth_token", ""))
         return Caller(Access.OWNER, token.account) if token else Caller(Access.PUBLIC)
+
+    def _secret_of(self, token: str) -> str | None:
+        found = self._tokens.get(token)
+        return found.secret if found else None
 
     @staticmethod
     def _parameters(authorization: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from airflow_provider_engagement.simulator.deterministic import digest, number
 
-__all__ = ["App", "Credentials", "UserToken", "app", "author_id", "user_token"]
+__all__ = ["App", "Credentials", "UserToken", "app", "author_id", "request_token", "user_token"]
 
 
 class Credentials(TypedDict):
@@ -67,6 +67,18 @@ def user_token(seed: int, account: str) -> UserToken:
         account=account,
         token=f"{author_id(seed, account)}-{_plain(seed, 'token', account, length=40)}",
         secret=_secret(seed, "token secret", account, length=45),
+    )
+
+
+def request_token(seed: int, place: int) -> UserToken:
+    """Return a token with which an owner can be asked for access.
+
+    :param place: how many there have been.
+    """
+    return UserToken(
+        account="",
+        token=_plain(seed, "request token", place, length=27),
+        secret=_secret(seed, "request token secret", place, length=32),
     )
 
 

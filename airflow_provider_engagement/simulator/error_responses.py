@@ -134,6 +134,8 @@ BAD_SIGNATURE: Final = _invented(401, _REASON + "Signature does not match")
 BAD_METHOD: Final = _invented(401, _REASON + "Signature method must be HMAC-SHA1")
 BAD_OAUTH: Final = _invented(401, _REASON + "OAuth parameters are missing or doubled: {names}")
 STALE: Final = _invented(401, _REASON + "Timestamp is out of bounds")
+NO_CALLBACK: Final = _invented(403, "Desktop applications only support the oauth_callback 'oob'")
+WRONG_PIN: Final = _invented(401, "Error processing your OAuth request: Invalid oauth_verifier")
 NONCE_USED: Final = _invented(401, _REASON + "Nonce was used before")
 # The code is documented for other X APIs, not for this one.
 NO_USER_CONTEXT: Final = _invented(

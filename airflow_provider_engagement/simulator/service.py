@@ -13,6 +13,7 @@ from airflow_provider_engagement.api.spec import ENDPOINTS, Endpoint
 from airflow_provider_engagement.simulator import error_responses, request_validation
 from airflow_provider_engagement.simulator.auth import Authenticator, Caller
 from airflow_provider_engagement.simulator.error_responses import INVENTED_HEADER, ErrorResponse
+from airflow_provider_engagement.simulator.pin_flow import PIN_FLOW_PATHS, PinFlow
 from airflow_provider_engagement.simulator.request_log import Received, RequestLog
 from airflow_provider_engagement.simulator.responses import respond
 
@@ -39,6 +40,9 @@ POST /insights/engagement/totals
 POST /insights/engagement/28hr
 POST /insights/engagement/historical
 POST /oauth2/token
+POST /oauth/request_token
+GET  /oauth/authorize
+POST /oauth/access_token
 GET  /_simulator/stats
 """
 
@@ -151,6 +155,7 @@ class Service:
         self._sends_reset = sends_reset
         tokens = [world.user_token(account) for account in world.accounts]
         self._authenticator = Authenticator(world.app, tokens)
+        self._pin_flow = PinFlow(world, self._authenticator)
         self._numbers = itertools.count()
 
     def handle(self, request: Request) -> Reply:
@@ -159,6 +164,8 @@ class Service:
             return Reply(200, _PAGE.encode(), {"content-type": "text/plain; charset=utf-8"})
         if request.method == "GET" and request.path == _STATS_PATH:
             return self._json(200, self.request_log.stats(), request)
+        if PIN_FLOW_PATHS.get(request.path) == request.method:
+            return self._pin_flow_reply(request)
         received_at = time.time()
         endpoint = _BY_PATH.get(request.path)
         state = _RequestState(endpoint.name.value if endpoint else request.path)
@@ -183,6 +190,14 @@ class Service:
             state.ids,
         )
         return reply
+
+    def _pin_flow_reply(self, request: Request) -> Reply:
+        authorization = request.headers.get("authorization")
+        try:
+            text = self._pin_flow.answer(request.path, request.uri, authorization)
+        except ErrorResponse as error:
+            return self.error_reply(error, request)
+        return Reply(200, text.encode(), {"content-type": "text/html; charset=utf-8"})
 
     def error_reply(self, error: ErrorResponse, request: Request) -> Reply:
         """Return an error response as a reply."""

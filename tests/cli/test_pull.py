@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import csv
-import io
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from command_line import counts, read_csv, true_counts
 
-from airflow_provider_engagement.api.spec import ENDPOINTS
 from airflow_provider_engagement.cli.exit_codes import ExitCode
 from airflow_provider_engagement.simulator import Faults
 
@@ -19,22 +17,6 @@ if TYPE_CHECKING:
     from conftest import Command
 
     from airflow_provider_engagement.simulator import Simulator, World
-
-TYPES = ENDPOINTS["totals"].engagement_types
-
-
-def counts(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
-    found = {(row["tweet_id"], row["engagement_type"]): int(row["value"]) for row in rows}
-    assert len(found) == len(rows)
-    return found
-
-
-def true_counts(world: World, tweets: list[str]) -> dict[tuple[str, str], int]:
-    return {(each, name): world.count(each, name) for each in tweets for name in TYPES}
-
-
-def read_csv(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_rows_go_to_standard_output_as_csv_and_messages_do_not(
