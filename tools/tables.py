@@ -27,6 +27,7 @@ from airflow_provider_engagement.hooks.engagement import EngagementHook
 from airflow_provider_engagement.rows import schema
 from airflow_provider_engagement.rows.build import granularity_of
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
+from tools.command_tables import COMMAND_PARTS
 from tools.field_faults import FIELD_FAULTS
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
@@ -473,5 +474,6 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "modules": _modules,
     "hook": _hook,
     "public": _public,
+    **COMMAND_PARTS,
 }
 """The parts that a page can include, by name."""

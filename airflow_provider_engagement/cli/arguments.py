@@ -10,9 +10,9 @@ from typing import Final
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.window import as_moment
 
-__all__ = ["moment", "share"]
+__all__ = ["length", "moment", "share"]
 
-_AGO: Final = re.compile(r"(\d{1,5})([dh])")
+_LENGTH: Final = re.compile(r"(\d{1,5})([dh])")
 _UNITS: Final = {"d": "days", "h": "hours"}
 
 
@@ -22,9 +22,9 @@ def moment(text: str) -> datetime:
     :param text: such as ``2026-11-01``, ``2026-11-01T05``, ``7d`` or ``6h``; UTC without a zone.
     :raises ArgumentTypeError: if it is none of these.
     """
-    ago = _AGO.fullmatch(text.strip())
+    ago = _length(text)
     if ago is not None:
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        return datetime.now(UTC) - ago
     try:
         return as_moment(text, name="time")
     except (InvalidArgumentError, OverflowError, ValueError):
@@ -32,6 +32,18 @@ def moment(text: str) -> datetime:
             f"{text!r} is not a time: give a date (2026-11-01), a time (2026-11-01T05), "
             "or how long ago (7d, 6h)"
         ) from None
+
+
+def length(text: str) -> timedelta:
+    """Read a length of time.
+
+    :param text: such as ``7d`` or ``6h``.
+    :raises ArgumentTypeError: if it is not.
+    """
+    found = _length(text)
+    if not found:
+        raise ArgumentTypeError(f"{text!r} is not a length of time: give days (7d) or hours (6h)")
+    return found
 
 
 def share(text: str) -> float:
@@ -47,3 +59,8 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise ArgumentTypeError(f"{text!r} is not a share: give a number from 0 to 1")
     return value
+
+
+def _length(text: str) -> timedelta | None:
+    found = _LENGTH.fullmatch(text.strip())
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.query import GRANULARITIES
 from airflow_provider_engagement.api.spec import EndpointName
-from airflow_provider_engagement.cli.arguments import moment, share
+from airflow_provider_engagement.cli.arguments import length, moment, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +118,18 @@ _QUERY: Final = (
         type=moment,
         metavar="TIME",
         help="historical only: the first moment after the window; now without this option",
+    ),
+    _option(
+        "--since-posting",
+        type=length,
+        metavar="LENGTH",
+        help="historical only, instead of a window: count each Tweet from its posting on, such as "
+        "for 7d or 24h",
+    ),
+    _option(
+        "--shard",
+        metavar="I/N",
+        help="ask only for part I of N of the Tweets, from 0/N on; each Tweet is in one part",
     ),
     *_READING,
 )

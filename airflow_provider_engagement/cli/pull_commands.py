@@ -12,6 +12,7 @@ from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.plan import period_of_snapshot, period_of_window
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
+from airflow_provider_engagement.api.since_posting import around_tweets, period_since_posting
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.cli.connection import find_settings, settings_of_environment
@@ -19,6 +20,7 @@ from airflow_provider_engagement.cli.exit_codes import ExitCode
 from airflow_provider_engagement.cli.output import OutputSink
 from airflow_provider_engagement.cli.sources import read_sources
 from airflow_provider_engagement.collections.parsing import parse_list, parse_literal
+from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.pull import pull as run_pull
 from airflow_provider_engagement.pull.deadline import PullLimits
 from airflow_provider_engagement.pull.pull import has_tweets, plan_requests
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_engagement.api.plan import Plan, ReportingPeriod
+    from airflow_provider_engagement.api.query import Query
     from airflow_provider_engagement.cli.terminal import Terminal
     from airflow_provider_engagement.pull import PullResult
 
@@ -112,27 +115,40 @@ def _job(options: Namespace, settings: Settings) -> _Job:
         granularity=options.granularity,
         groupings=options.groupings and parse_literal(options.groupings),
     )
-    window = _window(options)
-    period = period_of_window(window, query) if window else period_of_snapshot(datetime.now(UTC))
+    period = _period(options, query)
+    tweet_ids = _tweet_ids(options)
+    period = around_tweets(period, tweet_ids, query)
+    return _Job(period, plan_requests(query, tweet_ids, period, settings))
+
+
+def _tweet_ids(options: Namespace) -> list[str]:
+    shard = Shard.parse(options.shard)
     reader = read_sources(
         options.tweets,
         id_column=options.id_column,
         reposts=options.reposts,
         with_attributes=False,
     )
-    return _Job(period, plan_requests(query, reader.tweet_ids(), period, settings))
+    return shard.select(reader.tweet_ids()) if shard else reader.tweet_ids()
 
 
-def _window(options: Namespace) -> Window | None:
+def _period(options: Namespace, query: Query) -> ReportingPeriod:
+    now, start, end, since = datetime.now(UTC), options.start, options.end, options.since_posting
     if options.endpoint != EndpointName.HISTORICAL:
-        if options.start or options.end:
+        if start or end or since:
             raise InvalidArgumentError(
-                f"--start and --end are for historical; {options.endpoint} takes no window."
+                "--start, --end and --since-posting are for historical; "
+                f"{options.endpoint} takes no window."
             )
-        return None
-    if options.start is None:
-        raise InvalidArgumentError("historical needs --start.", advice="Such as --start 7d.")
-    return Window(options.start, options.end or datetime.now(UTC))
+        return period_of_snapshot(now)
+    if bool(start or end) == bool(since) or (end and not start):
+        raise InvalidArgumentError(
+            "historical needs --start, or --since-posting without --start and --end.",
+            advice="Such as --start 7d.",
+        )
+    if since:
+        return period_since_posting(query, since, now)
+    return period_of_window(Window(start, end or now), query)
 
 
 def _missing(result: PullResult, plan: Plan) -> int:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -107,6 +107,11 @@ def test_a_window_is_pulled_by_days(engagement: Command, world: World, tweets: l
     [
         (("totals", "20", "--start", "7d"), "totals takes no window"),
         (("historical", "20"), "historical needs --start"),
+        (("historical", "20", "--end", "1d"), "historical needs --start"),
+        (("historical", "20", "--start", "2d", "--since-posting", "1d"), "without --start"),
+        (("historical", "20", "--since-posting", "week"), "give days (7d) or hours (6h)"),
+        (("28hr", "20", "--since-posting", "1d"), "28hr takes no window"),
+        (("totals", "20", "--shard", "2/2"), "from 0 to n - 1"),
         (("historical", "20", "--start", "soon"), "give a date (2026-11-01)"),
         (("historical", "20", "--start", "1d", "--end", "2d"), "is empty"),
         (("totals", "mine"), "It is no file either."),
@@ -166,3 +171,27 @@ def test_a_plan_needs_no_credentials_and_sends_nothing(
     assert ended.code == ExitCode.OK
     assert ended.out.startswith("1 request to totals for 20 Tweets, with owner access: ")
     assert "the plan assumes the owner's tokens" in ended.err
+
+
+@pytest.mark.usefixtures("service")
+def test_shards_have_each_tweet_once(engagement: Command, tweets: list[str]) -> None:
+    found = []
+    for index in range(3):
+        ended = engagement(
+            "pull", "totals", *tweets, "--types", "favorites", "--shard", f"{index}/3"
+        )
+        found += [row["tweet_id"] for row in read_csv(ended.out)]
+    assert sorted(found) == sorted(tweets)
+
+
+@pytest.mark.usefixtures("service")
+def test_each_tweet_is_counted_from_its_posting(engagement: Command, tweets: list[str]) -> None:
+    options = ("--since-posting", "24h", "--granularity", "hour", "--types", "favorites")
+    ended = engagement("pull", "historical", *tweets, *options)
+    assert ended.code == ExitCode.OK, ended.err
+    rows = read_csv(ended.out)
+    assert {row["tweet_id"] for row in rows} == set(tweets)
+    for row in rows:
+        created = datetime.fromisoformat(row["tweet_created_at"])
+        after = datetime.fromisoformat(row["period_start"]) - created
+        assert timedelta(hours=-1) <= after < timedelta(hours=24)
