@@ -32,7 +32,7 @@ help: ## list the targets
 		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: airflow-3.3+emulators ## from the API to a BigQuery table, on this machine, without an account
+demo: airflow-3.3+emulators ## from the API to a report, on this machine, without an account
 	@$(IN_3.3)python -m tools.demo
 
 .PHONY: simulator

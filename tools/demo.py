@@ -1,7 +1,7 @@
-"""``make demo``: the example DAG, from the API to a BigQuery table, on this machine.
+"""``make demo``: an example DAG, from the API to a report, on this machine.
 
 The API, BigQuery and GCS are local stand-ins. Airflow is real, with its home in a temporary folder.
-Both are removed at the end.
+Both are removed at the end. The report is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from tools import report
 from tools.env import ROOT
-from tools.power_track import power_track_files
+from tools.power_track import campaigns_file, power_track_files
 from tools.process import Process, ProcessFailure
 from tools.services import (
     airflow_environment,
@@ -29,19 +29,19 @@ from tools.services import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tools.clients import BigQuery, Gcs
 
 __all__ = ["main"]
 
-DAG_ID: Final = "engagement_daily"
+DAG_ID: Final = "engagement_weekly_report"
 DAG_FILE: Final = f"example_dags/{DAG_ID}.py"
 ACCOUNT: Final = "acme"
 BUCKET: Final = "acme-engagement"
 DATASET: Final = "reporting"
 TABLE: Final = f"{DATASET}.engagement"
-TWEETS: Final = 300
+TWEETS: Final = 200
 TWEET_IDS: Final = f"gs://{BUCKET}/inbox/"
 
 # A world with the faults of a real one: Tweets of other accounts, deleted, protected and old ones
@@ -59,7 +59,7 @@ AIRFLOW: Final = Path(sys.executable).with_name("airflow")
 _FAILED: Final = "up_for_retry"
 
 # Longer than any step takes on a slow machine.
-_PATIENCE: Final = 300
+_PATIENCE: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,12 @@ class Parts:
     settings: dict[str, str]
 
 
-def main() -> int:
-    """Run the demo and print its results. Return 1 if it failed, 130 if it was interrupted."""
+def main(kept: Path = ROOT / "build" / "demo") -> int:
+    """Run the demo and print its results.
+
+    :param kept: where the report is kept.
+    :returns: 1 if it failed, 130 if it was interrupted.
+    """
     signal.signal(signal.SIGTERM, _end)
     # A background job of a script starts with SIGINT ignored, and could not be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -86,7 +90,8 @@ def main() -> int:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="engagement-demo-"))
             parts, log = _run(stack, Path(folder))
-            print("\n".join(_shown(parts, log, time.monotonic() - began)))
+            files = report.save_files(parts.gcs, BUCKET, kept)
+            print("\n".join(_shown(parts, log, files, time.monotonic() - began)))
     except KeyboardInterrupt:
         print("\nStopped. Nothing is left running.")
         return 130
@@ -106,7 +111,8 @@ def _run(stack: ExitStack, folder: Path) -> tuple[Parts, str]:
         parts.bigquery.make_dataset(DATASET)
         bucket = parts.gcs.make_bucket(BUCKET)
         tweet_ids = (folder / "ids.txt").read_text().split()
-        for name, text in power_track_files(tweet_ids, ACCOUNT).items():
+        files = power_track_files(tweet_ids, ACCOUNT) | {"campaigns.csv": campaigns_file(tweet_ids)}
+        for name, text in files.items():
             bucket.blob(f"inbox/{name}").upload_from_string(text)
     with _step("airflow pools set engagement_api 4 --include-deferred"):
         pool = ("pools", "set", "engagement_api", "4", "The API's contract", "--include-deferred")
@@ -154,8 +160,8 @@ def _step(what: str) -> Iterator[None]:
     print(f"{time.monotonic() - began:5.1f} s", flush=True)
 
 
-def _shown(parts: Parts, log: str, took: float) -> Iterator[str]:
-    """Yield the lines of the report."""
+def _shown(parts: Parts, log: str, files: Sequence[Path], took: float) -> Iterator[str]:
+    """Yield what the tables hold, and where the report is."""
     counts, tweets = report.totals(parts.bigquery, TABLE)
     yield ""
     yield _bold(f"{TABLE}: {counts:,} counts of {tweets:,} Tweets")
@@ -168,14 +174,14 @@ def _shown(parts: Parts, log: str, took: float) -> Iterator[str]:
     yield _bold(f"{TABLE}_coverage: the outcome of each of the {TWEETS} Tweets")
     yield from report.coverage(parts.bigquery, TABLE)
     yield ""
-    yield _bold(f"gs://{BUCKET}: the counts to date as files")
-    yield from report.objects(parts.gcs, BUCKET)
-    yield ""
     faults = log.count("failed and is repeated")
     yield f"The API failed {faults} times on purpose. The requests were repeated."
     yield f"The demo took {took:.0f} s."
-    yield f"Next: copy {DAG_FILE} into your DAGs folder. README.md lists the"
-    yield "connections, variables and the pool that it reads. `make test` runs all tests."
+    yield f"Next: copy {DAG_FILE} into your DAGs folder. README.md lists"
+    yield "the connections, variables and the pool that it reads. `make test` runs all tests."
+    yield ""
+    yield _bold("The report on the week, with the same numbers as CSV files beside it:")
+    yield f"  {files[0].as_uri()}"
 
 
 def _bold(text: str) -> str:
@@ -188,4 +194,4 @@ def _end(*_: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:2])))

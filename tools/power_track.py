@@ -1,24 +1,40 @@
-"""Makes files of sample Tweets in the format of Historical PowerTrack, for the demo."""
+"""Makes files of sample Tweets for the demo: exports of Historical PowerTrack, and campaigns."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_provider_engagement.api.tweet_id import created_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["power_track_files"]
+__all__ = ["campaigns_file", "power_track_files"]
 
-_TEXTS: Final = (
-    "Our autumn sale starts today",
-    "New in the shop: boots for rainy days",
-    "Thank you for ten years together",
-    "Behind the scenes of our workshop",
-    "Which colour should come back?",
-    "We are hiring in three cities",
+
+class _Sample(NamedTuple):
+    """What a sample Tweet says.
+
+    :param text: its text.
+    :param media: its medium, ``photo`` or ``video``; empty for none.
+    :param has_link: whether it links to a page.
+    :param campaign: the campaign that it belongs to; empty for none.
+    """
+
+    text: str
+    media: str = ""
+    has_link: bool = False
+    campaign: str = ""
+
+
+_SAMPLES: Final = (
+    _Sample("Our autumn sale starts today", "photo", True, "Autumn sale"),
+    _Sample("New in the shop: boots for rainy days", "photo", True, "Rainy days"),
+    _Sample("Thank you for ten years together", "video", campaign="Ten years"),
+    _Sample("Behind the scenes of our workshop", "video"),
+    _Sample("Which colour should come back?"),
+    _Sample("We are hiring in three cities", has_link=True),
 )
 
 
@@ -35,6 +51,19 @@ def power_track_files(tweet_ids: Sequence[str], username: str, files: int = 3) -
     }
 
 
+def campaigns_file(tweet_ids: Sequence[str]) -> str:
+    """Return a CSV file that says which Tweets belong to a campaign.
+
+    :param tweet_ids: the Tweets.
+    """
+    rows = [(tweet_id, _sample(tweet_id).campaign) for tweet_id in tweet_ids]
+    return "".join(f"{','.join(row)}\n" for row in (("tweet_id", "campaign"), *rows) if row[1])
+
+
+def _sample(tweet_id: str) -> _Sample:
+    return _SAMPLES[int(tweet_id) % len(_SAMPLES)]
+
+
 def _lines(tweet_ids: Sequence[str], username: str) -> Iterator[str]:
     """Yield a line for each Tweet, and the closing line that the service writes."""
     for tweet_id in tweet_ids:
@@ -45,16 +74,18 @@ def _lines(tweet_ids: Sequence[str], username: str) -> Iterator[str]:
 
 def _activity(tweet_id: str, username: str) -> dict[str, Any]:
     """Return a Tweet in Activity Streams format."""
-    moment = created_at(tweet_id)
+    moment, sample = created_at(tweet_id), _sample(tweet_id)
+    links = [{"url": "https://t.co/shop", "expanded_url": "https://example.com/shop"}]
     return {
         "id": f"tag:search.twitter.com,2005:{tweet_id}",
         "objectType": "activity",
         "verb": "post",
         **({"postedTime": f"{moment:%Y-%m-%dT%H:%M:%S.000Z}"} if moment else {}),
         "link": f"http://twitter.com/{username}/statuses/{tweet_id}",
-        "body": _TEXTS[int(tweet_id) % len(_TEXTS)],
+        "body": sample.text,
         "actor": {"objectType": "person", "preferredUsername": username},
         "object": {"objectType": "note"},
-        "twitter_entities": {"hashtags": [], "urls": []},
+        "twitter_entities": {"hashtags": [], "urls": links if sample.has_link else []},
+        "twitter_extended_entities": {"media": [{"type": sample.media}] if sample.media else []},
         "twitter_lang": "en",
     }

@@ -1,15 +1,17 @@
-"""The demo's report on the tables that it has written."""
+"""What the demo shows of the tables and files that it has written."""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tools.clients import BigQuery, Gcs
 
-__all__ = ["coverage", "last_days", "objects", "top_tweets", "totals"]
+__all__ = ["coverage", "last_days", "save_files", "top_tweets", "totals"]
 
 # A count that the API does not return has no row, so that it is null here, never 0.
 _COUNTS: Final = """
@@ -43,9 +45,14 @@ _LINE: Final = "  {:<20} {:<11} {:>12} {:>12} {:>10} {:>8}"
 # A Tweet with more missing types than this has no counts. Too old Tweets miss up to three.
 _MANY: Final = 5
 
+# Two pulls ask /historical. That of the days has the later date, and asks for all types.
 _OUTCOMES: Final = """
     SELECT endpoint, status, reason, missing_types, COUNT(*) AS tweets
-    FROM {table}_coverage
+    FROM (
+      SELECT *, ROW_NUMBER() OVER (PARTITION BY endpoint, tweet_id ORDER BY date DESC) AS place
+      FROM {table}_coverage
+    )
+    WHERE place = 1
     GROUP BY endpoint, status, reason, missing_types
     ORDER BY endpoint, tweets DESC, reason
 """
@@ -87,15 +94,16 @@ def coverage(bigquery: BigQuery, table: str) -> Iterator[str]:
         yield layout.format(row["tweets"], row["status"], without, row["reason"] or "-")
 
 
-def objects(gcs: Gcs, bucket: str) -> Iterator[str]:
-    """Yield the objects of the run, folder by folder, with their sizes."""
-    folder = ""
-    for blob in gcs.client.list_blobs(bucket, prefix="engagement/"):
-        path, name = blob.name.rsplit("/", 1)
-        if path != folder:
-            folder = path
-            yield f"  {folder}/"
-        yield f"  {blob.size:>9,} bytes  {name}"
+def save_files(gcs: Gcs, bucket: str, folder: Path) -> list[Path]:
+    """Copy the report's files from the bucket to a folder, which then holds nothing else.
+
+    :returns: the files, the page first.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for blob in gcs.client.list_blobs(bucket, prefix="reports/"):
+        blob.download_to_filename(str(folder / blob.name.rpartition("/")[2]))
+    return sorted(folder.iterdir(), key=lambda path: (path.suffix != ".html", path.name))
 
 
 def _line(name: object, created: object, row: dict[str, Any]) -> str:

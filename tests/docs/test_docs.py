@@ -399,8 +399,8 @@ def test_readme_shows_the_output_of_the_demo() -> None:
         f"Put an export of {demo.TWEETS} Tweets into {demo.TWEET_IDS}",
         f"{demo.TABLE}: ",
         f"{demo.TABLE}_coverage: ",
-        f"gs://{demo.BUCKET}: ",
         f"Next: copy {demo.DAG_FILE}",
+        "/build/demo/report.html",
     ):
         assert fact in shown
 
