@@ -30,8 +30,11 @@ def for_duckdb(sql: str) -> str:
 
     :param sql: GoogleSQL.
     """
-    (statement,) = sqlglot.transpile(sql, read="bigquery", write="duckdb", pretty=True)
-    return statement
+    tree = sqlglot.parse_one(sql, read="bigquery")
+    for block in tree.find_all(sqlglot.exp.CTE):
+        # Otherwise DuckDB stores what is read twice, without the filters of its readers.
+        block.set("materialized", False)
+    return tree.sql(dialect="duckdb", pretty=True)
 
 
 def text_literal(text: str) -> str:

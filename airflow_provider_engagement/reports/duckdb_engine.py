@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from airflow_provider_engagement.reports.dialect import (
     typed_query,
     with_types_of_bigquery,
 )
+from airflow_provider_engagement.reports.duckdb_tables import DuckDBTables, FileQuery
 from airflow_provider_engagement.reports.engine import placeholders
 from airflow_provider_engagement.reports.folders import LocalCopies, find_counts, location
 from airflow_provider_engagement.reports.sources import (
@@ -28,7 +30,7 @@ from airflow_provider_engagement.reports.tweet_files import (
     labels_query,
     tweets_query,
 )
-from airflow_provider_engagement.reports.views import VIEWS, filled, views
+from airflow_provider_engagement.reports.views import SOURCES, VIEWS, filled, views
 from airflow_provider_engagement.rows.schema import LONG
 from airflow_provider_engagement.sinks.bigquery.sql import columns, literal
 
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.collections.files import FileStore
     from airflow_provider_engagement.reports.engine import Parameter
 
+    TweetQuery = Callable[..., str]
+
 __all__ = ["DuckDBEngine"]
 
 _HEADER: Final = """\
@@ -52,7 +56,7 @@ _HEADER: Final = """\
 # DuckDB works on disk with what does not fit. Nothing is loaded from the network.
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "memory_limit": "160MiB",
-    "threads": "2",
+    "threads": "1",
     "preserve_insertion_order": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -74,6 +78,9 @@ class DuckDBEngine:
         self._files = LocalCopies(store)
         self._name = _last_name(table)
         self._connection: Any = None
+        self._tables: DuckDBTables | None = None
+        self._row_count = 0
+        self._tweet_queries: dict[str, FileQuery] = {}
         self._placeholders: dict[str, str] = {}
         self._statements: list[str] = []
 
@@ -84,7 +91,7 @@ class DuckDBEngine:
         :raises InvalidArgumentError: if the files cannot be read, or hold something else.
         """
         if self._connection is None:
-            self._connection = _connect(self._files.folder / "report.duckdb")
+            self._connection = _connect(self._files.folder / "counts.duckdb")
             self._make_sources()
             for view in views():
                 query = typed_query(view, filled(view.sql, self._placeholders))
@@ -98,9 +105,15 @@ class DuckDBEngine:
     def query(self, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pa.Table:
         """Run a query: see :class:`airflow_provider_engagement.reports.engine.Engine`."""
         self.create_views()
-        found = self._connection.execute(
-            for_duckdb(filled(sql, self._placeholders)), dict(parameters or {})
-        )
+        if self._tables is None:
+            self._tables = DuckDBTables(
+                self._connection,
+                {name: self._placeholders[name] for name in (*SOURCES, "source")},
+                self._tweet_queries,
+                self._row_count,
+            )
+        query = for_duckdb(filled(sql, self._tables.names_for(sql)))
+        found = self._connection.execute(query, dict(parameters or {}))
         return with_types_of_bigquery(found.to_arrow_table())
 
     def publish(self, put_file: Callable[[Path, str], None]) -> list[str]:
@@ -150,7 +163,9 @@ class DuckDBEngine:
         selected = columns(column.name for column in LONG)
         by_columns: dict[tuple[str, ...], list[str]] = {}
         for uri in uris:
-            names = tuple(pq.read_schema(self._files.path(uri)).names)
+            footer = pq.read_metadata(self._files.path(uri))
+            self._row_count += footer.num_rows
+            names = tuple(footer.schema.to_arrow_schema().names)
             by_columns.setdefault(names, []).append(uri)
         parts = []
         for number, (found, same) in enumerate(by_columns.items()):
@@ -174,12 +189,25 @@ class DuckDBEngine:
             message = f"tweets_table: {self._tweets_uri} has no column tweet_id."
             advice = "Name Parquet files with the columns of the table of Tweets."
             raise InvalidArgumentError(message, advice=advice)
-        self._make(tweets, tweets_query(tweet_files, names))
-        label_files = tweet_files
+        label_files, label_names = tweet_files, names
         if found.labels:
             label_files = f"`{self._name}_label_files`"
             self._make_files(label_files, found.labels)
-        self._make(labels, labels_query(label_files, self._names(label_files)))
+            label_names = self._names(label_files)
+        self._make_unique("tweets", tweets_query, tweet_files, names, "tweet_id")
+        key = "tweet_id, label" if found.labels else "tweet_id"
+        self._make_unique("labels", labels_query, label_files, label_names, key)
+
+    def _make_unique(
+        self, name: str, query: TweetQuery, files: str, names: Sequence[str], key: str
+    ) -> None:
+        """Make a view with one row a key; a query reads a table of it where that takes work."""
+        counted = f"SELECT COUNT(*), COUNT(DISTINCT hash({key})) FROM {for_duckdb(files)}"  # noqa: S608 - names are checked
+        rows, keys = self._connection.execute(counted).fetchone()
+        chosen = partial(query, names=names, is_unique=rows == keys)
+        if rows != keys:
+            self._tweet_queries[name] = FileQuery(files, chosen, rows)
+        self._make(self._placeholders[name], chosen(files))
 
     def _make(self, name: str, query: str) -> None:
         statement = for_duckdb(f"CREATE OR REPLACE VIEW {name} AS\n{query}")

@@ -69,28 +69,34 @@ def _written(uri: str, files: LocalCopies) -> TweetFiles:
     return TweetFiles([paths[0].as_uri()], [paths[1].as_uri()])
 
 
-def tweets_query(table: str, names: Sequence[str]) -> str:
-    """Return the GoogleSQL query for one row a Tweet. Of several files, the last one counts.
+def tweets_query(table: str, names: Sequence[str], *, is_unique: bool) -> str:
+    """Return the GoogleSQL query for one row a Tweet.
+
+    Of several files the last one that says something of a column counts, as in the table of Tweets.
 
     :param table: a table with ``tweet_id`` and ``filename``, quoted.
     :param names: the names of its columns.
+    :param is_unique: whether it has each Tweet once, so that there is nothing to choose.
     """
-    selected = ", ".join(
-        f"CAST({f'`{name}`' if name in names else 'NULL'} AS {kind}) AS `{name}`"
+    cast = {
+        name: f"CAST({f'`{name}`' if name in names else 'NULL'} AS {kind})"
         for name, kind in TWEET_TYPES.items()
+    }
+    chosen = (
+        cast if is_unique else {name: f"MAX_BY({each}, filename)" for name, each in cast.items()}
     )
-    return (
-        f"SELECT {selected} FROM {table} WHERE tweet_id IS NOT NULL "  # noqa: S608 - names are checked
-        "QUALIFY ROW_NUMBER() OVER (PARTITION BY tweet_id ORDER BY filename DESC) = 1"
-    )
+    selected = ", ".join(f"{each} AS `{name}`" for name, each in chosen.items())
+    grouped = "" if is_unique else "GROUP BY tweet_id"
+    return f"SELECT {selected} FROM {table} WHERE tweet_id IS NOT NULL {grouped}"  # noqa: S608 - names are checked
 
 
-def labels_query(table: str, names: Sequence[str]) -> str:
+def labels_query(table: str, names: Sequence[str], *, is_unique: bool) -> str:
     """Return the GoogleSQL query for one row a Tweet and label. Of several files, the last counts.
 
     :param table: a table of labels with ``tweet_id``, ``label``, ``value`` and ``filename``; or a
         table of Tweets, whose other columns than those of the Tweets are labels.
     :param names: the names of its columns.
+    :param is_unique: whether it has each Tweet and label once.
     """
     if set(LABEL_TYPES) <= set(names):
         source = table
@@ -103,7 +109,9 @@ def labels_query(table: str, names: Sequence[str]) -> str:
             f"(SELECT * FROM (SELECT tweet_id, filename, {cast} FROM {table}) "  # noqa: S608 - as above
             f"UNPIVOT (value FOR label IN ({', '.join(others)})))"
         )
+    value = "value" if is_unique else "MAX_BY(value, filename) AS value"
+    grouped = "" if is_unique else "GROUP BY tweet_id, label"
     return (
-        f"SELECT tweet_id, label, value FROM {source} WHERE value <> '' "  # noqa: S608 - as above
-        "QUALIFY ROW_NUMBER() OVER (PARTITION BY tweet_id, label ORDER BY filename DESC) = 1"
+        f"SELECT CAST(tweet_id AS STRING) AS tweet_id, label, {value} "  # noqa: S608 - as above
+        f"FROM {source} WHERE value <> '' {grouped}"
     )

@@ -32,8 +32,8 @@ VIEWS: Final = (
 )
 """The names of the views, each after those that it reads. A view is called ``<table>_<name>``."""
 
-BLOCKS: Final = ("days",)
-"""Queries that several views contain."""
+BLOCKS: Final = ("days", "at_age")
+"""Queries that views contain."""
 
 SOURCES: Final = ("rows", "coverage", "tweets", "labels")
 """What views and reports read: counts, which ids were requested, Tweets, their labels."""

@@ -31,64 +31,7 @@
 -- engagement_rate FLOAT64: engagements / impressions, over the Tweets that have both. Null if there are none, or if impressions are 0.
 
 WITH
-counts AS (
-  SELECT
-    tweet_id, account, access, snapshot_at, 'all' AS age, CAST(NULL AS INT64) AS age_hours,
-    '' AS basis,
-    impressions,
-    engagements,
-    favorites,
-    retweets,
-    replies,
-    quote_tweets,
-    video_views,
-    CAST(NULL AS INT64) AS media_views,
-    CAST(NULL AS INT64) AS media_engagements,
-    CAST(NULL AS INT64) AS url_clicks,
-    CAST(NULL AS INT64) AS hashtag_clicks,
-    CAST(NULL AS INT64) AS detail_expands,
-    CAST(NULL AS INT64) AS permalink_clicks,
-    CAST(NULL AS INT64) AS app_install_attempts,
-    CAST(NULL AS INT64) AS app_opens,
-    CAST(NULL AS INT64) AS email_tweet,
-    CAST(NULL AS INT64) AS user_follows,
-    CAST(NULL AS INT64) AS user_profile_clicks,
-    engagement_rate
-  FROM {latest}
-  UNION ALL
-  SELECT
-    tweet_id, account, 'owner', window_end, age, age_hours,
-    basis,
-    impressions,
-    engagements,
-    favorites,
-    retweets,
-    replies,
-    NULL,
-    video_views,
-    media_views,
-    media_engagements,
-    url_clicks,
-    hashtag_clicks,
-    detail_expands,
-    permalink_clicks,
-    app_install_attempts,
-    app_opens,
-    email_tweet,
-    user_follows,
-    user_profile_clicks,
-    engagement_rate
-  FROM {growth}
-  WHERE age_hours IN (24, 168, 672)
-),
-once AS (
-  -- Of a Tweet that several accounts have, the owner's counts.
-  SELECT *
-  FROM counts
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY tweet_id, age ORDER BY access, snapshot_at DESC, basis DESC, account
-  ) = 1
-),
+once AS ({at_age}),
 labelled AS (
   SELECT label, value AS campaign, COUNT(*) AS labelled_tweets
   FROM {labels}

@@ -27,14 +27,19 @@
 
 WITH
 newest AS (
-  SELECT account, tweet_id, engagement_type, granularity, date, tweet_created_at, value
+  SELECT
+    account,
+    tweet_id,
+    engagement_type,
+    granularity,
+    date,
+    period_start,
+    MAX(tweet_created_at) AS tweet_created_at,
+    MAX_BY(value, collected_at) AS value
   FROM {rows}
   WHERE granularity IN ('day', 'hour') AND complete
     AND tweet_id IS NOT NULL AND engagement_type IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY account, tweet_id, engagement_type, granularity, date, period_start
-    ORDER BY collected_at DESC, value
-  ) = 1
+  GROUP BY account, tweet_id, engagement_type, granularity, date, period_start
 ),
 by_type AS (
   SELECT

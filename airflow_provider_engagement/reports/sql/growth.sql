@@ -41,16 +41,19 @@ ages AS (
 ),
 hours AS (
   -- The hours from posting on. Of several answers for an hour, the newest complete one counts.
-  SELECT account, tweet_id, engagement_type, tweet_created_at AS created_at, period_start, value
+  SELECT
+    account,
+    tweet_id,
+    engagement_type,
+    period_start,
+    MAX(tweet_created_at) AS created_at,
+    MAX_BY(value, collected_at) AS value
   FROM {rows}
   WHERE granularity = 'hour' AND complete
     AND tweet_id IS NOT NULL AND engagement_type IS NOT NULL
     AND period_start >= TIMESTAMP_TRUNC(tweet_created_at, HOUR)
     AND period_start < TIMESTAMP_ADD(tweet_created_at, INTERVAL 672 HOUR)
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY account, tweet_id, engagement_type, period_start
-    ORDER BY collected_at DESC, value
-  ) = 1
+  GROUP BY account, tweet_id, engagement_type, period_start
 ),
 hour_sums AS (
   SELECT account, tweet_id, engagement_type, age, age_hours, created_at, SUM(value) AS value

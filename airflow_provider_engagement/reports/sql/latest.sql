@@ -8,7 +8,7 @@
 -- access STRING: owner, or public if all counts were fetched app-only.
 -- created_at TIMESTAMP: When it was posted, by its id. Null before 2010-11-04.
 -- snapshot_at TIMESTAMP: The snapshot of the newest of these counts.
--- collected_at TIMESTAMP: When the API last responded with one of these counts.
+-- collected_at TIMESTAMP: When the API responded with a count of that snapshot.
 -- impressions INT64: How often it was seen to date.
 -- engagements INT64: All interactions to date.
 -- favorites INT64: Likes to date.
@@ -26,15 +26,13 @@
 -- engagement_rate FLOAT64: engagements / impressions. Null if one of them is missing, if they are of different snapshots, or if impressions are 0.
 
 WITH
-newest AS (
-  -- The newest snapshot of each count. The first answer of a snapshot stands.
-  SELECT account, tweet_id, engagement_type, access, tweet_created_at, snapshot_at, collected_at, value
+snapshots AS (
+  SELECT
+    *,
+    -- The newest snapshot comes first. The first answer of a snapshot stands.
+    UNIX_SECONDS(snapshot_at) * 2147483648 - UNIX_SECONDS(collected_at) AS priority
   FROM {rows}
   WHERE granularity = 'lifetime' AND tweet_id IS NOT NULL AND engagement_type IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY account, tweet_id, engagement_type
-    ORDER BY snapshot_at DESC, collected_at, value
-  ) = 1
 ),
 counts AS (
   SELECT
@@ -43,14 +41,14 @@ counts AS (
     MIN(access) AS access,
     MAX(tweet_created_at) AS created_at,
     MAX(snapshot_at) AS snapshot_at,
-    MAX(collected_at) AS collected_at,
-    MAX(IF(engagement_type = 'impressions', value, NULL)) AS impressions,
-    MAX(IF(engagement_type = 'engagements', value, NULL)) AS engagements,
-    MAX(IF(engagement_type = 'favorites', value, NULL)) AS favorites,
-    MAX(IF(engagement_type = 'retweets', value, NULL)) AS retweets,
-    MAX(IF(engagement_type = 'replies', value, NULL)) AS replies,
-    MAX(IF(engagement_type = 'quote_tweets', value, NULL)) AS quote_tweets,
-    MAX(IF(engagement_type = 'video_views', value, NULL)) AS video_views,
+    MAX_BY(collected_at, priority) AS collected_at,
+    MAX_BY(IF(engagement_type = 'impressions', value, NULL), IF(engagement_type = 'impressions', priority, NULL)) AS impressions,
+    MAX_BY(IF(engagement_type = 'engagements', value, NULL), IF(engagement_type = 'engagements', priority, NULL)) AS engagements,
+    MAX_BY(IF(engagement_type = 'favorites', value, NULL), IF(engagement_type = 'favorites', priority, NULL)) AS favorites,
+    MAX_BY(IF(engagement_type = 'retweets', value, NULL), IF(engagement_type = 'retweets', priority, NULL)) AS retweets,
+    MAX_BY(IF(engagement_type = 'replies', value, NULL), IF(engagement_type = 'replies', priority, NULL)) AS replies,
+    MAX_BY(IF(engagement_type = 'quote_tweets', value, NULL), IF(engagement_type = 'quote_tweets', priority, NULL)) AS quote_tweets,
+    MAX_BY(IF(engagement_type = 'video_views', value, NULL), IF(engagement_type = 'video_views', priority, NULL)) AS video_views,
     MAX(IF(engagement_type = 'impressions', snapshot_at, NULL)) AS impressions_at,
     MAX(IF(engagement_type = 'engagements', snapshot_at, NULL)) AS engagements_at,
     MAX(IF(engagement_type = 'favorites', snapshot_at, NULL)) AS favorites_at,
@@ -58,7 +56,7 @@ counts AS (
     MAX(IF(engagement_type = 'replies', snapshot_at, NULL)) AS replies_at,
     MAX(IF(engagement_type = 'quote_tweets', snapshot_at, NULL)) AS quote_tweets_at,
     MAX(IF(engagement_type = 'video_views', snapshot_at, NULL)) AS video_views_at
-  FROM newest
+  FROM snapshots
   GROUP BY account, tweet_id
 )
 SELECT

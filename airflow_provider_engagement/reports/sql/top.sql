@@ -43,24 +43,41 @@ counts AS (
     video_views_at AS snapshot_at
   FROM {latest}
 ),
-ranked AS (
+places AS (
+  -- The ranks of the values, since there are far fewer values than Tweets.
   SELECT
-    *,
-    RANK() OVER (PARTITION BY account, access, engagement_type ORDER BY value DESC) AS place
+    account,
+    access,
+    engagement_type,
+    value,
+    1 + IFNULL(
+      SUM(COUNT(*)) OVER (
+        PARTITION BY account, access, engagement_type
+        ORDER BY value DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+      ),
+      0
+    ) AS place
   FROM counts
   WHERE value IS NOT NULL
+  GROUP BY account, access, engagement_type, value
 )
 SELECT
-  ranked.account,
-  ranked.access,
-  ranked.engagement_type,
-  ranked.place AS `rank`,
-  ranked.tweet_id,
-  ranked.value,
-  ranked.snapshot_at,
-  ranked.created_at,
+  counts.account,
+  counts.access,
+  counts.engagement_type,
+  places.place AS `rank`,
+  counts.tweet_id,
+  counts.value,
+  counts.snapshot_at,
+  counts.created_at,
   tweets.author_username,
   tweets.text,
-  IFNULL(tweets.url, CONCAT('https://x.com/i/status/', ranked.tweet_id)) AS url
-FROM ranked
-LEFT JOIN {tweets} AS tweets ON tweets.tweet_id = ranked.tweet_id
+  IFNULL(tweets.url, CONCAT('https://x.com/i/status/', counts.tweet_id)) AS url
+FROM counts
+JOIN places
+  ON places.account = counts.account
+  AND places.access = counts.access
+  AND places.engagement_type = counts.engagement_type
+  AND places.value = counts.value
+LEFT JOIN {tweets} AS tweets ON tweets.tweet_id = counts.tweet_id
