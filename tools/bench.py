@@ -36,6 +36,7 @@ from airflow_provider_engagement.rows.flatten import flatten
 from airflow_provider_engagement.sinks.files import FileSink
 from airflow_provider_engagement.sinks.memory import MemorySink
 from tools.bench_collections import lines_over_json, peak_above_ids
+from tools.bench_workers import say_workers
 from tools.pull_profile import task_context
 from tools.services import simulator
 
@@ -374,7 +375,12 @@ def collections() -> None:
     say("the same with attributes, above the ids", above, "+300 MiB at most")
 
 
-BENCHMARKS = (payload, throughput, year, memory, million, collections, pace, mapped)
+def workers() -> None:
+    """Pull in 4 processes that share nothing but a store, or not even that."""
+    say_workers(say)
+
+
+BENCHMARKS = (payload, throughput, year, memory, million, collections, pace, mapped, workers)
 
 
 def main(names: list[str]) -> int:

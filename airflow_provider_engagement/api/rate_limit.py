@@ -22,11 +22,14 @@ from airflow_provider_engagement.api.rate_stores.base import MAX_WAIT, RateRepor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from airflow_provider_engagement.api.rate_stores.base import RateStore
+    from airflow_provider_engagement.api.rate_stores.base import RateStore, Turn
 
 __all__ = ["AdaptiveConcurrency", "RateLimiter", "requested_wait"]
 
 log = logging.getLogger(__name__)
+
+# Seconds after which a request that waits for its slot looks whether it can still be used.
+_LONGEST_STEP: Final = 2.0
 
 _MAX_REQUESTED_WAIT: Final = 900.0
 
@@ -77,10 +80,20 @@ class RateLimiter:
                 turn = self._store.take(self._contract)
                 if turn.blocked > MAX_WAIT:
                     raise _too_long(turn.blocked, self._clock() + turn.blocked)
-                if turn.wait > 0:
-                    self._wait(turn.wait)
-                if turn.is_granted and (turn.wait <= 0 or not self._store.status().blocked):
+                if self._wait_for(turn) and turn.is_granted:
                     return
+
+    def _wait_for(self, turn: Turn) -> bool:
+        """Wait for a slot; return False as soon as it cannot be used."""
+        left = turn.wait
+        while left > 0:
+            step = min(left, _LONGEST_STEP)
+            self._wait(step)
+            left -= step
+            status = self._store.status()
+            if status.is_void or status.blocked > left:
+                return False
+        return True
 
     def reported_limit(self) -> float | None:
         """Return the requests per minute that the service reported last; None if it never did."""

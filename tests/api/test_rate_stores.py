@@ -193,9 +193,9 @@ def test_worker_that_returns_stops_all_slots_until_others_have_noticed(
     one, other = remote(), remote()
     one.take(6.0, 0)
     other.take(6.0, 0)
-    recovering = one.rejoin(0.5)
+    recovering = one.rejoin(0.5, 1)
     assert 4 < recovering <= 5
-    assert 3 < other.rejoin(0.25) <= recovering
+    assert 3 < other.rejoin(0.25, 1) <= recovering
     grant = other.take(6.0, 0.25)
     assert grant.wait is None
     assert grant.share == 0.25

@@ -81,10 +81,12 @@ class Status:
 
     :param blocked: seconds for which the service blocks requests.
     :param limit: the requests per minute that the service reported last; None if it never did.
+    :param is_void: whether the slot that was taken last must not be used.
     """
 
     blocked: float
     limit: float | None
+    is_void: bool = False
 
 
 class RateStore(Protocol):
@@ -148,10 +150,11 @@ class RemoteStore(Protocol):
         :param share: the share that the worker holds, which it keeps while the store recovers.
         """
 
-    def rejoin(self, share: float) -> float:
+    def rejoin(self, share: float, period: float) -> float:
         """Report that this worker was without the store, and is back.
 
         :param share: the share that it went on with.
+        :param period: seconds between its slots. All workers have asked for one after that time.
         :returns: seconds until the store assigns slots.
         """
 

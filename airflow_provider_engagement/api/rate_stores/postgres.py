@@ -69,9 +69,9 @@ class PostgresStore:
         slot = None if wait < 0 else wait
         return Grant(slot, blocked, limit, int(refusals), granted, recovering)
 
-    def rejoin(self, share: float) -> float:
+    def rejoin(self, share: float, period: float) -> float:
         """Report that this worker was without the store, and is back."""
-        return self._run(sql.REJOIN, member=self._member, share=share)[0]
+        return self._run(sql.REJOIN, member=self._member, share=share, period=period)[0]
 
     def record(self, report: RateReport) -> float:
         """Record what a response says."""

@@ -72,11 +72,14 @@ TAKE: Final = f"""{_UPSERT} SET (next_slot, members, answer) = (SELECT
 ) RETURNING answer"""
 
 REJOIN: Final = f"""{_UPSERT} SET (recovers_at, members, answer) = (SELECT
-    CASE WHEN recovering > 0 THEN held.recovers_at ELSE now + {RECOVERY} END,
+    now + pause,
     others || jsonb_build_object(
       %(member)s::text, jsonb_build_array(now + {LEASE}, %(share)s::float8)),
-    ARRAY[CASE WHEN recovering > 0 THEN recovering ELSE {RECOVERY} END]
+    ARRAY[pause]
   FROM {_TIMES} {_OTHERS}
+  CROSS JOIN LATERAL (SELECT greatest(
+    recovering, %(period)s::float8, CASE WHEN recovering = 0 THEN {RECOVERY} END) AS pause
+  ) AS rejoined
 ) RETURNING answer"""
 
 RECORD: Final = f"""{_UPSERT} SET

@@ -100,11 +100,9 @@ return reply(slot - now, blocked, get('limit'), get('refusals'), share, 0)
 """
 
 _REJOIN: Final = f"""
-local member, share = ARGV[1], ARGV[2] + 0
-if recovers == 0 then
-  recovers = {RECOVERY}
-  set('recovers', now + recovers)
-end
+local member, share, period = ARGV[1], ARGV[2] + 0, ARGV[3] + 0
+recovers = math.max(recovers, period, recovers == 0 and {RECOVERY} or 0)
+set('recovers', now + recovers)
 join(member, share, now + {LEASE})
 return reply(recovers)
 """
@@ -159,9 +157,9 @@ class RedisStore:
         slot = None if wait < 0 else wait
         return Grant(slot, blocked, limit, int(refusals), granted, recovering)
 
-    def rejoin(self, share: float) -> float:
+    def rejoin(self, share: float, period: float) -> float:
         """Report that this worker was without the store, and is back."""
-        return self._run(_REJOIN, self._member, share)[0]
+        return self._run(_REJOIN, self._member, share, period)[0]
 
     def record(self, report: RateReport) -> float:
         """Record what a response says."""

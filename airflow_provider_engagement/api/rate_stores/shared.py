@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.api.errors import RateStoreError
@@ -32,9 +33,10 @@ __all__ = ["SharedStore"]
 
 log = logging.getLogger(__name__)
 
-# Seconds between two attempts to reach a store that is away. An attempt may take as long again;
-# both together must be less than RECOVERY.
-_RETRY_INTERVAL: Final = 2.0
+# Seconds between two attempts to reach a store that is away: after the first, doubled each time,
+# and at most. An attempt may take as long again; both together must be less than RECOVERY.
+_FIRST_INTERVAL: Final = 0.1
+_MAX_INTERVAL: Final = 2.0
 
 
 class SharedStore:
@@ -55,6 +57,10 @@ class SharedStore:
         self._was_refused = False
         self._is_away = False
         self._ask_at = 0.0
+        self._clear_at = 0.0
+        self._interval = _FIRST_INTERVAL
+        self._period = 0.0
+        self._own_slot_at = 0.0
 
     def take(self, contract: float | None) -> Turn:
         """Take a slot from the store, or one of this worker's share while the store is away.
@@ -63,11 +69,8 @@ class SharedStore:
         """
         with self._lock:
             self._return_if_possible()
-            if self._is_in_use():
-                turn = self._take_remotely(contract)
-                if turn is not None:
-                    return turn
-            return self._take_locally(contract)
+            turn = self._take_remotely(contract) if self._is_in_use() else None
+            return turn or self._take_locally(contract)
 
     def record(self, report: RateReport) -> float:
         """Record what a response says, also for the time that the store may be away."""
@@ -95,6 +98,8 @@ class SharedStore:
         """
         with self._lock:
             self._return_if_possible()
+            if self._gives_up_slot():
+                return replace(self._local.status(), is_void=True)
             if self._is_in_use():
                 try:
                     return self._remote.status()
@@ -111,6 +116,14 @@ class SharedStore:
         """Return whether slots are taken from the store, as far as this worker knows."""
         return not self._is_away and self._clock() >= self._ask_at
 
+    def _gives_up_slot(self) -> bool:
+        """Return whether a slot of this worker's own is after the moment when the store's begin."""
+        if self._is_away or self._own_slot_at <= max(self._ask_at, self._clock()):
+            return False
+        self._clear_at = self._own_slot_at
+        self._own_slot_at = 0.0
+        return True
+
     def _return_if_possible(self) -> None:
         if not self._is_away or self._clock() < self._ask_at:
             return
@@ -120,7 +133,8 @@ class SharedStore:
             if blocked:
                 self._remote.record(RateReport(is_refused=True, wait=blocked))
         except RateStoreError:
-            self._ask_at = self._clock() + _RETRY_INTERVAL
+            self._interval = min(self._interval * 2, _MAX_INTERVAL)
+            self._ask_at = self._clock() + self._interval
             return
         log.info("%s answers again. In %.0f s it is used again.", self._remote.name, recovering)
         self._is_away = False
@@ -128,12 +142,15 @@ class SharedStore:
 
     def _rejoin(self) -> float:
         if self._share:
-            return self._remote.rejoin(self._share)
+            return self._remote.rejoin(self._share, self._period)
         self._remote.status()
         return 0.0
 
     def _take_remotely(self, contract: float | None) -> Turn | None:
         """Take a slot from the store; return None if it assigns none."""
+        clear_in = self._clear_at - self._clock()
+        if clear_in > 0:
+            return Turn(clear_in, is_granted=False)
         try:
             grant = self._remote.take(contract or 0.0, self._share)
         except RateStoreError as error:
@@ -144,8 +161,10 @@ class SharedStore:
             return None
         if grant.wait is None:
             return Turn(grant.blocked, grant.blocked, is_granted=False)
-        # If the store goes away now, this worker's next slot is as far off as its share says.
-        self._local.keep_clear(grant.wait + self._own_spacing(contract))
+        # If the store goes away now, this worker leaves out one turn of its own: until all have
+        # noticed, the others may take from the store what would have been its slots.
+        self._period = self._own_spacing(contract)
+        self._local.keep_clear(grant.wait + 2 * self._period)
         return Turn(grant.wait, grant.blocked)
 
     def _note(self, grant: Grant) -> None:
@@ -162,16 +181,22 @@ class SharedStore:
         if now > self._share_ends_at:
             self._share = 0.0
         self._is_away = True
-        self._ask_at = now + _RETRY_INTERVAL
+        self._interval = _FIRST_INTERVAL
+        self._ask_at = now + self._interval
         share = f"at {self._share:.0%} of the contract" if self._share else "when it answers"
         log.warning("%s This worker goes on %s.", error, share)
 
     def _take_locally(self, contract: float | None) -> Turn:
         self._check_share()
-        if not self._share:
-            return Turn(max(0.0, self._ask_at - self._clock()), is_granted=False)
+        recovers_in = max(0.0, self._ask_at - self._clock())
+        if not self._is_away and (not self._share or self._local.next_slot() > recovers_in):
+            return Turn(recovers_in, is_granted=False)
         rate = self._rate(contract)
-        return self._local.take(self._own_rate(rate) if rate else None)
+        turn = self._local.take(self._own_rate(rate) if rate else None)
+        # The first slot from the store is no nearer to this one than the next of its own would be.
+        self._own_slot_at = self._clock() + turn.wait
+        self._clear_at = self._clock() + self._local.next_slot()
+        return turn
 
     def _check_share(self) -> None:
         """Stop a worker without a share: what it sent could be more than the contract allows."""

@@ -92,6 +92,10 @@ class MemoryStore:
         with self._lock:
             self._state.next_slot = max(self._state.next_slot, self._clock() + seconds)
 
+    def next_slot(self) -> float:
+        """Return the seconds until the next slot."""
+        return max(0.0, self._state.next_slot - self._clock())
+
     def record(self, report: RateReport) -> float:
         """Record what a response says."""
         with self._lock:
