@@ -48,7 +48,7 @@ __all__ = [
     "settings_of_store",
 ]
 
-STORES = {"redis": redis_server, "postgres": postgres_server}
+STORES: dict[str, Callable[[Path], Server]] = {"redis": redis_server, "postgres": postgres_server}
 
 # A server assigns no slots for a while after its start.
 _STARTS_WITHIN = 6.0

@@ -108,7 +108,12 @@ class RateLimiter:
         is_refused = status == HTTPStatus.TOO_MANY_REQUESTS
         wait = requested_wait(headers, now=now, refused=is_refused)
         limit = _limit(headers.get("x-per-minute-limit"))
-        blocked = self._store.record(RateReport(is_refused, wait, limit))
+        remaining = _number(headers.get("x-per-minute-remaining"))
+        resets_at = _number(headers.get("x-per-minute-reset"))
+        server_time = _unix(headers.get("date"))
+        blocked = self._store.record(
+            RateReport(is_refused, wait, limit, remaining, resets_at, server_time)
+        )
         if is_refused:
             self._concurrency.shrink()
             log.warning("Rate limited: waiting %.0f s.", blocked)

@@ -68,11 +68,17 @@ class RateReport:
     :param is_refused: whether it was a 429.
     :param wait: seconds for which the service blocks requests.
     :param limit: the contract's requests per minute.
+    :param remaining: how many of them are left in the service's minute.
+    :param resets_at: when that minute ends, in Unix seconds of the service's clock.
+    :param server_time: the whole second of the service's clock when it answered.
     """
 
     is_refused: bool = False
     wait: float | None = None
     limit: float | None = None
+    remaining: float | None = None
+    resets_at: float | None = None
+    server_time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

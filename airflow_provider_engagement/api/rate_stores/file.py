@@ -12,6 +12,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_engagement.api.rate_stores.minute import ServiceMinute
 from airflow_provider_engagement.api.rate_stores.state import RateState
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileStore"]
 
-_FORMAT: Final = struct.Struct("<4d")
+_FORMAT: Final = struct.Struct("<10d")
 
 
 class FileStore:
@@ -69,8 +70,14 @@ class FileStore:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             raw = os.pread(descriptor, _FORMAT.size, 0)
-            state = RateState(*_FORMAT.unpack(raw)) if len(raw) == _FORMAT.size else RateState()
+            state = _unpack(raw) if len(raw) == _FORMAT.size else RateState()
             yield state
-            os.pwrite(descriptor, _FORMAT.pack(*astuple(state)), 0)
+            *own, minute = astuple(state)
+            os.pwrite(descriptor, _FORMAT.pack(*own, *minute), 0)
         finally:
             os.close(descriptor)
+
+
+def _unpack(raw: bytes) -> RateState:
+    next_slot, blocked_until, limit, refusals, *minute = _FORMAT.unpack(raw)
+    return RateState(next_slot, blocked_until, limit, refusals, ServiceMinute(*minute))

@@ -6,7 +6,7 @@ The stores on servers do the same, each in its own language.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_provider_engagement.api.rate_stores.base import (
@@ -17,8 +17,8 @@ from airflow_provider_engagement.api.rate_stores.base import (
     RateReport,
     Status,
     Turn,
-    spacing,
 )
+from airflow_provider_engagement.api.rate_stores.minute import ServiceMinute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +34,14 @@ class RateState:
     :param blocked_until: until when the service blocks requests.
     :param limit: the requests per minute that it reported last.
     :param refusals: how many refusals in a row came last.
+    :param minute: what is known of others that use the contract.
     """
 
     next_slot: float = 0.0
     blocked_until: float = 0.0
     limit: float = 0.0
     refusals: float = 0.0
+    minute: ServiceMinute = field(default_factory=ServiceMinute)
 
     def take(self, now: float, contract: float | None) -> Turn:
         """Take the next slot, unless the service blocks requests for too long."""
@@ -47,12 +49,14 @@ class RateState:
         if blocked > MAX_WAIT:
             return Turn(blocked, blocked, is_granted=False)
         slot = max(now, self.next_slot, self.blocked_until)
-        self.next_slot = slot + spacing(contract or self.limit)
+        rate = contract or self.limit
+        self.next_slot = slot + (self.minute.spacing(now, rate) if rate else 0.0)
         return Turn(slot - now, blocked)
 
     def record(self, now: float, report: RateReport) -> float:
         """Change the state by what a response says; return the seconds that are blocked."""
         self.limit = report.limit or self.limit
+        self.minute.record(now, report)
         # Requests in flight together are refused together. That is one refusal, not many.
         is_new = report.is_refused and self.blocked_until <= now
         wait = report.wait
