@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import queue
+import threading
 from email.utils import formatdate
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -8,8 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_engagement.api.client import PullStoppedError
 from airflow_provider_engagement.api.errors import RateLimitError
-from airflow_provider_engagement.api.rate_limit import RateLimiter, requested_wait
+from airflow_provider_engagement.api.rate_limit import (
+    AdaptiveConcurrency,
+    RateLimiter,
+    requested_wait,
+)
 from airflow_provider_engagement.api.rate_stores.base import MAX_WAIT
 from airflow_provider_engagement.api.rate_stores.file import FileStore
 
@@ -109,6 +117,75 @@ def test_reported_limit_becomes_the_rate(tmp_path: Path) -> None:
         with pace.acquire():
             pass
     assert time.now - START == pytest.approx(9 * 2 * 1.005, abs=0.01)
+
+
+def in_flight_at_most(concurrency: AdaptiveConcurrency) -> int:
+    """Count the threads that enter before one of them has to wait."""
+    entered: queue.SimpleQueue[None] = queue.SimpleQueue()
+    leave = threading.Event()
+
+    def enter() -> None:
+        with concurrency:
+            entered.put(None)
+            leave.wait()
+
+    threads = [threading.Thread(target=enter) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    number = 0
+    with contextlib.suppress(queue.Empty):
+        while True:
+            entered.get(timeout=0.2)
+            number += 1
+    leave.set()
+    for thread in threads:
+        thread.join()
+    return number
+
+
+def test_unknown_limit_begins_with_one_request_and_halves_on_a_429() -> None:
+    concurrency = AdaptiveConcurrency(8, starts_with_one=True)
+    assert in_flight_at_most(concurrency) == 1
+    concurrency.grow(known=False)
+    assert in_flight_at_most(concurrency) == 8
+    concurrency.shrink()
+    assert in_flight_at_most(concurrency) == 4
+    for _ in range(3):
+        concurrency.shrink()
+    assert in_flight_at_most(concurrency) == 1
+    for expected in (2, 2, 2, 3):
+        concurrency.grow(known=False)
+        assert in_flight_at_most(concurrency) == expected
+    # A limit that the service reports paces the requests instead.
+    concurrency.grow(known=True)
+    assert in_flight_at_most(concurrency) == 8
+
+
+def test_process_holds_one_slot_at_a_time(tmp_path: Path) -> None:
+    stopped = threading.Event()
+
+    def wait(seconds: float) -> None:
+        if stopped.wait(seconds):
+            raise PullStoppedError("stopped")
+
+    store = FileStore("app", tmp_path)
+    limiter = RateLimiter(store, requests_per_minute=1, max_concurrency=8, wait=wait)
+    with limiter.acquire():
+        pass
+
+    def send() -> None:
+        with contextlib.suppress(PullStoppedError), limiter.acquire():
+            raise AssertionError
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while store.take(None).wait < 60:  # without a limit, nothing is taken
+        stopped.wait(0.01)
+    stopped.set()
+    for thread in threads:
+        thread.join()
+    assert 110 < store.take(1).wait <= 120 * 1.005
 
 
 def test_damaged_state_file_is_replaced(tmp_path: Path) -> None:

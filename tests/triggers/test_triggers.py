@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import itertools
 import json
 import multiprocessing  # noqa: F401 - a poll would import it otherwise, which blocks
 import time
@@ -25,6 +26,8 @@ from airflow_provider_engagement.triggers.engagement import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+
+    from airflow_provider_engagement.api.settings import RateStoreSettings
 
 NOW = datetime.now(UTC)
 HAS_WATCHERS = hasattr(engagement.BaseEventTrigger, "create_shared_stream_producer")
@@ -230,6 +233,46 @@ def test_sensors_on_the_same_tweets_share_their_requests(world: World, api: Simu
 
     asyncio.run(work())
     assert 2 <= len(api.requests) <= 3
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+def test_store_of_the_shared_rate_does_not_block_the_loop(
+    kind: str,
+    world: World,
+    api: Simulator,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store: RateStoreSettings = request.getfixturevalue(f"{kind}_store")
+    connection = api.connection("acme")
+    connection["extra"] |= {"rate_limit_conn_id": "rates", "requests_per_minute": 120}
+    connect(monkeypatch, connection)
+    monkeypatch.setenv("AIRFLOW_CONN_RATES", json.dumps(as_connection(store)))
+    tweets = ids(world, 300)
+
+    async def work() -> None:
+        task = asyncio.create_task(event_of(waiting(tweets)))
+        await asyncio.sleep(3)
+        task.cancel()
+
+    unblocked(work)
+    times = [one.at for one in api.requests]
+    assert len(times) >= 3
+    # Both requests of a poll took a slot.
+    assert all(later - earlier > 0.4 for earlier, later in itertools.pairwise(times))
+
+
+def as_connection(store: RateStoreSettings) -> dict[str, Any]:
+    assert store.login
+    assert store.password
+    return {
+        "conn_type": store.kind,
+        "host": store.host,
+        "port": store.port,
+        "login": store.login.reveal(),
+        "password": store.password.reveal(),
+        "schema": store.database,
+    }
 
 
 @pytest.mark.usefixtures("api")
