@@ -139,6 +139,12 @@ class Deployment:
         options = ("--concurrency", str(self._concurrency), "--celery-hostname", f"{name}@%h")
         self.workers[name] = self._start(name, "celery", "worker", "--skip-serve-logs", *options)
 
+    def tasks_of(self, worker: str) -> int:
+        """Return how many tasks a worker runs now."""
+        pids = self.postgres.query("SELECT pid FROM task_instance WHERE state = 'running'")
+        mine = sessions.members({self.workers[worker].pid})
+        return sum(pid != "" and int(pid) in mine for (pid,) in pids)
+
     def kill_worker(self, name: str) -> None:
         """Kill a worker with all its tasks, as when its machine is lost."""
         process = self._running.pop(name)

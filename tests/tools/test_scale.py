@@ -115,6 +115,8 @@ def test_coverage_must_have_each_tweet_once(bigquery: BigQuery, dataset: str, tr
 @pytest.mark.e2e
 def test_table_is_right_though_a_worker_is_killed(tmp_path: Path) -> None:
     airflow = next(known for known in VERSIONS if version("apache-airflow").startswith(known))
-    figures = measure(Options(tweets=20_000, airflow=airflow), tmp_path)
+    options = Options(tweets=20_000, airflow=airflow, requests_per_minute=300)
+    figures = measure(options, tmp_path)
     assert list(missed(figures)) == []
+    assert figures.killed
     assert any(each.number > 1 for each in figures.tries)

@@ -87,7 +87,8 @@ def _shown(figures: Figures) -> Iterator[str]:
         yield f"{name:<62} {seconds:8.1f} s"
     tries = len(figures.tries)
     again = sum(each.number > 1 for each in figures.tries)
-    yield f"{'tries of tasks, of them repeated':<62} {tries:>8} {again:>4}"
+    yield f"{'tasks of the killed worker':<62} {figures.killed:>8}"
+    yield f"{'tries of tasks, of them repeated':<62} {tries:>8} {again:>8}"
     numbers = (figures.planned, figures.answered, figures.refused)
     requests = " ".join(f"{number:>8,}" for number in numbers)
     yield f"{'requests planned, answered, refused':<62} {requests}"

@@ -45,13 +45,16 @@ _BUCKET: Final = "acme-engagement"
 _DATASET: Final = "reporting"
 _TABLE: Final = f"{_DATASET}.engagement"
 _WORKERS: Final = ("worker-1", "worker-2")
-_TASKS_OF_A_WORKER: Final = 4
+_TASKS_OF_A_WORKER: Final = 2  # the example DAG runs four shards at once
 _SEED: Final = 7
 _DELETED: Final = 0.01
 _OF_A_REQUEST: Final = 250
-_IN_FLIGHT: Final = 8  # what a connection allows a task where it says nothing
+_KILLED_AT: Final = 0.4  # of the requests: the first four shards are on their way
 _ENDS_WITHIN: Final = 3600
 _ENDED: Final = ("success", "failed")
+
+# What a connection allows a task where it says nothing.
+_IN_FLIGHT: Final = 8
 
 # The DAG waits for minutes before it retries, which fits a real outage.
 _WAITS: Final = ("timedelta(minutes=5)", "timedelta(seconds=5)")
@@ -63,7 +66,7 @@ class Options:
 
     :param tweets: how many Tweets.
     :param airflow: the version of Airflow: ``3.3`` or ``2.11``.
-    :param kill: whether a worker is killed when half of the requests are answered.
+    :param kill: whether a worker is killed when two fifths of the requests are answered.
     :param requests_per_minute: the contract, which the simulator enforces.
     """
 
@@ -81,7 +84,7 @@ class Figures:
     :param planned: the least requests for the Tweets, given the shards.
     :param answered: the requests that were answered.
     :param refused: the requests that were refused.
-    :param in_flight: the most requests that can have been in flight at the kill.
+    :param killed: how many tasks the killed worker was running.
     :param load_jobs: the load jobs into the table and its neighbours.
     :param merges: the ``MERGE`` statements by the table that they write.
     :param tries: all tries of all tasks.
@@ -93,12 +96,17 @@ class Figures:
     planned: int = 0
     answered: int = 0
     refused: int = 0
-    in_flight: int = 0
+    killed: int = 0
     load_jobs: int = 0
     merges: dict[str, int] = field(default_factory=dict)
     tries: list[TaskTry] = field(default_factory=list)
     wrong: dict[str, int] = field(default_factory=dict)
     peaks: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def in_flight(self) -> int:
+        """The most requests that can have been in flight at the kill."""
+        return self.killed * _IN_FLIGHT
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -219,9 +227,7 @@ def _run(airflow: Deployment, scene: _Scene, figures: Figures) -> None:
     with PeakMemory(leaders) as peak, figures.stage("Run the DAG"):
         airflow.trigger(DAG_ID, _RUN)
         if scene.options.kill:
-            half = figures.planned / 2
-            airflow.wait_for(lambda: scene.requests().get("200", 0) > half or None, _ENDS_WITHIN)
-            airflow.kill_worker(_WORKERS[0])
+            figures.killed = _kill(airflow, scene, figures.planned * _KILLED_AT)
             killed_at = time.time()
         airflow.wait_for(lambda: airflow.state_of(_RUN) in _ENDED or None, _ENDS_WITHIN)
     figures.peaks = {**peak.trees, "largest process": peak.process}
@@ -230,6 +236,20 @@ def _run(airflow: Deployment, scene: _Scene, figures: Figures) -> None:
     if airflow.state_of(_RUN) != "success":
         tries = "\n".join(map(str, figures.tries))
         raise ProcessFailure(f"The run failed:\n{tries}\n{airflow.tails()}")
+
+
+def _kill(airflow: Deployment, scene: _Scene, requests: float) -> int:
+    """Kill the busiest worker after so many requests; return how many tasks it was running."""
+
+    def busiest() -> tuple[int, str] | None:
+        if scene.requests().get("200", 0) < requests:
+            return None
+        tasks = max((airflow.tasks_of(name), name) for name in _WORKERS)
+        return tasks if tasks[0] else None
+
+    tasks, worker = airflow.wait_for(busiest, _ENDS_WITHIN)
+    airflow.kill_worker(worker)
+    return tasks
 
 
 def _stages(tries: Sequence[TaskTry], killed_at: float) -> dict[str, float]:
@@ -251,7 +271,6 @@ def _count(scene: _Scene, figures: Figures) -> None:
     asked = scene.requests()
     figures.answered = asked.pop("200")
     figures.refused = sum(asked.values())
-    figures.in_flight = _TASKS_OF_A_WORKER * _IN_FLIGHT if scene.options.kill else 0
     jobs = scene.jobs()
     figures.load_jobs = sum("load" in job for job in jobs)
     statements = [job["query"]["query"] for job in jobs if "query" in job]
