@@ -31,6 +31,7 @@ from tools.command_tables import COMMAND_PARTS
 from tools.field_faults import FIELD_FAULTS
 from tools.hostile.cases import CASES
 from tools.hostile.kinds import FAULTS, SHARES, Case, Fault, Gives
+from tools.hours import CONTRACTS, rows
 from tools.public import commands, public_names
 
 if TYPE_CHECKING:
@@ -454,6 +455,11 @@ def _public() -> str:
     return f"{_table(('import from', 'names'), rows)}\n\nCommands: {listed}."
 
 
+def _hours() -> str:
+    head = ["endpoint", "Tweets", "requests", *(f"{limit} a minute" for limit in CONTRACTS)]
+    return _table(head, rows())
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "endpoints": _endpoints,
     "types": _types,
@@ -475,5 +481,6 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "hook": _hook,
     "public": _public,
     **COMMAND_PARTS,
+    "hours": _hours,
 }
 """The parts that a page can include, by name."""
