@@ -10,7 +10,7 @@ from typing import Final
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.window import as_moment
 
-__all__ = ["length", "moment", "share"]
+__all__ = ["length", "moment", "number", "share"]
 
 _LENGTH: Final = re.compile(r"(\d{1,5})([dh])")
 _UNITS: Final = {"d": "days", "h": "hours"}
@@ -44,6 +44,17 @@ def length(text: str) -> timedelta:
     if not found:
         raise ArgumentTypeError(f"{text!r} is not a length of time: give days (7d) or hours (6h)")
     return found
+
+
+def number(text: str) -> int:
+    """Read a whole number above zero.
+
+    :param text: such as ``10``.
+    :raises ArgumentTypeError: if it is not one.
+    """
+    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", text):
+        raise ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return int(text)
 
 
 def share(text: str) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.query import GRANULARITIES
 from airflow_provider_engagement.api.spec import EndpointName
-from airflow_provider_engagement.cli.arguments import length, moment, share
+from airflow_provider_engagement.cli.arguments import length, moment, number, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -202,6 +202,55 @@ COMMANDS: Final = (
             *_READING,
             _option("--list", action="store_true", help="print the ids only, one a line"),
             _JSON,
+            *_MESSAGES,
+        ),
+    ),
+    Command(
+        "report",
+        "write a report on counts",
+        "Write a report on counts that a pull has written: a page, and CSV files. Needs the extra "
+        "[report], and no connection.",
+        (
+            _option(
+                "counts",
+                metavar="COUNTS",
+                help="the counts: a folder of Parquet files by path or URI, or a BigQuery table",
+            ),
+            _option(
+                "--tweets",
+                metavar="TWEETS",
+                help="what is known of the Tweets: a collection by path or URI, or a BigQuery "
+                "table if COUNTS is one; without it the report has no texts and campaigns",
+            ),
+            _option(
+                "-o", "--output", required=True, metavar="FOLDER", help="where to write the files"
+            ),
+            _option(
+                "--start",
+                type=moment,
+                metavar="TIME",
+                help="the first day, as for pull; the last 28 days with counts without this option",
+            ),
+            _option(
+                "--end",
+                type=moment,
+                metavar="TIME",
+                help="the first moment after the last day; now without this option",
+            ),
+            _option(
+                "--top",
+                type=number,
+                default=10,
+                metavar="N",
+                help="how many Tweets are listed for each account and type",
+            ),
+            _option(
+                "--campaign-label",
+                default="campaign",
+                metavar="NAME",
+                help="the label of the Tweets whose values are the campaigns",
+            ),
+            _option("--title", default="Engagement report", help="the title of the page"),
             *_MESSAGES,
         ),
     ),

@@ -21,6 +21,7 @@ _MODULES: Final = {
     "plan": "pull_commands",
     "pull": "pull_commands",
     "ids": "ids_command",
+    "report": "report_command",
     "check": "check_command",
     "authorize": "authorize_command",
 }
