@@ -150,7 +150,10 @@ class OutputFile:
             ) from None
 
     def close(self) -> None:
-        """Close the temporary file."""
+        """Close the temporary file, whatever state it is in."""
+        # An open writer would complain when it is deleted.
+        with suppress(Exception):
+            self.writer.close()
         with suppress(AttributeError):
             self._stream.close()
 
@@ -182,7 +185,7 @@ class OutputSink:
     :param coverage: the same for the status of every id; None for nowhere.
     :param file_format: the format of the rows; None to go by the name of the output.
     :param for_spreadsheet: as for :class:`CsvWriter`.
-    :param before_output: called before the standard output is written.
+    :ivar before_output: called once all rows are there, before the output is written.
     """
 
     def __init__(
@@ -192,7 +195,6 @@ class OutputSink:
         coverage: str | None,
         file_format: str | None,
         for_spreadsheet: bool,
-        before_output: Callable[[], None],
     ) -> None:
         chosen = format_for(output, file_format)
         if for_spreadsheet and chosen != "csv":
@@ -205,7 +207,7 @@ class OutputSink:
             self._coverage = OutputFile(
                 coverage, arrow_schema(COVERAGE), coverage_format, **options
             )
-        self._before_output = before_output
+        self.before_output: Callable[[], None] = lambda: None
         self._scratch: ScratchFolder | None = None
 
     def prepare(self) -> None:
@@ -221,7 +223,7 @@ class OutputSink:
 
     def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's signature
         """Put the coverage in place, then the rows."""
-        self._before_output()
+        self.before_output()
         if self._coverage:
             for table in coverage:
                 self._coverage.writer.write(table)

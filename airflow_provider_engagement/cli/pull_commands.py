@@ -84,27 +84,48 @@ def pull(options: Namespace, terminal: Terminal) -> int:
         coverage=options.coverage,
         file_format=options.format,
         for_spreadsheet=options.spreadsheet,
-        before_output=terminal.end_progress,
     )
     settings = find_settings(options.conn_id, hide=terminal.hide)
     with EngagementClient(settings, on_secret=terminal.hide) as client:
         job = _job(options, settings)
         if job.plan is None or not has_tweets(job.plan):
             return ExitCode.OK
-        share = options.max_missing_share
-        with terminal.progress(len(job.plan.requests)) as report:
-            result = run_pull(
-                client,
-                job.plan,
-                sink,
-                period=job.period,
-                max_missing_share=1.0 if share is None else share,
-                keep_incomplete=options.incomplete == "keep",
-                limits=PullLimits(report=report, report_seconds=_BAR_SECONDS),
-            )
+        result = _result(options, terminal, client, sink, plan=job.plan, period=job.period)
     terminal.say(str(result))
-    is_partial = share is None and _missing(result, job.plan)
+    is_partial = options.max_missing_share is None and _missing(result, job.plan)
     return ExitCode.PARTIAL if is_partial else ExitCode.OK
+
+
+def _result(
+    options: Namespace,
+    terminal: Terminal,
+    client: EngagementClient,
+    sink: OutputSink,
+    *,
+    plan: Plan,
+    period: ReportingPeriod,
+) -> PullResult:
+    share = options.max_missing_share
+    with (
+        terminal.progress(len(plan.requests)) as report,
+        terminal.interruptible(sink.discard) as restore,
+    ):
+
+        def before_output() -> None:
+            terminal.end_progress()
+            # What is half written must not be left.
+            restore()
+
+        sink.before_output = before_output
+        return run_pull(
+            client,
+            plan,
+            sink,
+            period=period,
+            max_missing_share=1.0 if share is None else share,
+            keep_incomplete=options.incomplete == "keep",
+            limits=PullLimits(report=report, report_seconds=_BAR_SECONDS),
+        )
 
 
 def _job(options: Namespace, settings: Settings) -> _Job:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.settings import Redactor
+from airflow_provider_engagement.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -119,6 +122,30 @@ class Terminal:
                 yield report
             finally:
                 self._bar = None
+
+    @contextlib.contextmanager
+    def interruptible(self, clean_up: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """End the process at once on Ctrl-C, without waiting for the requests in flight.
+
+        :param clean_up: called before the process ends.
+        :returns: what makes Ctrl-C raise :class:`KeyboardInterrupt` again.
+        """
+
+        def end(*_: object) -> None:
+            self.end_progress()
+            clean_up()
+            self.say("engagement: interrupted")
+            os._exit(ExitCode.INTERRUPTED)
+
+        before = signal.signal(signal.SIGINT, end)
+
+        def restore() -> None:
+            signal.signal(signal.SIGINT, before)
+
+        try:
+            yield restore
+        finally:
+            restore()
 
     def end_progress(self) -> None:
         """Remove the bar, because the output follows."""

@@ -96,16 +96,16 @@ def test_a_closed_pipe_ends_the_command_quietly(tmp_path: Path) -> None:
 def test_ctrl_c_ends_a_pull_without_rows(
     service: Simulator, many: list[str], tmp_path: Path
 ) -> None:
-    service.latency = 1.0
+    service.latency = 100.0
     (tmp_path / "ids.txt").write_text("\n".join(many))
-    output = tmp_path / "counts.csv"
+    output = tmp_path / "counts.parquet"
     with on_terminal("pull", "totals", str(tmp_path / "ids.txt"), "-o", str(output)) as terminal:
-        terminal.wait_for(lambda _: service.requests)
+        terminal.wait_for(lambda text: "0/12" in text)
         os.killpg(terminal.process.pid, signal.SIGINT)
         assert terminal.wait() == 130
     assert "Traceback" not in terminal.shown
     assert "engagement: interrupted" in terminal.shown
-    assert not output.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["ids.txt"]
 
 
 def test_an_owner_authorizes_the_app_on_a_terminal(

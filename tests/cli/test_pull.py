@@ -84,7 +84,11 @@ def test_a_partial_answer_has_its_own_exit_code(
     refused = engagement("pull", "totals", *tweets, "--max-missing-share", "0.09")
     assert (refused.code, refused.out) == (ExitCode.NOT_WRITTEN, "")
     assert "18 of 20 Tweets were counted (2 unavailable)" in refused.err
-    assert len(service.requests) == 3
+    output = tmp_path / "counts.parquet"
+    refused = engagement("pull", "totals", *tweets, "--max-missing-share", "0", "-o", output)
+    assert (refused.code, output.exists()) == (ExitCode.NOT_WRITTEN, False)
+    assert "ignored" not in refused.err
+    assert len(service.requests) == 4
 
 
 @pytest.mark.usefixtures("service")
