@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from run_operator import NOW, connect, run
 
+from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.transfers.engagement_gcs_to_bigquery import (
@@ -89,7 +91,9 @@ def test_workers_without_a_shared_disk_share_the_rate_and_fill_one_table(  # noq
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ids = simulator.world.tweets("acme", TWEETS, since=NOW - timedelta(days=120), until=SNAPSHOT)
-    planned = sum(-(-len(Shard(index, 2).select(ids)) // 250) for index in range(2))
+    query = build_query("totals", has_owner=True)
+    shards = (Shard(index, 2).select(ids) for index in range(2))
+    planned = sum(len(make_plan(query, shard, now=NOW).requests) for shard in shards)
     bucket = gcs.make_bucket()
     bucket.blob("tweet_ids.txt").upload_from_string("\n".join(ids))
     workers = [

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import requests
 
+from airflow_provider_engagement.api.plan import make_plan
+from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.simulator import World
 from tools.clients import BigQuery, Gcs
@@ -48,7 +50,6 @@ _WORKERS: Final = ("worker-1", "worker-2")
 _TASKS_OF_A_WORKER: Final = 2  # the example DAG runs four shards at once
 _SEED: Final = 7
 _DELETED: Final = 0.01
-_OF_A_REQUEST: Final = 250
 _KILLED_AT: Final = 0.4  # of the requests: the first four shards are on their way
 _ENDS_WITHIN: Final = 3600
 _ENDED: Final = ("success", "failed")
@@ -215,8 +216,9 @@ class _Scene:
 
     def planned(self) -> int:
         """Return the least requests for all shards together."""
-        sizes = (len(Shard(i, SHARDS).select(self.tweet_ids)) for i in range(SHARDS))
-        return sum(-(-size // _OF_A_REQUEST) for size in sizes)
+        query, now = build_query("totals", has_owner=True), self.world.now()
+        shards = (Shard(index, SHARDS).select(self.tweet_ids) for index in range(SHARDS))
+        return sum(len(make_plan(query, ids, now=now).requests) for ids in shards)
 
 
 def _run(airflow: Deployment, scene: _Scene, figures: Figures) -> None:
