@@ -63,6 +63,13 @@ test-long: airflow-3.3-celery+emulators+servers airflow-2.11-celery+emulators ch
 	@$(IN_3.3)$(PYTEST) -m long $(ARGS)
 	@$(IN_2.11)$(PYTEST) -m long $(ARGS)
 
+# The newest patch of the other versions of Airflow 3.
+MATRIX ?= 3.0 3.1 3.2
+.PHONY: test-matrix
+test-matrix: airflow-3.3 ## run a few tests of the wheel on Airflow 3.0, 3.1 and 3.2 (MATRIX=3.1 picks one)
+	@$(ENV) $(MATRIX:%=airflow-%)
+	@MATRIX="$(MATRIX)" $(IN_3.3)python -m pytest --quiet --no-header -m matrix tests/test_matrix.py
+
 .PHONY: coverage
 coverage: airflow-3.3+emulators ## measure which lines the unit and integration tests run
 	@$(IN_3.3)$(PYTEST) -m "not e2e and not long and not google" --cov --cov-report term $(ARGS)

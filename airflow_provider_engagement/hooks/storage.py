@@ -173,10 +173,29 @@ class _ObjectStorage:
     def names(self, prefix: str) -> Iterator[str]:
         """Return the URIs of all files below the folder that a prefix ends in."""
         base = prefix[: prefix.rindex("/") + 1]
-        folder = _path(base)
-        root = folder.fs._strip_protocol(base)  # noqa: SLF001 - fsspec's own users call it
-        for name in folder.fs.find(root):
+        files = _path(base).fs
+        root = files._strip_protocol(_without_connection(base)[1])  # noqa: SLF001 - fsspec's own users call it
+        for name in files.find(root):
             yield base + str(name).removeprefix(root).lstrip("/")
+
+
+class _AttachedFile:
+    """A file of Airflow's object storage, reached without ``ObjectStoragePath``.
+
+    Airflow 3.0 accepts versions of universal-pathlib that its ``ObjectStoragePath`` cannot use.
+
+    :param uri: the file's URI.
+    """
+
+    def __init__(self, uri: str) -> None:
+        from airflow.sdk.io.store import attach
+
+        conn_id, self._uri = _without_connection(uri)
+        self.fs = attach(split_uri(uri)[0], conn_id).fs
+
+    def open(self, mode: str) -> Any:
+        """Open the file."""
+        return self.fs.open(self._uri, mode)
 
 
 def put_file(source: Path, uri: str, *, gcp_conn_id: str | None = None) -> None:
@@ -194,4 +213,15 @@ def _replace(target: Path, source: Path) -> None:
 def _path(uri: str) -> Any:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    return ObjectStoragePath(uri)
+    try:
+        return ObjectStoragePath(uri)
+    except ValueError as error:
+        if "incompatible with ObjectStoragePath" not in str(error):
+            raise
+    return _AttachedFile(uri)
+
+
+def _without_connection(uri: str) -> tuple[str | None, str]:
+    scheme, authority, path = split_uri(uri)
+    conn_id, _, host = authority.rpartition("@")
+    return conn_id or None, f"{scheme}://{host}{path}"

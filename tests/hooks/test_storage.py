@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
+from importlib import util
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 import pytest
+from airflow.providers.common.compat import sdk
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.collections import read_collection as read_without_airflow
@@ -19,6 +23,7 @@ from airflow_provider_engagement.hooks.storage import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from google.cloud.storage import Bucket
@@ -126,6 +131,53 @@ def test_files_are_found_by_folder_and_pattern(
     # What all other schemes are read by. Which of them exist depends on the providers.
     by_airflow = storage._ObjectStorage()  # noqa: SLF001 - only a scheme of a provider leads there
     assert read_without_airflow(uri, store=by_airflow).tweet_ids == ids
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    """Attach a store of another scheme, with and without a connection, as a provider does."""
+    store = importlib.import_module(
+        "airflow.sdk.io.store" if util.find_spec("airflow.sdk") else "airflow.io.store"
+    )
+    files = fsspec.filesystem("memory")
+    for conn_id in (None, "other"):
+        store.attach(protocol="memory", conn_id=conn_id, fs=files)
+    for name, content in FILES.items():
+        files.pipe(f"/bucket/{name}", content)
+    yield
+    files.rm("/bucket", recursive=True)
+    for alias in ("memory", "memory-other"):
+        store._STORE_CACHE.pop(alias)  # noqa: SLF001 - there is no other way to detach
+
+
+@pytest.fixture
+def _no_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail as Airflow 3.0's path does with universal-pathlib 0.3."""
+
+    def fail(_: str) -> None:
+        raise ValueError("detected protocol memory which is incompatible with ObjectStoragePath.")
+
+    monkeypatch.setattr(sdk, "ObjectStoragePath", fail, raising=False)
+
+
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize("bucket", ["bucket", "other@bucket"])
+@pytest.mark.parametrize(("pattern", "ids"), FOUND)
+def test_files_of_another_scheme_are_found(bucket: str, pattern: str, ids: list[str]) -> None:
+    assert read_tweet_ids(f"memory://{bucket}/{pattern}") == ids
+
+
+@pytest.mark.skipif(not util.find_spec("airflow.sdk"), reason="Airflow 3.0 fails so, not 2.11")
+@pytest.mark.usefixtures("memory", "_no_paths")
+@pytest.mark.parametrize("bucket", ["bucket", "other@bucket"])
+def test_files_are_found_where_paths_of_airflow_cannot_be_used(bucket: str, tmp_path: Path) -> None:
+    pattern, ids = FOUND[0]
+    assert read_tweet_ids(f"memory://{bucket}/{pattern}") == ids
+    (tmp_path / "ids.txt").write_text("77\n")
+    put_file(tmp_path / "ids.txt", f"memory://{bucket}/out/ids.txt")
+    assert read_tweet_ids(f"memory://{bucket}/out/ids.txt") == ["77"]
+    with pytest.raises(InvalidArgumentError, match=r"out/none\.txt does not exist"):
+        read_tweet_ids(f"memory://{bucket}/out/none.txt")
 
 
 def test_what_a_bucket_says_of_its_tweets_is_read(bucket: Bucket) -> None:

@@ -50,6 +50,22 @@ def test_commands_are_targets_of_make(path: Path) -> None:
             assert named <= (TARGETS | {"$TARGET"} if tested else TARGETS)
 
 
+def test_every_tested_airflow_runs_on_every_python() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    jobs = read(ROOT / ".github" / "workflows" / "tests.yml")["jobs"]
+    (all_tests,) = re.findall(r"^TESTED_ON \?= (.+)$", makefile, re.MULTILINE)
+    (few_tests,) = re.findall(r"^MATRIX \?= (.+)$", makefile, re.MULTILINE)
+    ran = {row["target"]: set() for row in jobs["tests"]["strategy"]["matrix"]["include"]}
+    for row in jobs["tests"]["strategy"]["matrix"]["include"]:
+        ran[row["target"]].add(row["python"])
+    pythons = {"3.11", "3.12", "3.13"}
+    assert set(ran) == {*(f"test-{name}" for name in all_tests.split()), "test-google"}
+    assert (ran["test-3.3"], ran["test-2.11"]) == (pythons, pythons - {"3.13"})
+    matrix = jobs["matrix"]["strategy"]["matrix"]
+    assert (matrix["airflow"], set(matrix["python"])) == (few_tests.split(), pythons)
+    assert matrix["exclude"] == [{"airflow": "3.0", "python": "3.13"}]
+
+
 @each
 def test_actions_are_pinned_by_commit_and_named_by_version(path: Path) -> None:
     found = re.findall(r"uses: (?!\./)(.*)", path.read_text())
