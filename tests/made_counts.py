@@ -69,18 +69,25 @@ class MadeCounts:
     campaigns: list[str]
 
 
-def make_counts(folder: Path, *, tweets: int = 160, days: int = 60) -> MadeCounts:
+def make_counts(
+    folder: Path, *, tweets: int = 160, days: int = 60, hostile: bool = True
+) -> MadeCounts:
     """Write counts to date, counts by day, coverage, Tweets and labels.
 
     :param folder: where to.
     :param tweets: how many Tweets; one in twenty has been deleted.
     :param days: over how many days before ``NOW`` they were posted.
+    :param hostile: whether texts and the name of a campaign are hostile.
     """
     world = World(7, ("acme",), NOW)
     every = world.tweets("acme", tweets, since=NOW - days * DAY, until=NOW - DAY)
     deleted, ids = every[::20], [each for place, each in enumerate(every) if place % 20]
-    campaigns = [CAMPAIGNS[number % 4] for number in range(len(ids))]
-    texts = [*HOSTILE_TEXTS, *(TEXTS[number % 6] for number in range(len(ids)))][: len(ids)]
+    names = CAMPAIGNS if hostile else (*CAMPAIGNS[:3], "winter")
+    campaigns = [names[number % 4] for number in range(len(ids))]
+    texts = [
+        *(HOSTILE_TEXTS if hostile else ()),
+        *(TEXTS[number % 6] for number in range(len(ids))),
+    ][: len(ids)]
     by_size = np.argsort(-world.counts(ids, ("engagements",), _moments([NOW]))[:, 0, 0])
     # The hostile texts are those of the top Tweets.
     ordered = [""] * len(ids)

@@ -34,12 +34,12 @@ class Found:
 
     :param pairs: the number of pairs.
     :param different: how many are called different.
-    :param untold: for how many there are too few Tweets to tell.
+    :param undecided: for how many there are too few Tweets to tell.
     """
 
     pairs: int
     different: int
-    untold: int
+    undecided: int
 
 
 def measure(tweets: int, lift: int, pairs: int = PAIRS, seed: int = 7) -> Found:
@@ -51,7 +51,7 @@ def measure(tweets: int, lift: int, pairs: int = PAIRS, seed: int = 7) -> Found:
     :param seed: the seed of the world.
     """
     drawn = _campaigns(tweets, pairs, seed)
-    different = untold = 0
+    different = undecided = 0
     for pair in range(pairs):
         (first_engagements, first_impressions), (engagements, impressions) = (
             drawn[:, 2 * pair + place] for place in (0, 1)
@@ -63,8 +63,8 @@ def measure(tweets: int, lift: int, pairs: int = PAIRS, seed: int = 7) -> Found:
         ]
         _, (difference,) = compare_campaigns(samples)
         different += difference.is_different is True
-        untold += difference.is_different is None
-    return Found(pairs, different, untold)
+        undecided += difference.is_different is None
+    return Found(pairs, different, undecided)
 
 
 def _campaigns(tweets: int, pairs: int, seed: int) -> npt.NDArray[np.float64]:
@@ -89,7 +89,7 @@ def power_table() -> list[str]:
         for lift in LIFTS:
             found = measure(tweets, lift)
             real = f"{lift} %" if lift else "none"
-            shares = [f"{count / found.pairs:.1%}" for count in (found.different, found.untold)]
+            shares = [f"{count / found.pairs:.1%}" for count in (found.different, found.undecided)]
             rows.append(f"| {tweets} | {real} | {' | '.join(shares)} |")
     return rows
 

@@ -54,9 +54,12 @@ class Ui:
     :param chromium: the browser.
     :param url: the base URL of Airflow.
     :param folder: the folder of the browser's profile.
+    :param keep_log: whether the browser notes its messages and requests.
     """
 
-    def __init__(self, chromium: Chromium, url: str, folder: Path) -> None:
+    def __init__(
+        self, chromium: Chromium, url: str, folder: Path, *, keep_log: bool = False
+    ) -> None:
         self._url = url
         options = webdriver.ChromeOptions()
         options.binary_location = chromium.browser
@@ -64,6 +67,9 @@ class Ui:
             options.add_argument(flag)
         if os.geteuid() == 0:
             options.add_argument("--no-sandbox")  # root has none
+        if keep_log:
+            levels = {"browser": "ALL", "performance": "ALL"}
+            options.set_capability("goog:loggingPrefs", levels)
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(chromium.driver))
 
     def __enter__(self) -> Self:

@@ -36,7 +36,7 @@ def day_figures(days: Days) -> list[Figure]:
         by_date[row["date"]].append(row)
     marks = charts.day_marks(dates)
     found = []
-    for engagement_type in ("impressions", "engagements"):
+    for engagement_type in ("impressions", "engagements", "favorites"):
         values = [figures.total(rows, engagement_type) for rows in by_date.values()]
         name = name_of(engagement_type)
         title = f"{name} by day"

@@ -89,35 +89,18 @@ ORDER BY campaign, IFNULL(age_hours, 0)
 
 SAMPLES: Final = f"""
 WITH
-counts AS (
-  SELECT
-    tweet_id, account, access, snapshot_at, 'all' AS age, '' AS basis,
-    impressions, engagements, engagement_rate
-  FROM {{latest}}
-  UNION ALL
-  SELECT
-    tweet_id, account, 'owner' AS access, window_end AS snapshot_at, age, basis,
-    impressions, engagements, engagement_rate
-  FROM {{growth}}
-  WHERE age = @age
-),
-once AS (
-  -- As in the view of campaigns.
-  SELECT *
-  FROM counts
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY tweet_id, age ORDER BY access, snapshot_at DESC, basis DESC, account
-  ) = 1
-),
+at_age AS ({{at_age}}),
 labelled AS (
   SELECT
-    label_rows.value AS campaign, once.age, once.tweet_id, once.impressions, once.engagements,
-    COUNT(*) OVER (PARTITION BY label_rows.value, once.age) AS tweets
+    label_rows.value AS campaign, at_age.age, at_age.tweet_id, at_age.impressions,
+    at_age.engagements,
+    COUNT(*) OVER (PARTITION BY label_rows.value, at_age.age) AS tweets
   FROM {{labels}} AS label_rows
-  JOIN once ON once.tweet_id = label_rows.tweet_id
+  JOIN at_age ON at_age.tweet_id = label_rows.tweet_id
   WHERE label_rows.label = @label
+    AND at_age.age IN ('all', @age)
     AND label_rows.value IN UNNEST(@campaigns)
-    AND once.engagement_rate IS NOT NULL
+    AND at_age.engagement_rate IS NOT NULL
 ),
 numbered AS (
   SELECT
