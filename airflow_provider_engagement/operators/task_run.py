@@ -46,11 +46,6 @@ class TaskRun:
     shard: Shard | None = None
 
     @property
-    def labels(self) -> dict[str, str]:
-        """The labels of Google's jobs."""
-        return job_labels(self.context)
-
-    @property
     def is_mapped(self) -> bool:
         """Whether the task is an instance of a mapped task, or lies in a mapped task group."""
         return _is_mapped(self.context)
@@ -59,11 +54,6 @@ class TaskRun:
     def region(self) -> str | None:
         """Which pass of a loop the task belongs to; None outside loops."""
         return region_of(self.context["ti"])
-
-    @property
-    def has_siblings(self) -> bool:
-        """Whether the same run may have other instances of the task."""
-        return has_siblings(self.context)
 
     @property
     def shared_arguments(self) -> Mapping[str, object]:

@@ -60,11 +60,14 @@ class FinishedFolder:
         """Compare what the bucket says of its objects with the manifest.
 
         :raises InvalidArgumentError: naming the first object that is missing or another.
+        :raises ConcurrentWriteError: if it is missing because the folder has been written again.
         """
         held = self.store.describe(f"{self.name}/")
         for entry in (*self.manifest.objects, self.manifest.coverage):
             found = held.get(f"{self.name}/{entry.name}")
             if found is None:
+                if self._is_replaced():
+                    raise self._replaced()
                 raise self._damaged(entry, "which does not exist")
             if found.bytes != entry.bytes:
                 raise self._damaged(entry, f"of {entry.bytes} bytes; it has {found.bytes}")
@@ -96,10 +99,7 @@ class FinishedFolder:
         """
         path, rows = scratch / entry.name, 0
         if not self.store.get_file(f"{self.name}/{entry.name}", path):
-            raise ConcurrentWriteError(
-                f"{self.uri} was written again while it was read.",
-                advice="Nothing was loaded. A retry of the task loads what lies there now.",
-            )
+            raise self._replaced()
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, _md5).hexdigest()
         if digest != entry.md5:
@@ -113,6 +113,16 @@ class FinishedFolder:
         if rows != entry.rows:
             raise self._damaged(entry, f"with {entry.rows} rows; it has {rows}")
         path.unlink()
+
+    def _is_replaced(self) -> bool:
+        current = ObjectFolder(self.store, self.name).read_version().manifest
+        return current is not None and current.attempt != self.manifest.attempt
+
+    def _replaced(self) -> ConcurrentWriteError:
+        return ConcurrentWriteError(
+            f"{self.uri} was written again while it was read.",
+            advice="Nothing was loaded. A retry of the task loads what is there now.",
+        )
 
     def _damaged(self, entry: Entry, fault: str) -> InvalidArgumentError:
         return InvalidArgumentError(
@@ -130,13 +140,23 @@ def open_folder(store: ObjectStore, name: str) -> FinishedFolder:
     :raises InvalidArgumentError: if there is none, or none that can be read.
     """
     version = ObjectFolder(store, name).read_version()
-    if version.manifest is not None and version.manifest.layout in LAYOUTS:
+    if version.manifest is not None and _is_whole(version.manifest):
         return FinishedFolder(store, name, version.manifest)
     fault = "its manifest.json cannot be read" if version.generation else "it has no manifest.json"
     raise InvalidArgumentError(
         f"{store.uri(name)} is not a finished folder: {fault}.",
         advice="Nothing was loaded. Pass folders that EngagementToGCSOperator has written, or its "
         ".output, and run this task after it.",
+    )
+
+
+def _is_whole(manifest: Manifest) -> bool:
+    """Return whether a manifest says all that a load needs to know."""
+    plan = manifest.summary.get("plan", {})
+    return (
+        manifest.layout in LAYOUTS
+        and {"account", "tweets", "window"}.issubset(manifest.summary)
+        and {"endpoint", "groupings"}.issubset(plan)
     )
 
 

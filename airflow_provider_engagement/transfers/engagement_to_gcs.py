@@ -43,8 +43,8 @@ class EngagementToGCSOperator(EngagementTransfer):
     ``{object_prefix}/{endpoint}/{account}/{snapshot}/{task hash}/``, parts first, then the status
     of every id, and last ``manifest.json``, which says that the folder is complete. A re-run owns
     exactly that folder. The folder of a mapped task's instance is named by what the instance asks,
-    not by its map index. A snapshot of counts to date is taken once: where the folder already holds
-    it, nothing is asked.
+    not by its map index; that of a shard ends with it, such as ``-2-of-8``. A snapshot of counts to
+    date is taken once: where the folder already holds it, nothing is asked.
 
     :param bucket: the bucket's name (templated).
     :param object_prefix: the folder to write below (templated); ``"/"`` for the bucket itself.

@@ -375,11 +375,16 @@ def test_an_unfinished_folder_fails_before_anything_is_written(
     assert {blob.name for blob in bucket.list_blobs()} == held
 
 
+@pytest.mark.parametrize("without", ["layout", "attempt", "window", "plan"])
 def test_a_manifest_that_cannot_be_read_is_no_manifest(
-    ids: list[str], bigquery: BigQuery, dataset: str, bucket: Bucket
+    ids: list[str], bigquery: BigQuery, dataset: str, bucket: Bucket, without: str
 ) -> None:
     result = pull(ids[:2], bucket)
-    bucket.blob(f"{name_of(result)}/manifest.json").upload_from_string("{}")
+    blob = bucket.blob(f"{name_of(result)}/manifest.json")
+    manifest = json.loads(blob.download_as_bytes())
+    manifest.pop(without, None)
+    manifest["summary"].pop(without, None)
+    blob.upload_from_string(json.dumps(manifest))
     with pytest.raises(AirflowFailException, match=r"its manifest\.json cannot be read"):
         run(load(result, f"{dataset}.t"))
     assert tables_in(bigquery, dataset) == []
@@ -455,6 +460,26 @@ def test_a_folder_that_is_written_again_meanwhile_is_loaded_by_a_retry(
             run(load(result, f"{dataset}.t"))
     assert run(load(result, f"{dataset}.t"), try_number=2).value["rows"] == 14
     assert len(content(bigquery, f"{dataset}.t")[0]) == 14
+
+
+def test_a_folder_that_is_replaced_before_it_is_checked_is_loaded_by_a_retry(
+    ids: list[str], bigquery: BigQuery, dataset: str, bucket: Bucket
+) -> None:
+    asked: dict[str, Any] = {"endpoint": "historical", "engagement_types": ["favorites"]}
+    result = pull(ids[:2], bucket, at=TODAY, **asked)
+    operator = load(result, f"{dataset}.t")
+    read = operator._load  # noqa: SLF001 - the moment between reading and checking
+
+    def read_and_replace() -> Any:
+        found = read()
+        pull(ids[:2], bucket, at=TODAY, **asked)
+        return found
+
+    operator._load = read_and_replace  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    with pytest.raises(ConcurrentWriteError, match="was written again while it was read"):
+        run(operator)
+    assert tables_in(bigquery, dataset) == []
+    assert run(load(result, f"{dataset}.t"), try_number=2).value["rows"] == 2
 
 
 @pytest.mark.parametrize(
