@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from run_command import run
+from run_command import PIP, run
 
 from tools.env import ENVIRONMENTS, ROOT, Workshop
 from tools.process import clean_environment
@@ -41,9 +41,12 @@ if TYPE_CHECKING:
 # The source tree stands behind an installed wheel, which is what is to be tested then. Here, before
 # the conftest.py of a folder below imports the package.
 sys.path[:] = [*(entry for entry in sys.path if entry != str(ROOT)), str(ROOT)]
-# pytest has loaded the package's plugin by now, from the source tree if it runs in there.
-for _module in [name for name in sys.modules if name.startswith("airflow_provider_engagement")]:
-    del sys.modules[_module]
+# pytest has loaded the package's plugin by now, from the source tree if it runs in there. Nothing
+# else of the package is loaded, and nothing must be loaded twice.
+PLUGIN = {"airflow_provider_engagement", "airflow_provider_engagement.testing"}
+if {name for name in sys.modules if name.startswith("airflow_provider_engagement")} == PLUGIN:
+    for _name in PLUGIN:
+        del sys.modules[_name]
 
 
 # A slow machine is no fault of the code.
@@ -206,9 +209,6 @@ def airflow_home() -> Path:
     home = Path(os.environ["AIRFLOW_HOME"])
     shutil.copy(home / "airflow.db", home / "unused.db")
     return home
-
-
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
 
 
 def run(*command: str | Path, cwd: Path, **settings: str) -> str:

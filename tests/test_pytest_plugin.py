@@ -9,8 +9,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PIP
-from run_command import run
+from run_command import PIP, run
 from test_constrained import ENVIRONMENT
 
 from tools.env import ROOT, Workshop
