@@ -10,13 +10,7 @@ from google.cloud import bigquery
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError, PermissionDeniedError
 from airflow_provider_engagement.reports.engine import placeholders
-from airflow_provider_engagement.reports.sources import (
-    LABEL_TYPES,
-    TWEET_TYPES,
-    empty,
-    empty_coverage,
-    rows_of,
-)
+from airflow_provider_engagement.reports.sources import SOURCE_QUERIES, rows_of
 from airflow_provider_engagement.reports.views import VIEWS, View, filled, views
 from airflow_provider_engagement.sinks.bigquery.jobs import JobRunner
 from airflow_provider_engagement.sinks.bigquery.locations import dataset_location
@@ -133,9 +127,9 @@ class BigQueryEngine:
         coverage = self.table.coverage
         names = {
             "rows": rows_of(quoted(self.table), found, name=str(self.table)),
-            "coverage": quoted(coverage) if self._exists(coverage) else empty_coverage(),
-            "tweets": empty(TWEET_TYPES.items()),
-            "labels": empty(LABEL_TYPES.items()),
+            "coverage": quoted(coverage) if self._exists(coverage) else SOURCE_QUERIES["coverage"],
+            "tweets": SOURCE_QUERIES["tweets"],
+            "labels": SOURCE_QUERIES["labels"],
             "source": literal(str(self.table)),
             **{name: quoted(self._name(name)) for name in VIEWS},
         }

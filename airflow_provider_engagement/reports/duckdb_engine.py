@@ -18,13 +18,7 @@ from airflow_provider_engagement.reports.dialect import (
 from airflow_provider_engagement.reports.duckdb_tables import DuckDBTables, FileQuery
 from airflow_provider_engagement.reports.engine import placeholders
 from airflow_provider_engagement.reports.folders import LocalCopies, find_counts, location
-from airflow_provider_engagement.reports.sources import (
-    LABEL_TYPES,
-    TWEET_TYPES,
-    empty,
-    empty_coverage,
-    rows_of,
-)
+from airflow_provider_engagement.reports.sources import SOURCE_QUERIES, rows_of
 from airflow_provider_engagement.reports.tweet_files import (
     find_tweets,
     labels_query,
@@ -155,7 +149,7 @@ class DuckDBEngine:
         if files.coverage:
             self._make_files(names["coverage"], files.coverage)
         else:
-            self._make(names["coverage"], empty_coverage())
+            self._make(names["coverage"], SOURCE_QUERIES["coverage"])
         self._make_tweets()
 
     def _rows(self, uris: Sequence[str]) -> str:
@@ -178,8 +172,8 @@ class DuckDBEngine:
     def _make_tweets(self) -> None:
         tweets, labels = self._placeholders["tweets"], self._placeholders["labels"]
         if self._tweets_uri is None:
-            self._make(tweets, empty(TWEET_TYPES.items()))
-            self._make(labels, empty(LABEL_TYPES.items()))
+            self._make(tweets, SOURCE_QUERIES["tweets"])
+            self._make(labels, SOURCE_QUERIES["labels"])
             return
         found = find_tweets(self._tweets_uri, self._files)
         tweet_files = f"`{self._name}_tweet_files`"

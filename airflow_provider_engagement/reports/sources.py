@@ -13,7 +13,7 @@ from airflow_provider_engagement.sinks.bigquery.sql import columns
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["LABEL_TYPES", "TWEET_TYPES", "empty", "empty_coverage", "rows_of"]
+__all__ = ["LABEL_TYPES", "SOURCE_QUERIES", "TWEET_TYPES", "empty", "rows_of"]
 
 TWEET_TYPES: Final = {
     "tweet_id": "STRING",
@@ -63,10 +63,14 @@ def empty(types: Iterable[tuple[str, str]]) -> str:
     return f"(SELECT {nothing} LIMIT 0)"
 
 
-def empty_coverage() -> str:
-    """Return the coverage of counts whose coverage is not there."""
-    return empty((column.name, column.type) for column in COVERAGE)
-
-
 def _names(layout: tuple[Column, ...]) -> set[str]:
     return {column.name for column in layout}
+
+
+SOURCE_QUERIES: Final = {
+    "rows": empty((column.name, column.type) for column in LONG),
+    "coverage": empty((column.name, column.type) for column in COVERAGE),
+    "tweets": empty(TWEET_TYPES.items()),
+    "labels": empty(LABEL_TYPES.items()),
+}
+"""What stands for each source that is not there: its columns, and no rows."""
