@@ -24,6 +24,7 @@ from airflow_provider_engagement.api.settings import Settings
 from airflow_provider_engagement.api.transport import MAX_RESPONSE_BYTES, Reply
 from airflow_provider_engagement.collections.schema import ATTRIBUTES, LABELS, Attribute
 from airflow_provider_engagement.hooks.engagement import EngagementHook
+from airflow_provider_engagement.reports.views import views
 from airflow_provider_engagement.rows import schema
 from airflow_provider_engagement.rows.build import granularity_of
 from airflow_provider_engagement.sinks.bigquery.loads import LoadBudget
@@ -460,6 +461,15 @@ def _hours() -> str:
     return _table(head, rows())
 
 
+def _views() -> str:
+    head = ("column of the view", "type", "meaning")
+    return "\n\n".join(
+        f"### `<table>_{each.name}`\n\n{each.description}\n\n"
+        + _table(head, ((f"`{c.name}`", c.type, c.description) for c in each.columns))
+        for each in views()
+    )
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "endpoints": _endpoints,
     "types": _types,
@@ -480,6 +490,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "modules": _modules,
     "hook": _hook,
     "public": _public,
+    "views": _views,
     **COMMAND_PARTS,
     "hours": _hours,
 }
