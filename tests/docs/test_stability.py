@@ -24,8 +24,10 @@ PROMISED = {
         "EngagementHistoricalOperator",
         "EngagementTotalsOperator",
     ],
+    "operators.report": ["EngagementReportOperator", "EngagementViewsOperator"],
     "sensors.engagement": ["EngagementThresholdSensor"],
     "simulator": ["Simulator", "World"],
+    "testing": ["engagement_connection", "engagement_simulator"],
     "transfers.engagement_gcs_to_bigquery": ["EngagementGCSToBigQueryOperator"],
     "transfers.engagement_to_bigquery": ["EngagementToBigQueryOperator"],
     "transfers.engagement_to_gcs": ["EngagementToGCSOperator"],
@@ -44,7 +46,7 @@ def test_promised_names_are_exported(module: str) -> None:
 
 def test_promised_methods_and_commands_exist() -> None:
     assert {"get_totals", "get_28hr", "get_historical"} <= set(vars(EngagementHook))
-    assert "engagement-simulator" in commands()
+    assert {"engagement", "engagement-simulator"} <= set(commands())
 
 
 def imports(code: str) -> set[tuple[str, str]]:
