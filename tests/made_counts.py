@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_provider_engagement.api.tweet_id import FIRST_SNOWFLAKE_MS, TIMESTAMP_SHIFT
 from airflow_provider_engagement.collections.schema import attributes_schema, labels_schema
 from airflow_provider_engagement.rows.schema import COVERAGE, LONG, arrow_schema
 from airflow_provider_engagement.simulator.world import World, created, milliseconds
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["HOSTILE_TEXTS", "NOW", "MadeCounts", "make_counts"]
+__all__ = ["HOSTILE_TEXTS", "NOW", "MadeCounts", "make_counts", "make_totals"]
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -102,6 +103,28 @@ def make_counts(
     _write_tweets(known, ids, ordered, campaigns)
     return MadeCounts(
         f"file://{counts}/", f"file://{known}/tweets.parquet", world, ids, ordered, campaigns
+    )
+
+
+def make_totals(folder: Path, tweets: int) -> MadeCounts:
+    """Write counts to date and Tweets, for large numbers of them.
+
+    :param folder: where to.
+    :param tweets: how many Tweets, posted evenly over two months.
+    """
+    world = World(7, ("acme",), NOW)
+    first, last = (moment.tolist()[0] for moment in (_moments([NOW - 60 * DAY]), _moments([NOW])))
+    posted = np.linspace(first, last, tweets, endpoint=False).astype(np.int64) - FIRST_SNOWFLAKE_MS
+    ids = [str(each) for each in ((posted << TIMESTAMP_SHIFT) | np.arange(tweets) % 4096).tolist()]
+    campaigns = [("spring", "summer", "autumn", "winter")[number % 4] for number in range(tweets)]
+    texts = [TEXTS[number % 6] for number in range(tweets)]
+    counts, known = folder / "counts", folder / "tweets"
+    for each in (counts, known / "labels", known / "plain"):
+        each.mkdir(parents=True, exist_ok=True)
+    pq.write_table(_totals(world, ids), counts / "totals.parquet")
+    _write_tweets(known, ids, texts, campaigns)
+    return MadeCounts(
+        f"file://{counts}/", f"file://{known}/tweets.parquet", world, ids, texts, campaigns
     )
 
 
