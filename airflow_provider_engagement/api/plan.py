@@ -53,6 +53,15 @@ class ReportingPeriod:
     period: Window | None = None
     since_posting: timedelta | None = None
 
+    def ages_at(self, now: datetime) -> datetime:
+        """Return the moment at which the ages of Tweets decide what is requested.
+
+        It is the same in each try of a run: a retry resumes only what it plans as before.
+
+        :param now: the present, UTC; returned if the run is not of the last day.
+        """
+        return self.snapshot_at if timedelta() <= now - self.snapshot_at <= AGE_MARGIN / 2 else now
+
     def describe(self) -> dict[str, str]:
         """Return it as JSON-able text: ``snapshot_at``, or ``start`` and ``end``.
 
@@ -169,7 +178,7 @@ def make_plan(
 
     :param query: what is asked.
     :param tweet_ids: the Tweets, each once.
-    :param now: the present, UTC.
+    :param now: the moment that decides how old a Tweet is, UTC.
     :param window: the aligned window; only for ``historical``.
     """
     if window is not None:

@@ -196,7 +196,7 @@ class PullExecution:
             log.warning("%d Tweets are new, and are not asked for: %s", len(new), late)
         if late is not None or not new:
             return existing.result
-        plan = make_plan(run.plan.query, new, now=datetime.now(UTC))
+        plan = make_plan(run.plan.query, new, now=run.period.ages_at(datetime.now(UTC)))
         log.info("Plan for the Tweets that are new: %s", plan)
         return self._pull(replace(run, plan=plan), client, destination, existing.counted)
 

@@ -215,7 +215,7 @@ def plan_requests(
         if window is None:
             return None
     if period.since_posting is None:
-        plan = make_plan(query, list(tweet_ids), now=now, window=window)
+        plan = make_plan(query, list(tweet_ids), now=period.ages_at(now), window=window)
     else:
         plan = plan_since_posting(query, tweet_ids, period.since_posting, window)
     log.info("Plan: %s", plan)

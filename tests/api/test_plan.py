@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_engagement.api.plan import Plan, batches, make_plan
+from airflow_provider_engagement.api.plan import Plan, ReportingPeriod, batches, make_plan
 from airflow_provider_engagement.api.query import Query, build_query
 from airflow_provider_engagement.api.spec import AGE_LIMITS, AGE_MARGIN, ENDPOINTS, Access
 from airflow_provider_engagement.api.tweet_id import LAST_SEQUENTIAL_ID, created_at, first_id_at
@@ -73,6 +73,23 @@ def test_within_two_days_beyond_a_limit_the_service_decides(name: str, days: int
     plan = plan_of([before, after])
     assert name not in plan.too_old.get(before, ())
     assert name in plan.too_old[after]
+
+
+def test_retry_plans_the_same_requests_though_tweets_have_aged_meanwhile() -> None:
+    period, limit = ReportingPeriod(NOW), AGE_LIMITS["impressions"] + AGE_MARGIN
+    ids = [str(first_id_at(NOW - limit + timedelta(minutes=n))) for n in range(-20, 20)]
+    query = build_query("totals", has_owner=True)
+    first, again, by_the_clock = (
+        make_plan(query, ids, now=now).requests
+        for now in (
+            period.ages_at(NOW + timedelta(seconds=1)),
+            period.ages_at(NOW + timedelta(minutes=10)),
+            NOW + timedelta(minutes=10),
+        )
+    )
+    assert first == again != by_the_clock
+    for days in (-1, 2):  # a run of the future, and one of which the counts are late
+        assert period.ages_at(NOW + timedelta(days=days)) == NOW + timedelta(days=days)
 
 
 def test_plan_preserves_the_order_of_the_collection() -> None:

@@ -14,8 +14,19 @@ from airflow_provider_engagement.api.errors import (
     IncompleteDataError,
     ServiceError,
 )
-from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES, Access
+from airflow_provider_engagement.api.plan import ReportingPeriod
+from airflow_provider_engagement.api.query import build_query
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
+from airflow_provider_engagement.api.spec import (
+    AGE_LIMITS,
+    AGE_MARGIN,
+    ENDPOINTS,
+    PUBLIC_TYPES,
+    Access,
+)
+from airflow_provider_engagement.api.tweet_id import first_id_at
 from airflow_provider_engagement.pull import PullStats
+from airflow_provider_engagement.pull.pull import plan_requests
 from airflow_provider_engagement.simulator import Faults, Simulator, World
 
 if TYPE_CHECKING:
@@ -213,3 +224,15 @@ def test_access_without_credentials_is_refused_when_it_is_prepared(tmp_path: Pat
             pytest.raises(AuthenticationError, match="no tokens of the Tweets' owner"),
         ):
             client.prepare(ENDPOINTS["totals"].name, Access.OWNER)
+
+
+def test_plan_of_a_run_does_not_change_while_its_tweets_grow_older() -> None:
+    now, query = datetime.now(UTC), build_query("totals", has_owner=True)
+    made = now - AGE_LIMITS["impressions"] - AGE_MARGIN - timedelta(minutes=10)
+    settings = Settings(credentials=Credentials(Secret("key"), Secret("secret")))
+    for began, is_too_old in ((timedelta(minutes=20), False), (timedelta(days=2), True)):
+        plan = plan_requests(
+            query, [str(first_id_at(made))], ReportingPeriod(now - began), settings
+        )
+        assert plan is not None
+        assert bool(plan.too_old) == is_too_old

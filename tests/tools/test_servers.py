@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -106,7 +107,7 @@ with redis_server(folder) as redis, postgres_server(folder) as postgres:
 def test_servers_end_with_their_parent(tmp_path: Path, by: signal.Signals) -> None:
     parent = subprocess.Popen(  # noqa: S603 - the script above
         launch_command(sys.executable, "-c", PARENT, tmp_path),
-        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,
     )
     wait_until((tmp_path / "pids").exists)

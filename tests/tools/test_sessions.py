@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -52,7 +53,8 @@ def test_processes_in_groups_of_their_own_are_killed() -> None:
 @pytest.mark.parametrize("then", ["leave", "be killed"])
 def test_sessions_end_with_the_process_that_added_them(tmp_path: Path, then: str) -> None:
     parent = subprocess.Popen(  # noqa: S603 - the script above
-        launch_command(sys.executable, "-c", PARENT, tmp_path, then), cwd=ROOT
+        launch_command(sys.executable, "-c", PARENT, tmp_path, then),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     deadline = time.monotonic() + 30
     while not (tmp_path / "leader").exists():

@@ -93,7 +93,7 @@ def test_workers_without_a_shared_disk_share_the_rate_and_fill_one_table(  # noq
     ids = simulator.world.tweets("acme", TWEETS, since=NOW - timedelta(days=120), until=SNAPSHOT)
     query = build_query("totals", has_owner=True)
     shards = (Shard(index, 2).select(ids) for index in range(2))
-    planned = sum(len(make_plan(query, shard, now=NOW).requests) for shard in shards)
+    planned = sum(len(make_plan(query, shard, now=SNAPSHOT).requests) for shard in shards)
     bucket = gcs.make_bucket()
     bucket.blob("tweet_ids.txt").upload_from_string("\n".join(ids))
     workers = [

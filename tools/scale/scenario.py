@@ -214,16 +214,19 @@ class _Scene:
         found = requests.get(url, params={"maxResults": "10000"}, timeout=30).json()
         return [job["configuration"] for job in found["jobs"]]
 
-    def planned(self) -> int:
-        """Return the least requests for all shards together."""
-        query, now = build_query("totals", has_owner=True), self.world.now()
+    def planned(self, now: datetime) -> int:
+        """Return the least requests for all shards together.
+
+        :param now: the moment that decides how old a Tweet is.
+        """
+        query = build_query("totals", has_owner=True)
         shards = (Shard(index, SHARDS).select(self.tweet_ids) for index in range(SHARDS))
         return sum(len(make_plan(query, ids, now=now).requests) for ids in shards)
 
 
 def _run(airflow: Deployment, scene: _Scene, figures: Figures) -> None:
     """Run the DAG, and kill a worker midway."""
-    figures.planned = scene.planned()
+    figures.planned = scene.planned(scene.world.now())
     leaders = {name: process.pid for name, process in airflow.workers.items()}
     killed_at = 0.0
     with PeakMemory(leaders) as peak, figures.stage("Run the DAG"):
@@ -233,6 +236,7 @@ def _run(airflow: Deployment, scene: _Scene, figures: Figures) -> None:
             killed_at = time.time()
         airflow.wait_for(lambda: airflow.state_of(_RUN) in _ENDED or None, _ENDS_WITHIN)
     figures.peaks = {**peak.trees, "largest process": peak.process}
+    figures.planned = scene.planned(airflow.start_of(_RUN))
     figures.tries = airflow.tries(_RUN)
     figures.stages |= _stages(figures.tries, killed_at)
     if airflow.state_of(_RUN) != "success":
