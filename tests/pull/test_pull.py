@@ -229,7 +229,7 @@ def test_access_without_credentials_is_refused_when_it_is_prepared(tmp_path: Pat
 def test_plan_of_a_run_does_not_change_while_its_tweets_grow_older() -> None:
     now, query = datetime.now(UTC), build_query("totals", has_owner=True)
     made = now - AGE_LIMITS["impressions"] - AGE_MARGIN - timedelta(minutes=10)
-    settings = Settings(credentials=Credentials(Secret("key"), Secret("secret")))
+    settings = Settings(account="acme", credentials=Credentials(Secret("key"), Secret("secret")))
     for began, is_too_old in ((timedelta(minutes=20), False), (timedelta(days=2), True)):
         plan = plan_requests(
             query, [str(first_id_at(made))], ReportingPeriod(now - began), settings
