@@ -85,7 +85,13 @@ def test_wheel_has_its_metadata_and_requirements(distribution: Distribution) -> 
         "airflow-provider-engagement",
         "Apache-2.0",
     )
-    assert set(metadata.get_all("Provides-Extra") or ()) == {"bigquery", "google"}
+    assert set(metadata.get_all("Provides-Extra") or ()) == {
+        "bigquery",
+        "google",
+        "postgres",
+        "redis",
+        "report",
+    }
     needed = [text for text in distribution.requires or () if "extra ==" not in text]
     assert "apache-airflow>=2.11" in needed
     points = {(point.group, point.name, point.value) for point in distribution.entry_points}

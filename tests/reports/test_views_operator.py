@@ -55,8 +55,12 @@ def test_views_of_a_wide_table_show_the_same(bigquery: BigQuery, dataset: str) -
         engine = report_engine(f"{dataset}.{layout}", gcp_conn_id="google_cloud_default")
         engine.create_views()
         found[layout] = [
-            engine.query(f"SELECT * FROM {{{name}}}").to_pylist()  # noqa: S608 - ours
-            for name in ("latest", "top", "benchmark")
+            engine.query(f"SELECT * FROM {{{name}}} ORDER BY {key}").to_pylist()  # noqa: S608 - ours
+            for name, key in (
+                ("latest", "tweet_id"),
+                ("top", "engagement_type"),
+                ("benchmark", "account"),
+            )
         ]
         engine.close()
     assert found["wide"] == found["long"]

@@ -205,6 +205,7 @@ def test_rest_api_returns_the_fields_without_secrets(stage: Stage, seen: PollRes
         "requests_per_minute": stage.limits,
         "max_concurrency": 4,
         "timeout": 12.5,
+        "rate_limit_conn_id": None,
         "strict_range": True,
     }
 
@@ -228,6 +229,7 @@ def test_hook_reads_what_the_form_saved(stage: Stage, seen: PollResult, bare: st
         "requests_per_minute": stage.limits,
         "max_concurrency": 4,
         "timeout": 12.5,
+        "rate_store": None,
         "strict_range": True,
     }
     assert empty == {
@@ -238,6 +240,7 @@ def test_hook_reads_what_the_form_saved(stage: Stage, seen: PollResult, bare: st
         "requests_per_minute": {},
         "max_concurrency": 8,
         "timeout": 60,
+        "rate_store": None,
         "strict_range": False,
     }
 
