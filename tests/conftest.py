@@ -92,11 +92,15 @@ LONG_ON_2 = (
     "tests/hostile/test_shares.py",
     "tests/operators/test_typing.py",
     "tests/pull/test_pull_any_order.py",
+    "tests/reports/test_duckdb_engine.py",
     "tests/reports/test_views_equal_the_world.py",
+    "tests/reports/test_views_operator.py",
     "tests/sinks/bigquery/test_many_writers.py",
     "tests/sinks/test_concurrent_writers.py",
     "tests/test_memory.py",
+    "tests/test_pytest_plugin.py",
     "tests/test_wheel.py",
+    "tests/test_workers.py",
     "tests/tools",
 )
 
