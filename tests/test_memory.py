@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.bench import measure_task
+from tools.bench_memory import measure_task
 
 pytestmark = pytest.mark.integration
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_engagement.cli.connection import VARIABLES
 from airflow_provider_engagement.cli.exit_codes import MEANINGS
 from airflow_provider_engagement.cli.options import COMMANDS, Option
+from tools.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,21 +16,14 @@ __all__ = ["COMMAND_PARTS"]
 
 
 def _commands() -> str:
-    return "\n\n".join("\n".join(lines) for lines in _sections())
+    return "\n\n".join(_sections())
 
 
-def _sections() -> Iterator[list[str]]:
+def _sections() -> Iterator[str]:
     for command in COMMANDS:
-        rows = [f"| {_names(option)} | {_meaning(option)} |" for option in command.options]
-        yield [
-            f"### engagement {command.name}",
-            "",
-            command.description,
-            "",
-            "| argument | meaning |",
-            "| --- | --- |",
-            *rows,
-        ]
+        rows = ((_names(option), _meaning(option)) for option in command.options)
+        shown = table(("argument", "meaning"), rows)
+        yield f"### engagement {command.name}\n\n{command.description}\n\n{shown}"
 
 
 def _names(option: Option) -> str:
@@ -43,7 +37,7 @@ def _names(option: Option) -> str:
 
 def _meaning(option: Option) -> str:
     choices, default = option.settings.get("choices"), option.settings.get("default")
-    text = str(option.settings["help"]).replace("|", "\\|")
+    text = str(option.settings["help"])
     if not choices or not text.startswith(tuple(choices)):
         text = text[0].upper() + text[1:]
     allowed = f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
@@ -52,16 +46,15 @@ def _meaning(option: Option) -> str:
 
 
 def _exit_codes() -> str:
-    rows = [f"| {int(code)} | {meaning} |" for code, meaning in MEANINGS.items()]
-    return "\n".join(["| exit code | meaning |", "| --- | --- |", *rows])
+    return table(("exit code", "meaning"), ((int(code), text) for code, text in MEANINGS.items()))
 
 
 def _variables() -> str:
     rows = [
-        f"| `{variable}` | `{name if name in _OWN_FIELDS else f'extra.{name}'}` |"
+        (f"`{variable}`", f"`{name if name in _OWN_FIELDS else f'extra.{name}'}`")
         for name, variable in VARIABLES.items()
     ]
-    return "\n".join(["| environment variable | field |", "| --- | --- |", *rows])
+    return table(("environment variable", "field"), rows)
 
 
 _OWN_FIELDS: Final = ("host", "login", "password")

@@ -40,9 +40,10 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 )
 from airflow_provider_engagement.triggers import engagement as triggers
 from tools import demo
+from tools.class_tables import faces, parameters
 from tools.docs import main, pages, renewed
 from tools.env import ROOT
-from tools.tables import PARTS, faces, parameters
+from tools.tables import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
