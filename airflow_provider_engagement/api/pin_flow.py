@@ -154,7 +154,7 @@ class PinFlow:
 
 
 def _form(reply: Reply) -> dict[str, str] | None:
-    """Return the fields of a form that holds a token and its secret; None if it is none."""
+    """Return the fields of a form; None if it does not hold a token and its secret."""
     try:
         read = parse_qs(reply.body.decode("ascii"), strict_parsing=True)
     except ValueError:

@@ -20,7 +20,7 @@ def moment(text: str) -> datetime:
     """Read a moment: a date, a time, or how long ago it was.
 
     :param text: such as ``2026-11-01``, ``2026-11-01T05``, ``7d`` or ``6h``; UTC without a zone.
-    :raises ArgumentTypeError: if it is none of these.
+    :raises ArgumentTypeError: if the text is something else.
     """
     ago = _length(text)
     if ago is not None:

@@ -38,7 +38,8 @@ def authorize(options: Namespace, terminal: Terminal) -> int:
             f"    {url}\nPIN: "
         )
         tokens = flow.finish(pin)
-    print(_command(options.name, settings, tokens))  # noqa: T201 - this is where it may be shown
+    # The one place where the tokens are shown, so that they can be stored.
+    print(_command(options.name, settings, tokens))
     return ExitCode.OK
 
 

@@ -25,5 +25,5 @@ def check(options: Namespace, terminal: Terminal) -> int:
     """
     settings = find_settings(options.conn_id, hide=terminal.hide)
     report = probe(settings, on_secret=terminal.hide)
-    print(f"Account {settings.account}, at {settings.host}. {report}")  # noqa: T201 - a command line
+    print(f"Account {settings.account}, at {settings.host}. {report}")
     return ExitCode.OK

@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["ids"]
 
 
-def ids(options: Namespace, terminal: Terminal) -> int:  # noqa: ARG001 - a command's signature
+def ids(options: Namespace, _terminal: Terminal) -> int:
     """Read a collection, and print its ids or what it holds.
 
     :param options: the arguments.
-    :param terminal: where messages go.
     :raises InvalidArgumentError: if it cannot be read.
     """
     reader = read_sources(
@@ -37,7 +36,7 @@ def ids(options: Namespace, terminal: Terminal) -> int:  # noqa: ARG001 - a comm
         return ExitCode.OK
     facts = _facts(reader.collection())
     text = json.dumps(facts, indent=2, ensure_ascii=False) if options.json else _text(facts)
-    print(text)  # noqa: T201 - a command line
+    print(text)
     return ExitCode.OK
 
 

@@ -221,7 +221,7 @@ class OutputSink:
         """Append some rows."""
         self._rows.writer.write(table)
 
-    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - a sink's signature
+    def commit(self, coverage: Iterable[pa.Table], manifest: Mapping[str, object]) -> WriteResult:  # noqa: ARG002 - the output has no place for a manifest
         """Put the coverage in place, then the rows."""
         self.before_output()
         if self._coverage:

@@ -64,11 +64,11 @@ def plan(options: Namespace, terminal: Terminal) -> int:
     job = _job(options, settings)
     if options.json:
         facts = {} if job.plan is None else job.plan.describe() | {"window": job.period.describe()}
-        print(json.dumps(facts, indent=2))  # noqa: T201 - a command line
+        print(json.dumps(facts, indent=2))
     elif job.plan is not None:
         minutes = job.plan.minutes(settings.requests_per_minute.get(job.plan.query.endpoint.name))
         rate = "" if minutes is None else f" About {minutes:.0f} minutes at the contract's rate."
-        print(f"{job.plan}{rate}")  # noqa: T201 - a command line
+        print(f"{job.plan}{rate}")
     return ExitCode.OK
 
 

@@ -50,7 +50,7 @@ def report(options: Namespace, terminal: Terminal) -> int:
     tweets = None if options.tweets is None else _source(options.tweets)
     engine = report_engine(table, tweets, gcp_conn_id=_GCP_CONN_ID)
     for uri in reversed(_write(engine, about, options.output)):
-        print(uri)  # noqa: T201 - a command line
+        print(uri)
     terminal.say("The page opens in a browser, without network.")
     return ExitCode.OK
 

@@ -48,7 +48,7 @@ def run(command: str, options: Namespace) -> int:
     except KeyboardInterrupt:
         terminal.say("engagement: interrupted")
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - its text may hold a secret in a form unknown here
+    except Exception as error:  # noqa: BLE001 - Python would print it with the secrets in its text
         terminal.fail_unexpectedly(error)
         return ExitCode.UNEXPECTED
     return code

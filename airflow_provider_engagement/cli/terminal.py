@@ -49,7 +49,7 @@ class Terminal:
 
     def ask(self, question: str) -> str:
         """Return the line that the user enters, also if the command is quiet."""
-        print(question, end="", file=sys.stderr, flush=True)  # noqa: T201 - a command line
+        print(question, end="", file=sys.stderr, flush=True)
         return sys.stdin.readline()
 
     def fail(self, error: BaseException) -> None:
@@ -163,7 +163,7 @@ class Terminal:
         return logging.INFO if self._verbose else logging.WARNING
 
     def _write(self, text: str) -> None:
-        print(self._redact(text), file=sys.stderr, flush=True)  # noqa: T201 - a command line
+        print(self._redact(text), file=sys.stderr, flush=True)
 
 
 class _Handler(logging.Handler):
