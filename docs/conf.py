@@ -1,6 +1,6 @@
 """Settings of Sphinx, which makes the site of these pages: ``make docs``.
 
-The pages are also read where the repository is, so they hold no directives: the navigation is read
+The pages are also read in the repository, so they hold no directives: the navigation is read
 from the lists of ``index.md``, and a link to a file outside ``docs/`` leads to the repository.
 """
 
@@ -81,5 +81,5 @@ def prepare(_app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Register what prepares the pages."""
+    """Call ``prepare`` for each page that Sphinx reads."""
     app.connect("source-read", prepare)
