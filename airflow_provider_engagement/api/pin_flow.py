@@ -33,7 +33,7 @@ _REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HT
 
 @dataclass(frozen=True, slots=True)
 class OwnerTokens:
-    """What an owner grants to the app.
+    """The owner's tokens, with which the app reads the counts of the owner's Tweets.
 
     :param access_token: the token.
     :param access_token_secret: its secret.
@@ -82,14 +82,12 @@ class PinFlow:
         :raises AuthenticationError: if the app's key and secret are not accepted.
         :raises EngagementError: if the service fails or cannot be reached.
         """
-        reply = self._post("request_token", OAuth1(**self._app, callback_uri="oob"))
-        found = _form(reply)
-        if reply.status != HTTPStatus.OK or found is None:
-            raise self._refusal(
-                reply,
-                "The service did not accept the app's key and secret.",
-                "Check login and password, and that the app allows OAuth 1.0a with a PIN.",
-            )
+        found = self._post(
+            "request_token",
+            OAuth1(**self._app, callback_uri="oob"),
+            refused="The service did not accept the app's key and secret.",
+            advice="Check login and password, and that the app allows OAuth 1.0a with a PIN.",
+        )
         self._request_token = found["oauth_token"]
         self._request_secret = self._received(found["oauth_token_secret"])
         return f"{self._base}/authorize?{urlencode({'oauth_token': self._request_token})}"
@@ -113,28 +111,31 @@ class PinFlow:
             resource_owner_secret=self._request_secret.reveal(),
             verifier=digits,
         )
-        reply = self._post("access_token", auth)
-        found = _form(reply)
-        if reply.status != HTTPStatus.OK or found is None:
-            raise self._refusal(
-                reply,
-                "The service did not accept the PIN.",
-                "Start again: a PIN is valid once, and for some minutes.",
-            )
+        found = self._post(
+            "access_token",
+            auth,
+            refused="The service did not accept the PIN.",
+            advice="Start again: a PIN is valid once, and for some minutes.",
+        )
         return OwnerTokens(
             self._received(found["oauth_token"]),
             self._received(found["oauth_token_secret"]),
             found.get("screen_name"),
         )
 
-    def _post(self, step: str, auth: OAuth1) -> Reply:
-        return exchange(
+    def _post(self, step: str, auth: OAuth1, *, refused: str, advice: str) -> dict[str, str]:
+        """Send one step, and return the form with the token and its secret."""
+        reply = exchange(
             self._session,
             f"{self._base}/{step}",
             auth=auth,
             timeout=self._timeout,
             max_bytes=_MAX_BYTES,
         )
+        form = _form(reply)
+        if reply.status != HTTPStatus.OK or form is None:
+            raise self._refusal(reply, refused, advice)
+        return form
 
     def _received(self, text: str) -> Secret:
         secret = Secret(text)

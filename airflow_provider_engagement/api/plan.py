@@ -56,7 +56,8 @@ class ReportingPeriod:
     def ages_at(self, now: datetime) -> datetime:
         """Return the moment at which the ages of Tweets decide what is requested.
 
-        It is the same in each try of a run: a retry resumes only what it plans as before.
+        It is the same in each try of a run, because a retry resumes only requests that it plans
+        again.
 
         :param now: the present, UTC; returned if the run is not of the last day.
         """
@@ -67,7 +68,7 @@ class ReportingPeriod:
 
         ``since_posting``, an ISO 8601 duration, is there if each Tweet has a window of its own.
         """
-        length = {"since_posting": iso_text(self.since_posting)} if self.since_posting else {}
+        length = _describe_length(self.since_posting)
         if self.period is None:
             return {**length, "snapshot_at": utc_text(self.snapshot_at)}
         start, end = utc_text(self.period.start), utc_text(self.period.end)
@@ -85,6 +86,10 @@ def iso_text(length: timedelta) -> str:
         return f"P{length // DAY}D"
     hours, rest = divmod(length, HOUR)
     return f"PT{hours}H" if not rest else f"PT{length.total_seconds():g}S"
+
+
+def _describe_length(since_posting: timedelta | None) -> dict[str, str]:
+    return {"since_posting": iso_text(since_posting)} if since_posting else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +153,8 @@ class Plan:
 
     def describe(self) -> dict[str, object]:
         """Return the plan in figures, for the summary and ``plan_only``."""
-        length = {"since_posting": iso_text(self.since_posting)} if self.since_posting else {}
         return {
-            **length,
+            **_describe_length(self.since_posting),
             "endpoint": str(self.query.endpoint.name),
             "access": str(self.query.access),
             "engagement_types": list(self.query.engagement_types),

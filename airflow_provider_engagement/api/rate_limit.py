@@ -28,7 +28,7 @@ __all__ = ["AdaptiveConcurrency", "RateLimiter", "requested_wait"]
 
 log = logging.getLogger(__name__)
 
-# Seconds after which a request that waits for its slot looks whether it can still be used.
+# A request that waits for its slot checks this often, in seconds, whether the slot is still valid.
 _LONGEST_STEP: Final = 2.0
 
 _MAX_REQUESTED_WAIT: Final = 900.0
@@ -57,7 +57,7 @@ class RateLimiter:
         self._contract = requests_per_minute
         self._wait = wait
         self._clock = clock
-        self._turn = threading.Lock()
+        self._slot_lock = threading.Lock()
         self._concurrency = AdaptiveConcurrency(
             max_concurrency, starts_with_one=requests_per_minute is None
         )
@@ -74,7 +74,7 @@ class RateLimiter:
 
     def _take_slot(self) -> None:
         # One thread at a time, so that a process that is killed loses one slot at most.
-        with self._turn:
+        with self._slot_lock:
             while True:
                 self._wait(0.0)
                 turn = self._store.take(self._contract)

@@ -42,8 +42,8 @@ MAX_REFUSALS: Final = 10
 # Seconds after its last slot during which a worker counts as one that shares the contract.
 LEASE: Final = 60.0
 
-# Seconds after a store's return during which it assigns no slots. By then each worker has noticed
-# that it is back, and no worker still sends what is its own share of the contract.
+# Seconds after a store's return during which it assigns no slots. After them, each worker has
+# noticed the return, and no worker still sends at its own share of the contract.
 RECOVERY: Final = 5.0
 
 
@@ -124,8 +124,8 @@ class Grant:
     :param wait: seconds until the slot; None if no slot was taken.
     :param blocked: seconds for which the service blocks requests.
     :param limit: the requests per minute that the service reported last; 0 if it never did.
-    :param refusals: how many refusals in a row came last.
-    :param share: the part of the contract that is this worker's if the store goes away.
+    :param refusals: how many of the last responses, in a row, were refusals.
+    :param share: the part of the contract that this worker may use if the store goes away.
     :param recovering: seconds until the store assigns slots.
     """
 

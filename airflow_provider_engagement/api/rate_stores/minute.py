@@ -1,7 +1,8 @@
-"""How much of the service's minute others use: learned from what the service says is left of it.
+"""Learns how much of the service's minute other machines use, from the requests that are left.
 
-Machines without a common store do not know of each other. What the service's count falls by beyond
-the requests of this machine is the others' share, which is left to them.
+Machines without a common store do not know of each other. The service's count of the requests that
+are left falls faster than this machine sends. The difference is what the others use, and this
+machine leaves it to them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ServiceMinute"]
 
-# With how many requests the share of the last minute counts beside those of this one.
+# The share of the last minute weighs as much as this many requests of the current one.
 _WEIGHT: Final = 4.0
 
-# So many requests of others may be this machine's own: answers that were lost or overtaken.
+# Up to this many requests that seem to be of others may be this machine's own, because responses
+# get lost or overtake each other.
 _TOLERANCE: Final = 2.0
 
-# No machine takes its share for smaller, so that one that joins gets its part of the next minute.
+# A machine counts on this share of the next minute at least, so that a machine that joins gets one.
 _LEAST_SHARE: Final = 0.1
 
 # Seconds by which the end of one minute may differ between responses.
@@ -31,7 +33,7 @@ _ROUNDING: Final = 2.0
 
 @dataclass(slots=True)
 class ServiceMinute:
-    """The minute by which the service counts, as far as its responses tell.
+    """The minute by which the service counts, as far as its responses say.
 
     :param resets_at: when it ends, in Unix seconds of the service's clock; 0 if unknown.
     :param offset: the seconds that the service's clock is ahead of this machine's, at least.
@@ -81,12 +83,16 @@ class ServiceMinute:
         return max(alone, left / mine if mine > 1 else left)
 
     def _set_clock(self, ahead: float) -> None:
-        """Note how far the service's clock is ahead, of which responses tell the whole second."""
+        """Note how far the service's clock is ahead. Responses give its time in whole seconds."""
         is_stepped = ahead + 1 < self.offset
         self.offset = ahead if is_stepped else max(self.offset, ahead)
 
     def _begin(self, now: float, report: RateReport) -> None:
-        """Begin a minute. One that begins before the end of the last is none to learn from."""
+        """Begin a minute.
+
+        If it begins before the last one ends, the service's minute has no fixed end, and nothing
+        can be learned from it.
+        """
         is_rolling = now + self.offset < self.resets_at - _ROUNDING
         self.last_share = 1.0 if is_rolling else self._share_of_next()
         self.allowed = 0.0 if is_rolling else report.limit or 0.0

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresStore"]
 
-# Seconds that the server has to accept a connection, and to answer. The client takes a shorter
-# time to connect for two seconds.
+# Seconds that the server has to accept a connection, and to answer. The client raises a shorter
+# time to connect to two seconds.
 _CONNECT_TIMEOUT: Final = 2
 _TIMEOUT: Final = 1.0
 
-# What the server says to a connection that no retry can help. Its code is not passed on.
+# What the server says when it refuses a connection for good. The client does not pass on its code.
 _REFUSED: Final = re.compile(
     r"authentication failed|does not exist|no pg_hba\.conf entry|not permitted|no password supplied"
 )

@@ -5,7 +5,7 @@ under that lock, and leaves its answer in the row, from where ``RETURNING`` read
 that inserts the row answers nothing, and is repeated.
 """
 
-# ruff: noqa: S608 - the statements are put together from constants of this package
+# ruff: noqa: S608 - the f-strings insert constants of this package; values are sent as parameters
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CREATE: Final = (
 
 _UPSERT: Final = f"INSERT INTO {TABLE} AS held (key) VALUES (%(key)s) ON CONFLICT (key) DO UPDATE"
 
-# A server that has just started may have been away, so that workers are on their own.
+# After a start of the server, workers may still be using their shares of the contract.
 _TIMES: Final = f"""
   (SELECT extract(epoch FROM clock_timestamp())::float8 AS now) AS clock
   CROSS JOIN LATERAL (SELECT

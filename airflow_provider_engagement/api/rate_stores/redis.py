@@ -35,7 +35,7 @@ _TIMEOUT: Final = 1.0
 _EXPIRY: Final = 86_400
 
 # What each script begins with: the state, as numbers, and until when the store assigns no slots.
-# A server that has just started may have forgotten that workers are on their own.
+# A server that has just started may have lost the note that workers still use their shares.
 _STATE: Final = f"""
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -75,7 +75,7 @@ end
 """
 
 _TAKE: Final = f"""
-local member, share, contract, slack = ARGV[1], ARGV[2] + 0, ARGV[3] + 0, ARGV[4] + 0
+local member, share, contract, minute = ARGV[1], ARGV[2] + 0, ARGV[3] + 0, ARGV[4] + 0
 if recovers > 0 then
   join(member, share, now + {LEASE})
   return reply(-1, blocked, get('limit'), get('refusals'), share, recovers)
@@ -94,7 +94,7 @@ if blocked > {MAX_WAIT} then
 end
 local slot = math.max(now, get('slot'), get('blocked'))
 local rate = contract > 0 and contract or get('limit')
-set('slot', slot + (rate > 0 and slack / rate or 0))
+set('slot', slot + (rate > 0 and minute / rate or 0))
 join(member, share, slot + {LEASE})
 return reply(slot - now, blocked, get('limit'), get('refusals'), share, 0)
 """

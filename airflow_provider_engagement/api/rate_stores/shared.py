@@ -1,9 +1,9 @@
 """A store on a server, with a share of the contract for the time that the server is away.
 
-While the store answers, it grants each worker a share of the contract beside its slots, and the
-shares add up to the contract at most. When it stops to answer, each worker goes on at its share,
-paced by itself. When it answers again, it assigns no slots until every worker had the time to
-notice, so that shares and slots are never used at once.
+While the store answers, it grants each worker slots and a share of the contract. The shares add up
+to the contract at most. When the store stops answering, each worker spaces its own slots so that
+they stay within its share. When the store answers again, it assigns no slots until every worker has
+had the time to notice, so that shares and slots are never used at once.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ __all__ = ["SharedStore"]
 
 log = logging.getLogger(__name__)
 
-# Seconds between two attempts to reach a store that is away: after the first, doubled each time,
-# and at most. An attempt may take as long again; both together must be less than RECOVERY.
+# Seconds between two attempts to reach a store that is away. The first interval is doubled each
+# time, up to the longest. An attempt may take that long itself; the two together must be less than
+# RECOVERY.
 _FIRST_INTERVAL: Final = 0.1
 _MAX_INTERVAL: Final = 2.0
 
@@ -56,7 +57,9 @@ class SharedStore:
         self._limit = 0.0
         self._was_refused = False
         self._is_away = False
+        # When to ask the store again: for an answer while it is away, else for a slot.
         self._ask_at = 0.0
+        # Until when no slot of the store is taken, because one of this worker's own is too near.
         self._clear_at = 0.0
         self._interval = _FIRST_INTERVAL
         self._period = 0.0
@@ -76,10 +79,9 @@ class SharedStore:
         """Record what a response says, also for the time that the store may be away."""
         with self._lock:
             blocked = self._local.record(report)
-            if report.is_refused:
-                self._was_refused = True
-            is_news = self._was_refused or report.wait is not None
-            is_news = is_news or (report.limit or self._limit) != self._limit
+            self._was_refused = self._was_refused or report.is_refused
+            is_new_limit = report.limit not in {None, self._limit}
+            is_news = self._was_refused or report.wait is not None or is_new_limit
             if self._is_away or not is_news:
                 return blocked
             try:
@@ -117,7 +119,7 @@ class SharedStore:
         return not self._is_away and self._clock() >= self._ask_at
 
     def _gives_up_slot(self) -> bool:
-        """Return whether a slot of this worker's own is after the moment when the store's begin."""
+        """Give up this worker's own slot if the store assigns slots before it; return whether."""
         if self._is_away or self._own_slot_at <= max(self._ask_at, self._clock()):
             return False
         self._clear_at = self._own_slot_at
@@ -161,8 +163,8 @@ class SharedStore:
             return None
         if grant.wait is None:
             return Turn(grant.blocked, grant.blocked, is_granted=False)
-        # If the store goes away now, this worker leaves out one turn of its own: until all have
-        # noticed, the others may take from the store what would have been its slots.
+        # If the store goes away now, this worker skips its first own slot, because workers that
+        # have not noticed yet may still take slots from the store.
         self._period = self._own_spacing(contract)
         self._local.keep_clear(grant.wait + 2 * self._period)
         return Turn(grant.wait, grant.blocked)
@@ -176,7 +178,7 @@ class SharedStore:
         self._ask_at = now + grant.recovering
 
     def _leave(self, error: RateStoreError) -> None:
-        """Go on without the store. A share that may be another's by now is given up."""
+        """Go on without the store. Give up a share that has ended: others may have it now."""
         now = self._clock()
         if now > self._share_ends_at:
             self._share = 0.0
@@ -193,7 +195,7 @@ class SharedStore:
             return Turn(recovers_in, is_granted=False)
         rate = self._rate(contract)
         turn = self._local.take(self._own_rate(rate) if rate else None)
-        # The first slot from the store is no nearer to this one than the next of its own would be.
+        # The first slot from the store must be as far from this one as the next own slot would be.
         self._own_slot_at = self._clock() + turn.wait
         self._clear_at = self._clock() + self._local.next_slot()
         return turn
