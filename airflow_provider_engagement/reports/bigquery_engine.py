@@ -46,8 +46,8 @@ class BigQueryEngine:
 
     :param client: a BigQuery client; jobs run in its project.
     :param table: ``project.dataset.table`` or ``dataset.table``: the counts, in either layout.
-    :param tweets_table: the table of what is known of the Tweets, beside which lies the table of
-        their labels; None for counts alone.
+    :param tweets_table: the table of the Tweets' attributes, which has the table of their labels
+        beside it; None for counts alone.
     :param location: the location of the dataset; read from the dataset by default.
     :param labels: labels of every job; made valid for BigQuery.
     :param maximum_bytes_billed: the bytes that one query may bill; None for no limit.
@@ -93,7 +93,7 @@ class BigQueryEngine:
         return [str(self._name(name)) for name in VIEWS]
 
     def ensure_views(self) -> None:
-        """Make the views, unless all are there; who may only read needs no more then."""
+        """Make the views, unless all exist: then credentials that can only read are enough."""
         self._prepare()
         if not all(self._exists(self._name(name)) for name in VIEWS):
             log.info("Table %s does not have all views, so they are made.", self.table)
@@ -109,8 +109,8 @@ class BigQueryEngine:
         job = self._jobs.query(filled(sql, self._placeholders), typed)
         return job.to_arrow(create_bqstorage_client=False)
 
-    def publish(self, put_file: Callable[[Path, str], None]) -> list[str]:  # noqa: ARG002 - an engine's signature
-        """Return no script: all who may read the dataset can read the views."""
+    def publish(self, put_file: Callable[[Path, str], None]) -> list[str]:  # noqa: ARG002 - Engine defines the parameter; only DuckDBEngine uses it
+        """Return an empty list, because whoever can read the dataset can read the views."""
         return []
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["campaign_rates", "campaign_table", "differences"]
 
-# What a reader takes in; campaigns.csv has all.
+# The most that a page shows; campaigns.csv has all.
 _MOST_CAMPAIGNS: Final = 20
 
 _TOO_FEW: Final = "too few Tweets to tell"

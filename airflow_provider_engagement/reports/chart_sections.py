@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["day_figures", "growth", "kinds"]
 
-# Accounts whose kinds of Tweets have charts, and curves in the chart of growth.
+# How many accounts have charts of kinds, and how many curves the chart of growth has.
 _MOST_KINDS: Final = 3
 _MOST_CURVES: Final = 3
 
@@ -41,12 +41,12 @@ def day_figures(days: Days) -> list[Figure]:
         name = name_of(engagement_type)
         title = f"{name} by day"
         chart = Chart(engagement_type, title, _summary(name, dates, values, figures.count))
-        table = _day_table(title, dates, [(name, values, figures.count)])
+        table = _day_table(title, dates, name, map(figures.count, values))
         found.append(Figure(title, charts.columns(chart, marks, values), table))
     rates = [figures.total_rate(rows) for rows in by_date.values()]
     title = "Engagement rate by day"
     chart = Chart("rate", title, _summary("The rate", dates, rates, figures.rate))
-    table = _day_table(title, dates, [("Engagement rate", rates, figures.rate)])
+    table = _day_table(title, dates, "Engagement rate", map(figures.rate, rates))
     return [*found, Figure(title, charts.line(chart, marks, rates), table)]
 
 
@@ -62,14 +62,9 @@ def _summary(name: str, days: Sequence[date], values: Sequence[float | None], te
     )
 
 
-def _day_table(
-    caption: str, days: Sequence[date], columns: Sequence[tuple[str, Any, Any]]
-) -> Table:
-    rows = [
-        [figures.day(day), *(text(values[place]) for _, values, text in columns)]
-        for place, day in enumerate(days)
-    ]
-    return Table(caption, ["Day", *(name for name, _, _ in columns)], rows)
+def _day_table(caption: str, days: Sequence[date], name: str, texts: Iterable[str]) -> Table:
+    rows = [[figures.day(day), text] for day, text in zip(days, texts, strict=True)]
+    return Table(caption, ["Day", name], rows)
 
 
 _DIMENSIONS: Final = {"media": "Media", "link": "Links", "type": "Type", "hour": "Hour of posting"}
@@ -96,7 +91,7 @@ def _kinds_figure(number: int, account: str, rows: Sequence[Row]) -> Figure | No
     title = f"Median engagement rate by kind of Tweet, {account}"
     if not known:
         return None
-    names = [f"{_DIMENSIONS[row['dimension']]}: {row['kind'].replace('_', ' ')}" for row in known]
+    names = [_kind_name(row) for row in known]
     rates = [row["median_engagement_rate"] for row in known]
     texts = [f"{name} {figures.rate(rate)}" for name, rate in zip(names, rates, strict=True)]
     chart = Chart(f"kinds-{number}", title, "; ".join(texts))
@@ -120,10 +115,14 @@ def _hours_figure(number: int, account: str, rows: Sequence[Row]) -> Figure | No
     return Figure(title, svg, _kind_table(title, rows))
 
 
+def _kind_name(row: Row) -> str:
+    return f"{_DIMENSIONS[row['dimension']]}: {row['kind'].replace('_', ' ')}"
+
+
 def _kind_table(caption: str, rows: Sequence[Row]) -> Table:
     shown = [
         [
-            f"{_DIMENSIONS[row['dimension']]}: {row['kind'].replace('_', ' ')}",
+            _kind_name(row),
             figures.count(row["tweets"]),
             figures.rate(row["median_engagement_rate"]),
             figures.rate(row["engagement_rate"]),

@@ -16,6 +16,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
+from airflow_provider_engagement.reports.figures import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chart", "Series", "columns", "curves", "day_marks", "intervals", "line", "ranking"]
 
-# Colours that stand for variables of the page's style sheet, which differ in dark and light.
+# Placeholders, which the variables of the style sheet replace: they differ in dark and light.
 _INK: Final = "#010101"
 _QUIET: Final = "#020202"
 _GRID: Final = "#030303"
@@ -68,20 +70,17 @@ _STYLE: Final[Any] = {
 # How many dates fit below a chart.
 _MARKS: Final = 6
 
-# A name beside a bar; the table below the chart has it whole.
+# The longest name beside a bar. The table below the chart has the whole name.
 _MOST_LETTERS: Final = 22
-
-# What XML cannot hold.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A picture and what it shows.
 
-    :param name: a name without blanks, of which there is one on the page.
+    :param name: a name without blanks, unique on the page.
     :param title: what it shows.
-    :param summary: the text that stands for the picture where it is not seen.
+    :param summary: the text that a screen reader reads instead of the picture.
     """
 
     name: str
@@ -94,7 +93,7 @@ class Series:
     """One line of a chart.
 
     :param name: what the legend says.
-    :param values: its values; None where there is none.
+    :param values: one for each age; None where it is not known.
     """
 
     name: str
@@ -156,7 +155,10 @@ def curves(chart: Chart, ages: Sequence[str], series: Sequence[Series]) -> str:
         for colour, each in zip(_SERIES, series, strict=False):
             known = [(place, value) for place, value in enumerate(each.values) if value is not None]
             axes.plot(
-                *zip(*known, strict=True), color=colour, marker="o", label=_shortened(each.name)
+                *zip(*known, strict=True),
+                color=colour,
+                marker="o",
+                label=shortened(each.name, _MOST_LETTERS),
             )
         axes.set_xticks(range(len(ages)), ages)
         axes.set_xlim(-0.3, len(ages) - 0.7)
@@ -198,20 +200,15 @@ def intervals(
     chart: Chart,
     names: Sequence[str],
     rates: Sequence[tuple[float, float | None, float | None]],
-    *,
-    middle: float | None = None,
 ) -> str:
     """Draw a point with its interval for each of some rates.
 
     :param chart: what it shows.
     :param names: what the points are of, from the top.
     :param rates: the rate and the ends of its interval, None without one.
-    :param middle: where to draw a line to compare with.
     """
 
     def draw(axes: Axes) -> None:
-        if middle is not None:
-            axes.axvline(middle, color=_QUIET, linewidth=1.2, linestyle=(0, (4, 3)))
         for place, (rate, low, high) in enumerate(rates):
             if low is not None and high is not None:
                 axes.plot([low, high], [place, place], color=_SERIES[0], solid_capstyle="round")
@@ -227,7 +224,7 @@ def _row_height(names: Sequence[str]) -> float:
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [_shortened(name) for name in names])
+    axes.set_yticks(range(len(names)), [shortened(name, _MOST_LETTERS) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", labelcolor=_INK)
     axes.grid(visible=False, axis="y")
@@ -242,11 +239,6 @@ def _mark(axes: Axes, marks: Sequence[str], *, is_rate: bool) -> None:
     axes.set_xlim(-0.6, len(marks) - 0.4)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0) if is_rate else EngFormatter(sep=""))
-
-
-def _shortened(name: str) -> str:
-    plain = " ".join(_CONTROL.sub("", name).split())
-    return plain if len(plain) <= _MOST_LETTERS else f"{plain[: _MOST_LETTERS - 1]}…"
 
 
 def _drawn(chart: Chart, draw: Callable[[Axes], None], height: float = _HEIGHT) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +36,7 @@ DEFAULT_DAYS: Final = 28
 
 # Each takes up to a tenth of a second; the others have a rate without an interval.
 _MOST_INTERVALS: Final = 40
-# 28 pairs, which is as much as a reader compares.
+# These are 28 pairs.
 _MOST_COMPARED: Final = 8
 # The longest first.
 _AGES: Final = ("28 days", "7 days", "24 hours")
@@ -94,11 +95,11 @@ class ReportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """What happened on the days of a period, and before it.
+    """Counts by day of a period, and of the period before.
 
     :param period: the period; None if there are no counts by day at all.
     :param rows: a row for each account and day.
-    :param previous: the same of the period before.
+    :param previous: the same for the period before.
     """
 
     period: Period | None
@@ -209,11 +210,8 @@ def _days(period: Period | None, rows: Any) -> Days:
     )
 
 
-def _days_of(rows: Iterable[Row]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for row in rows:
-        found[row["account"]] = found.get(row["account"], 0) + 1
-    return found
+def _days_of(rows: Iterable[Row]) -> Counter[str]:
+    return Counter(row["account"] for row in rows)
 
 
 def _campaigns(label: str, rows: Any) -> Campaigns:

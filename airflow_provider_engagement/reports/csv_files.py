@@ -1,8 +1,8 @@
 """The CSV files of a report, which a spreadsheet opens as they are meant.
 
 A spreadsheet reads a Tweet's id as a number and rounds it, and text that starts with ``=`` as a
-formula. Both get an apostrophe before them. A reader takes one apostrophe off again, if there is
-one: see :func:`plain`.
+formula. Both get an apostrophe in front. To read them back, remove one apostrophe, if
+there is one: see :func:`plain`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "as_cell", "plain", "write_files"]
 
 COLUMNS: Final = {
-    "top_tweets.csv": (
-        *("account", "engagement_type", "rank", "tweet_id", "value", "text", "url"),
-    ),
+    "top_tweets.csv": ("account", "engagement_type", "rank", "tweet_id", "value", "text", "url"),
     "campaigns.csv": (
         *("campaign", "tweets", *ENGAGEMENT_TYPES),
         *("engagement_rate", "engagement_rate_low", "engagement_rate_high"),
@@ -51,9 +49,9 @@ def as_cell(value: object) -> object:
 
 
 def plain(cell: str) -> str:
-    """Return the text that a cell stands for: the inverse of :func:`as_cell` and of an id.
+    """Return the text of a cell: the inverse of :func:`as_cell`, also for a Tweet's id.
 
-    :param cell: what stands in the file.
+    :param cell: the cell in the file.
     """
     return cell.removeprefix("'")
 
@@ -90,7 +88,7 @@ def _top_tweet(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Text(str):
-    """Text that is written as it is."""
+    """Text that has its apostrophe already, so :func:`as_cell` adds no other."""
 
     __slots__ = ()
 

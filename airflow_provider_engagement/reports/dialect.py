@@ -1,7 +1,7 @@
-"""The differences between BigQuery and DuckDB: all are here.
+"""All differences between BigQuery and DuckDB.
 
-The SQL of views and reports is GoogleSQL. For DuckDB it is translated by sqlglot. What the two
-engines call by different types is cast.
+The SQL of views and reports is GoogleSQL. For DuckDB it is translated by sqlglot. Columns whose
+types differ between the two engines are cast.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def for_duckdb(sql: str) -> str:
     """
     tree = sqlglot.parse_one(sql, read="bigquery")
     for block in tree.find_all(sqlglot.exp.CTE):
-        # Otherwise DuckDB stores what is read twice, without the filters of its readers.
+        # Otherwise DuckDB stores a block that is read twice, without the filters of its readers.
         block.set("materialized", False)
     return tree.sql(dialect="duckdb", pretty=True)
 
@@ -51,7 +51,7 @@ def typed_query(view: View, query: str) -> str:
     cast = ", ".join(
         f"CAST(`{each.name}` AS {each.type}) AS `{each.name}`" for each in view.columns
     )
-    return f"SELECT {cast} FROM (\n{query}\n)"  # noqa: S608 - names are checked
+    return f"SELECT {cast} FROM (\n{query}\n)"  # noqa: S608 - names of views' columns
 
 
 def with_types_of_bigquery(table: pa.Table) -> pa.Table:

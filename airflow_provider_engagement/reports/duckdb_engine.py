@@ -47,7 +47,7 @@ _HEADER: Final = """\
 -- For files in gs://, load the extension httpfs and create a secret first.\
 """
 
-# DuckDB works on disk with what does not fit. Nothing is loaded from the network.
+# DuckDB uses the disk for what does not fit into memory. It loads nothing from the network.
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "memory_limit": "160MiB",
     "threads": "1",
@@ -61,8 +61,8 @@ class DuckDBEngine:
     """Views over the finished Parquet files of a folder, in a temporary database.
 
     :param table: the URI of the folder with the counts, in either layout, or of one file.
-    :param tweets_table: the URI of what is known of the Tweets: Parquet files with the columns of
-        the table of Tweets, or any collection; None for counts alone.
+    :param tweets_table: the URI of the Tweets' attributes: Parquet files with the columns of the
+        table of Tweets, or any collection; None for counts alone.
     :param store: where the files lie.
     """
 
@@ -113,8 +113,8 @@ class DuckDBEngine:
     def publish(self, put_file: Callable[[Path, str], None]) -> list[str]:
         """Write the script that makes the views in any DuckDB, beside the files.
 
-        It lists the files that are finished now. What is known of Tweets from another format than
-        Parquet is written beside it.
+        It lists the files that are finished now. Attributes of Tweets that were not in Parquet are
+        written beside it as Parquet.
 
         :param put_file: copies a local file to a URI, whole or not at all.
         :returns: the URI of the script.
@@ -166,7 +166,7 @@ class DuckDBEngine:
             name = f"`{self._name}_files_{number}`"
             self._make_files(name, same)
             rows = rows_of(name, found, name=self._uri)
-            parts.append(f"SELECT {selected} FROM {rows}")  # noqa: S608 - names are checked
+            parts.append(f"SELECT {selected} FROM {rows}")  # noqa: S608 - the names are quoted
         return "\nUNION ALL\n".join(parts)
 
     def _make_tweets(self) -> None:
@@ -195,8 +195,8 @@ class DuckDBEngine:
     def _make_unique(
         self, name: str, query: TweetQuery, files: str, names: Sequence[str], key: str
     ) -> None:
-        """Make a view with one row a key; a query reads a table of it where that takes work."""
-        counted = f"SELECT COUNT(*), COUNT(DISTINCT hash({key})) FROM {for_duckdb(files)}"  # noqa: S608 - names are checked
+        """Make a view with one row per key; queries read a table of it if keys are repeated."""
+        counted = f"SELECT COUNT(*), COUNT(DISTINCT hash({key})) FROM {for_duckdb(files)}"  # noqa: S608 - the names are quoted
         rows, keys = self._connection.execute(counted).fetchone()
         chosen = partial(query, names=names, is_unique=rows == keys)
         if rows != keys:

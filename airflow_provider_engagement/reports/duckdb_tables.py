@@ -1,29 +1,26 @@
-"""What queries read in DuckDB: each view, block or source that a query needs, made once.
+"""The tables and views that queries read in DuckDB. Each is made once, when a query first needs it.
 
-Most of it is made in passes over parts, so that each pass fits into memory: what has rows of one
-Tweet each by the hash of the Tweet, because its rows depend on no other Tweet's.
+Large tables are filled in passes, so that each pass fits into memory. Where each row depends on one
+Tweet only, a pass takes the Tweets of some hashes.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.reports.dialect import for_duckdb, text_literal, typed_query
-from airflow_provider_engagement.reports.views import BLOCKS, filled, view
+from airflow_provider_engagement.reports.views import BLOCKS, filled, names_in, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["DuckDBTables", "FileQuery"]
 
-# Each row is of one Tweet.
+# Views and blocks whose rows each depend on one Tweet only.
 _OF_TWEETS: Final = ("latest", "days", "growth", "at_age")
-# Each row is of one dimension.
+# The view of kinds is filled in one pass for each dimension.
 _DIMENSIONS: Final = ("media", "link", "type", "hour")
-
-_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 # How many rows of counts, and of Tweets, a pass takes.
 _ROWS_AT_ONCE: Final = 3_000_000
@@ -35,7 +32,7 @@ class FileQuery:
     """How a source is read from files.
 
     :param table: the view of the files, quoted.
-    :param query: returns the GoogleSQL query over a table like it.
+    :param query: returns the GoogleSQL query over the view, or over a part of it.
     :param rows: how many rows the files have.
     """
 
@@ -48,8 +45,8 @@ class DuckDBTables:
     """Tables and views for the queries of one connection.
 
     :param connection: of DuckDB.
-    :param names: what stands for each source, such as ``rows``.
-    :param tweets: how ``tweets`` and ``labels`` are read from files that have some of them twice.
+    :param names: the SQL for each source, such as ``rows``.
+    :param tweets: how to read ``tweets`` and ``labels`` from files in which some rows are repeated.
     :param rows: how many rows of counts there are.
     """
 
@@ -69,11 +66,11 @@ class DuckDBTables:
         connection.execute("CREATE SCHEMA report")
 
     def names_for(self, sql: str) -> Mapping[str, str]:
-        """Return what stands for the placeholders of a query, all of which exists then.
+        """Make what a query reads, and return the SQL for its placeholders.
 
         :param sql: GoogleSQL.
         """
-        for name in _PLACEHOLDER.findall(sql):
+        for name in names_in(sql):
             if name not in self._names:
                 self._make(name)
                 table = f"`report`.`{name}`"
@@ -97,9 +94,9 @@ class DuckDBTables:
             self._connection.execute(f'CREATE VIEW "report"."{name}" AS {query}')
 
     def _parts(self, name: str) -> Iterable[str]:
-        """Yield a query for each pass, over views of the part of the Tweets."""
+        """Yield a query for each pass. It reads views of that pass's Tweets."""
         wanted = view(name)
-        read = _PLACEHOLDER.findall(wanted.sql)
+        read = names_in(wanted.sql)
         parts = {each: f"part_of_{each}" for each in read}
         names = {each: _whole(part) if each in BLOCKS else part for each, part in parts.items()}
         query = for_duckdb(typed_query(wanted, filled(wanted.sql, names)))

@@ -25,7 +25,7 @@ class Engine(Protocol):
         """Make or replace all views.
 
         :returns: their names, or where they are.
-        :raises InvalidArgumentError: if the counts or Tweets are not there, or are no such table.
+        :raises InvalidArgumentError: if the counts or Tweets do not exist, or are something else.
         """
 
     def ensure_views(self) -> None:
@@ -47,7 +47,7 @@ class Engine(Protocol):
         """Write what others need to read the views, beside what they are made of.
 
         :param put_file: copies a local file to a URI, whole or not at all.
-        :returns: the URIs of scripts; none where the views are in a database for all.
+        :returns: the URIs of scripts; empty if all readers share the database of the views.
         """
 
     def close(self) -> None:
@@ -55,9 +55,9 @@ class Engine(Protocol):
 
 
 def placeholders(names: Mapping[str, str]) -> dict[str, str]:
-    """Return what stands for each placeholder: the given names, and the blocks over them.
+    """Return the SQL for each placeholder: the given names, and the blocks that read them.
 
-    :param names: what stands for sources and views.
+    :param names: the SQL for each source and view.
     """
     blocks = {name: f"(\n{filled(view(name).sql, names)}\n)" for name in BLOCKS}
     return {**names, **blocks}

@@ -19,13 +19,14 @@ __all__ = [
     "points",
     "rate",
     "safe_url",
+    "shortened",
     "total",
     "total_rate",
 ]
 
 NOTHING: Final = "\u2013"
 
-# Characters that no page can hold.
+# Characters that neither HTML nor XML can hold.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _EXCERPT: Final = 280
@@ -60,12 +61,22 @@ def day(value: date) -> str:
 
 def excerpt(text: str | None) -> str:
     """Return a Tweet's text on one line, shortened."""
-    plain = " ".join(_CONTROL.sub("\ufffd", text or "").split())
-    return plain if len(plain) <= _EXCERPT else f"{plain[: _EXCERPT - 1]}…"
+    return shortened(text or "", _EXCERPT, control="\ufffd")
+
+
+def shortened(text: str, most: int, *, control: str = "") -> str:
+    """Return a text on one line.
+
+    :param text: any text.
+    :param most: the most characters to return.
+    :param control: what replaces each character that a page cannot hold.
+    """
+    plain = " ".join(_CONTROL.sub(control, text).split())
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
 
 
 def safe_url(url: str | None, tweet_id: str) -> str:
-    """Return a Tweet's URL; one made of its id where what is known is no address of the web.
+    """Return a Tweet's URL; one made of its id if the known URL is not a web address.
 
     :param url: what the table of Tweets says, which is not trusted.
     :param tweet_id: the Tweet.

@@ -41,7 +41,7 @@ class CountFiles:
 
 
 class LocalCopies:
-    """Files where DuckDB can read them: on this machine. Copies are made where they are not.
+    """Files on this machine, where DuckDB can read them. Other files are copied here.
 
     :param store: where the files lie.
     """
@@ -58,7 +58,7 @@ class LocalCopies:
         return self._scratch.path
 
     def path(self, uri: str) -> Path:
-        """Return where a file lies on this machine.
+        """Return the path of a file on this machine, after a copy if it is elsewhere.
 
         :param uri: the file's URI.
         :raises InvalidArgumentError: if it does not exist.
@@ -79,7 +79,7 @@ class LocalCopies:
 
 
 def location(uri: str) -> str:
-    """Return a file's place as DuckDB reads it: a path, or a URI without a connection's id."""
+    """Return how DuckDB names a file: a path, or a URI without a connection's id."""
     scheme, authority, path = split_uri(uri)
     return path if scheme == "file" else f"{scheme}://{authority.rpartition('@')[2]}{path}"
 
@@ -88,8 +88,8 @@ def find_counts(uri: str, store: FileStore) -> CountFiles:
     """Return the files below a folder that pulls have finished writing.
 
     In a folder of ``EngagementToGCSOperator`` those are the files that its manifest lists. A file
-    that an operator wrote to ``output_path`` is finished once it is there. What starts with ``.``
-    or ``_`` is left out.
+    that an operator wrote to ``output_path`` is finished as soon as it exists. Names that start
+    with ``.`` or ``_`` are left out.
 
     :param uri: a folder's URI, which ends in a slash; or that of one file.
     :param store: where the files lie.
@@ -116,7 +116,7 @@ def find_counts(uri: str, store: FileStore) -> CountFiles:
 
 
 def find_parquet(uri: str, store: FileStore) -> list[str]:
-    """Return the Parquet files that a URI names; none where it names other files, or nothing.
+    """Return the Parquet files that a URI names; empty if it names other files, or nothing.
 
     :param uri: a folder's URI, which ends in a slash; or that of one file.
     :param store: where the files lie.

@@ -42,8 +42,8 @@ def _sections(report: Report) -> dict[str, Any]:
     days, campaigns = report.days, report.campaigns
     return {
         "options": report.options,
-        "style": Markup(_read(_STYLE)),  # noqa: S704 - our own file
-        "svg": Markup,  # of charts alone, whose text is escaped there
+        "style": Markup(_read(_STYLE)),  # noqa: S704 - a file of this package
+        "svg": Markup,  # for charts only, which escape their text
         "days": days,
         "cards": sections.cards(days) if days.rows else [],
         "day_figures": chart_sections.day_figures(days),

@@ -20,8 +20,8 @@ __all__ = [
     "TOP_TWEETS",
 ]
 
-# A campaign with more Tweets than this is divided into groups at random: a bootstrap of groups has
-# the same intervals. A prime, so that the groups have nothing to do with the time in the ids.
+# A campaign with more Tweets than this is divided into as many random groups: a bootstrap of groups
+# has the same intervals. A prime, so that the groups do not depend on the time in the ids.
 GROUPS: Final = 397
 
 
@@ -31,7 +31,7 @@ def _of(name: str) -> tuple[str, ...]:
     return tuple(each for each in ENGAGEMENT_TYPES if each in found)
 
 
-# Of the Tweets that an owner's connection counts, those of others are left out.
+# Leave out the Tweets of others that an owner's connection counts.
 _OWN: Final = "own AS (SELECT account, MIN(access) AS access FROM {latest} GROUP BY account)"
 
 DAYS: Final = f"""
@@ -43,7 +43,7 @@ WHERE date >= IFNULL(
   )
   AND date < IFNULL(SAFE_CAST(@end AS DATE), DATE '9999-12-31')
 ORDER BY account, date
-"""  # noqa: S608 - names of columns
+"""  # noqa: S608 - only names of columns are inserted
 """From ``@first`` to before ``@end``, as text; without them the last ``@days`` days with counts."""
 
 ACCOUNTS: Final = f"""
@@ -62,7 +62,7 @@ FROM {{latest}} AS latest
 JOIN own ON own.account = latest.account AND own.access = latest.access
 GROUP BY latest.account, latest.access
 ORDER BY latest.account
-"""  # noqa: S608 - as above
+"""  # noqa: S608 - only names of columns are inserted
 
 BENCHMARK: Final = "SELECT * FROM {benchmark} ORDER BY account"
 
@@ -78,7 +78,7 @@ QUALIFY ROW_NUMBER() OVER (
   PARTITION BY best.account, best.engagement_type ORDER BY best.`rank`, best.tweet_id
 ) <= @top
 ORDER BY best.account, best.engagement_type, best.`rank`, best.tweet_id
-"""  # noqa: S608 - as above
+"""  # noqa: S608 - only names of columns are inserted
 
 CAMPAIGNS: Final = """
 SELECT *
@@ -114,7 +114,7 @@ SELECT
 FROM numbered
 GROUP BY campaign, age, part
 ORDER BY campaign, age, part
-"""  # noqa: S608 - a number
+"""  # noqa: S608 - only a constant is inserted
 
 KINDS: Final = "SELECT * FROM {types} ORDER BY account, dimension, kind"
 

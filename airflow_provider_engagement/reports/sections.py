@@ -27,7 +27,7 @@ __all__ = [
     "top_lists",
 ]
 
-# What fits on a page that a person reads. The files have the rest.
+# The most that a page shows. The files have the rest.
 _MOST_ACCOUNTS: Final = 10
 _MOST_TOP: Final = 10
 _MOST_TOP_ACCOUNTS: Final = 5
@@ -41,11 +41,10 @@ _NAMES: Final = {
     "user_profile_clicks": "Profile clicks",
 }
 _HEADLINE: Final = ("impressions", "engagements", "favorites", "retweets", "replies", "url_clicks")
-_TOP_TYPES: Final = (
-    *("engagements", "impressions", "favorites", "retweets", "replies", "quote_tweets"),
-)
-TO_DATE: Final = ("impressions", "engagements", *_TOP_TYPES[2:])
+TO_DATE: Final = ("impressions", "engagements", "favorites", "retweets", "replies", "quote_tweets")
 """The types that tables of counts to date have."""
+# The most important type comes first.
+_TOP_TYPES: Final = ("engagements", "impressions", *TO_DATE[2:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,7 @@ def accounts(report: Report) -> list[Table]:
 
 
 def _benchmark(rows: Sequence[Row]) -> list[Table]:
-    if len(rows) < 2 or not any(row["other_tweets"] for row in rows):  # noqa: PLR2004 - one is compared with none
+    if not any(row["other_tweets"] for row in rows):
         return []
     shown = [
         [

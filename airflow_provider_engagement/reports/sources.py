@@ -33,7 +33,7 @@ LABEL_TYPES: Final = {each.name: "STRING" for each in LABELS}
 
 
 def rows_of(table: str, found: Collection[str], *, name: str) -> str:
-    """Return what stands for long rows: the table itself, or a wide one with its types as rows.
+    """Return the SQL for long rows: the table itself, or a query that unpivots a wide one.
 
     :param table: the table, quoted.
     :param found: the names of its columns.
@@ -55,7 +55,7 @@ def rows_of(table: str, found: Collection[str], *, name: str) -> str:
 
 
 def empty(types: Iterable[tuple[str, str]]) -> str:
-    """Return a query without rows, for what is not there.
+    """Return a query without rows, for a table that does not exist.
 
     :param types: the names and types of its columns.
     """
@@ -73,4 +73,4 @@ SOURCE_QUERIES: Final = {
     "tweets": empty(TWEET_TYPES.items()),
     "labels": empty(LABEL_TYPES.items()),
 }
-"""What stands for each source that is not there: its columns, and no rows."""
+"""A query for each source that does not exist: its columns, and no rows."""

@@ -1,7 +1,7 @@
 """Rates of campaigns with intervals, and differences between campaigns: a bootstrap over Tweets.
 
 A campaign's rate is its engagements over its impressions. Tweets differ so much in size that a few
-of them decide a rate, so the usual formulas find differences that are none. The method is a
+of them decide a rate, so the usual formulas find differences that do not exist. The method is a
 bootstrap of the studentized logarithm of the rate, with symmetric intervals. docs/decisions has
 the comparison with other methods.
 """
@@ -9,12 +9,14 @@ the comparison with other methods.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from airflow_provider_engagement.reports.figures import change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +38,7 @@ _Floats = npt.NDArray[np.float64]
 CONFIDENCE: Final = 0.95
 RESAMPLES: Final = 2_999
 
-# Below these a campaign has no interval: a bootstrap cannot show what its Tweets do not.
+# Below these a campaign has no interval: so few Tweets do not show how much their counts vary.
 MIN_TWEETS: Final = 10
 MIN_EFFECTIVE_SIZE: Final = 4.0
 
@@ -108,12 +110,13 @@ class RateDifference:
 
 @dataclass(frozen=True, slots=True)
 class _Bootstrap:
-    """The logarithm of a rate, its standard error, and both in each resample."""
+    """The logarithm of a rate, its standard error, both in each resample; the rate's interval."""
 
     log_rate: float
     error: float
     log_rates: _Floats
     errors: _Floats
+    interval: tuple[float, float]
 
 
 def compare_campaigns(
@@ -178,15 +181,11 @@ def _bootstrap(sample: CampaignSample, seed: int, resamples: int) -> _Bootstrap 
         for begin in range(0, resamples, rows)
     ]
     log_rates, errors = (np.concatenate(each) for each in zip(*parts, strict=True))
-    drawn = _Bootstrap(float(log_rate[0]), float(error[0]), log_rates, errors)
-    return drawn if _own_interval(drawn) else None
-
-
-def _own_interval(drawn: _Bootstrap) -> tuple[float, float] | None:
-    """Return the interval of a campaign's rate; None if it is too wide to say anything."""
-    distances = _studentized(drawn.log_rate, drawn.log_rates, drawn.errors)
+    estimate, its_error = float(log_rate[0]), float(error[0])
+    distances = _studentized(estimate, log_rates, errors)
     limit = float(np.quantile(distances, CONFIDENCE, method="higher"))
-    return _interval(drawn.log_rate, drawn.error, limit)
+    interval = _interval(estimate, its_error, limit)
+    return _Bootstrap(estimate, its_error, log_rates, errors, interval) if interval else None
 
 
 def _log_rates(sample: CampaignSample, weights: npt.NDArray[np.generic]) -> tuple[_Floats, _Floats]:
@@ -219,11 +218,8 @@ def _studentized(center: float, log_rates: _Floats, errors: _Floats) -> _Floats:
 def _rate(sample: CampaignSample, drawn: _Bootstrap | None) -> CampaignRate:
     impressions = float(sample.impressions.sum())
     rate = float(sample.engagements.sum()) / impressions if impressions else None
-    known = CampaignRate(sample.name, sample.tweets, rate)
-    if drawn is None or rate is None:
-        return known
-    ends = _own_interval(drawn)
-    return CampaignRate(sample.name, sample.tweets, rate, *ends) if ends else known
+    low, high = drawn.interval if drawn else (None, None)
+    return CampaignRate(sample.name, sample.tweets, rate, low, high)
 
 
 def _interval(center: float, error: float, limit: float) -> tuple[float, float] | None:
@@ -241,16 +237,14 @@ def _difference(
     limit: float | None,
 ) -> RateDifference:
     first, second = drawn
-    has_rates = one.rate is not None and other.rate is not None and other.rate > 0
-    change = one.rate / other.rate - 1.0 if has_rates else None  # type: ignore[operator]
-    known = RateDifference(one.name, other.name, change)
+    known = RateDifference(one.name, other.name, change(one.rate, other.rate))
     if first is None or second is None or limit is None:
         return known
     error = float(np.hypot(first.error, second.error))
     ends = _interval(first.log_rate - second.log_rate, error, limit)
     if ends is None:
         return known
-    return RateDifference(one.name, other.name, change, ends[0] - 1.0, ends[1] - 1.0)
+    return replace(known, low=ends[0] - 1.0, high=ends[1] - 1.0)
 
 
 def _joint_limits(

@@ -1,4 +1,4 @@
-"""What is known of Tweets, from files: Parquet tables, or any collection."""
+"""Tweets' texts, attributes and labels from files: Parquet tables, or any collection."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class TweetFiles:
     """The URIs of Parquet files.
 
     :param tweets: files with the columns of the table of Tweets.
-    :param labels: files with those of the table of labels; none if other columns of the Tweets are
-        their labels.
+    :param labels: files with the columns of the table of labels; empty if the labels are further
+        columns of the Tweets.
     """
 
     tweets: list[str]
@@ -38,9 +38,9 @@ class TweetFiles:
 
 
 def find_tweets(uri: str, files: LocalCopies) -> TweetFiles:
-    """Return the files of what is known of Tweets.
+    """Return the files of the Tweets' attributes and labels.
 
-    Labels lie in a folder beside that of the Tweets, ``<folder>_labels/``, as BigQuery exports the
+    Labels are in a folder beside that of the Tweets, ``<folder>_labels/``, as BigQuery exports the
     two tables. A collection of another format is read, and written as Parquet.
 
     :param uri: a file, a folder or a pattern.
@@ -70,13 +70,13 @@ def _written(uri: str, files: LocalCopies) -> TweetFiles:
 
 
 def tweets_query(table: str, names: Sequence[str], *, is_unique: bool) -> str:
-    """Return the GoogleSQL query for one row a Tweet.
+    """Return the GoogleSQL query for one row per Tweet.
 
-    Of several files the last one that says something of a column counts, as in the table of Tweets.
+    A column's value is that of the last file in which it is not null, as in the table of Tweets.
 
     :param table: a table with ``tweet_id`` and ``filename``, quoted.
     :param names: the names of its columns.
-    :param is_unique: whether it has each Tweet once, so that there is nothing to choose.
+    :param is_unique: whether it has each Tweet once.
     """
     cast = {
         name: f"CAST({f'`{name}`' if name in names else 'NULL'} AS {kind})"
@@ -87,14 +87,14 @@ def tweets_query(table: str, names: Sequence[str], *, is_unique: bool) -> str:
     )
     selected = ", ".join(f"{each} AS `{name}`" for name, each in chosen.items())
     grouped = "" if is_unique else "GROUP BY tweet_id"
-    return f"SELECT {selected} FROM {table} WHERE tweet_id IS NOT NULL {grouped}"  # noqa: S608 - names are checked
+    return f"SELECT {selected} FROM {table} WHERE tweet_id IS NOT NULL {grouped}"  # noqa: S608 - the names are constants
 
 
 def labels_query(table: str, names: Sequence[str], *, is_unique: bool) -> str:
-    """Return the GoogleSQL query for one row a Tweet and label. Of several files, the last counts.
+    """Return the GoogleSQL query for one row per Tweet and label, from the last file that has it.
 
     :param table: a table of labels with ``tweet_id``, ``label``, ``value`` and ``filename``; or a
-        table of Tweets, whose other columns than those of the Tweets are labels.
+        table of Tweets, whose further columns are labels.
     :param names: the names of its columns.
     :param is_unique: whether it has each Tweet and label once.
     """
@@ -106,12 +106,12 @@ def labels_query(table: str, names: Sequence[str], *, is_unique: bool) -> str:
             return empty(LABEL_TYPES.items())
         cast = ", ".join(f"CAST({name} AS STRING) AS {name}" for name in others)
         source = (
-            f"(SELECT * FROM (SELECT tweet_id, filename, {cast} FROM {table}) "  # noqa: S608 - as above
+            f"(SELECT * FROM (SELECT tweet_id, filename, {cast} FROM {table}) "  # noqa: S608 - the names are of files' columns, in backticks
             f"UNPIVOT (value FOR label IN ({', '.join(others)})))"
         )
     value = "value" if is_unique else "MAX_BY(value, filename) AS value"
     grouped = "" if is_unique else "GROUP BY tweet_id, label"
     return (
-        f"SELECT CAST(tweet_id AS STRING) AS tweet_id, label, {value} "  # noqa: S608 - as above
+        f"SELECT CAST(tweet_id AS STRING) AS tweet_id, label, {value} "  # noqa: S608 - the names are of files' columns, in backticks
         f"FROM {source} WHERE value <> '' {grouped}"
     )

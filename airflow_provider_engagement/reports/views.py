@@ -1,8 +1,8 @@
 """The views: what each says, its columns, and its SQL, all read from ``sql/<view>.sql``.
 
 A file begins with comments: what a row is, then a line for each column, ``name TYPE: meaning``. The
-query below them is GoogleSQL, in which ``{rows}``, ``{latest}`` and the like stand for tables,
-views and blocks that are queries of their own.
+query below them is GoogleSQL. Its placeholders, such as ``{rows}`` and ``{latest}``, are replaced
+by the names of tables and views, or by the queries of blocks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_provider_engagement.rows.schema import Column
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BLOCKS", "SOURCES", "VIEWS", "View", "filled", "view", "views"]
+__all__ = ["BLOCKS", "SOURCES", "VIEWS", "View", "filled", "names_in", "view", "views"]
 
 VIEWS: Final = (
     "latest",
@@ -79,10 +79,18 @@ def views() -> tuple[View, ...]:
     return tuple(map(view, VIEWS))
 
 
+def names_in(sql: str) -> list[str]:
+    """Return the names of a query's placeholders, in the order of the query.
+
+    :param sql: a query with ``{names}``.
+    """
+    return _PLACEHOLDER.findall(sql)
+
+
 def filled(sql: str, values: Mapping[str, str]) -> str:
     """Return a query with its placeholders replaced.
 
     :param sql: a query with ``{names}``.
-    :param values: what stands for each name: a quoted name, or a query in brackets.
+    :param values: the SQL for each name: a quoted name, or a query in brackets.
     """
     return _PLACEHOLDER.sub(lambda found: values[found[1]], sql)

@@ -25,7 +25,7 @@ accounts AS (
   GROUP BY account
 ),
 sums AS (
-  -- Foreign Tweets that an owner's connection counted app-only are of no account here.
+  -- Leave out the Tweets of others that an owner's connection counted app-only.
   SELECT
     latest.account,
     latest.access,

@@ -28,7 +28,7 @@
 -- email_tweet INT64: Shares by email at this age, summed over the Tweets that have the count. Null at age all: /totals does not count them.
 -- user_follows INT64: Follows of the authors at this age, summed over the Tweets that have the count. Null at age all: /totals does not count them.
 -- user_profile_clicks INT64: Clicks on the authors' profiles at this age, summed over the Tweets that have the count. Null at age all: /totals does not count them.
--- engagement_rate FLOAT64: engagements / impressions, over the Tweets that have both. Null if there are none, or if impressions are 0.
+-- engagement_rate FLOAT64: engagements / impressions, over the Tweets that have both. Null if no Tweet has both, or impressions are 0.
 
 WITH
 once AS ({at_age}),

@@ -23,7 +23,7 @@
 -- email_tweet INT64: Times it was shared by email on that day.
 -- user_follows INT64: Follows of its author from it on that day.
 -- user_profile_clicks INT64: Clicks on its author's profile on that day.
--- engagement_rate FLOAT64: engagements / impressions, over the Tweets that have both. Null if there are none, or if impressions are 0.
+-- engagement_rate FLOAT64: engagements / impressions, over the Tweets that have both. Null if no Tweet has both, or impressions are 0.
 -- previous_tweets INT64: tweets of the day before.
 -- previous_impressions INT64: impressions of the day before.
 -- previous_engagements INT64: engagements of the day before.

@@ -44,7 +44,7 @@ counts AS (
   FROM {latest}
 ),
 places AS (
-  -- The ranks of the values, since there are far fewer values than Tweets.
+  -- Rank the values, because there are far fewer values than Tweets.
   SELECT
     account,
     access,

@@ -1,6 +1,6 @@
 -- A row is an account and a kind of Tweet: what Tweets of this kind usually have to date.
 -- Time base: by post. The counts are the newest counts to date of the account's own Tweets. Older
--- Tweets have had more time. A Tweet is of no kind where the table of Tweets does not say.
+-- Tweets have had more time. A Tweet whose kind is not known is left out.
 --
 -- account STRING: The account of the connection.
 -- dimension STRING: media, link, type or hour: what the Tweets are divided by.
