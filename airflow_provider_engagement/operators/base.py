@@ -36,13 +36,27 @@ if TYPE_CHECKING:
         TweetIds,
     )
     from airflow_provider_engagement.operators.run_window import WindowParameters
+    from airflow_provider_engagement.sinks.base import WriteResult
 
 __all__ = [
     "EngagementPullOperator",
+    "WithLineage",
     "fail_for_good",
     "refuse_empty_list",
     "refuse_two_windows",
 ]
+
+
+class WithLineage:
+    """A task that reports what it read and wrote to OpenLineage."""
+
+    _lineage: tuple[str | Sequence[str], WriteResult] | None = None
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Return what was read and written; OpenLineage's provider calls this after the task."""
+        from airflow_provider_engagement.operators import reporting
+
+        return reporting.openlineage_facets(self._lineage)
 
 
 class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
@@ -181,7 +195,7 @@ class EngagementPullOperator(DefaultsWhenMapped, BaseOperator):
         if self._execution is not None:
             self._execution.cancel()
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
         """Return what was read and written; OpenLineage's provider calls this after the task."""
         from airflow_provider_engagement.operators import reporting
 

@@ -123,13 +123,15 @@ class FileDestination(Destination):
         from airflow_provider_engagement.sinks.files import FileSink
 
         if run.region is not None and "region_id" not in str(self._template):
-            raise self._is_shared("each pass of this loop", "Put {{ ti.region_id }} into it.")
+            raise self._shared_path_error(
+                "each pass of this loop", "Put {{ ti.region_id }} into it."
+            )
         if run.is_mapped and not self._differs_by_shard(run):
             advice = "Put {{ task.shard }} or {{ ti.map_index }} into it."
-            raise self._is_shared("every shard of this mapped task", advice)
+            raise self._shared_path_error("every shard of this mapped task", advice)
         if run.is_mapped and not self._differs_by_instance(run):
             advice = "Put {{ ti.map_index }} into output_path, or give it in .expand."
-            raise self._is_shared("every instance of this mapped task", advice)
+            raise self._shared_path_error("every instance of this mapped task", advice)
         return FileSink(self._path, put_file)
 
     def _differs_by_shard(self, run: TaskRun) -> bool:
@@ -153,7 +155,7 @@ class FileDestination(Destination):
         names = re.findall(r"\btask\.(\w+)", str(self._template))
         return set(names) & set(run.context["task"].template_fields)
 
-    def _is_shared(self, by: str, advice: str) -> InvalidArgumentError:
+    def _shared_path_error(self, by: str, advice: str) -> InvalidArgumentError:
         return InvalidArgumentError(
             f"output_path is {self._path!r} in {by}, so that each would replace the file of the "
             "others.",

@@ -13,7 +13,7 @@ from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.since_posting import around_tweets
-from airflow_provider_engagement.collections.parsing import is_given, parse_list, parse_literal
+from airflow_provider_engagement.collections.parsing import parse_list, parse_literal
 from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.collections.tweet_ids import is_uri
 from airflow_provider_engagement.hooks.engagement import EngagementHook
@@ -105,7 +105,7 @@ class PullExecution:
         plan_only = as_bool(operator.plan_only, name="plan_only")
         share = or_default(operator.max_missing_share, 1.0)
         self._max_missing_share = as_share(share, name="max_missing_share")
-        shard = Shard.parse(operator.shard) if is_given(operator.shard) else None
+        shard = Shard.parse(operator.shard)
         self._destination = destination = operator.destination()
         with self._hook.get_conn() as client:
             query = self._query(client)
@@ -147,9 +147,10 @@ class PullExecution:
     def _plan(
         self, client: EngagementClient, query: Query, period: ReportingPeriod, shard: Shard | None
     ) -> tuple[Plan | None, ReportingPeriod]:
-        """Plan the requests for the collection or one shard; None if there are none.
+        """Plan the requests for the collection, or for one shard of it.
 
-        :returns: the plan, and the period, which with ``since_posting`` depends on the Tweets.
+        :returns: the plan, or None if there is nothing to request; and the period, which depends on
+            the Tweets if ``since_posting`` is given.
         """
         tweet_ids = self.operator.read_tweet_ids()
         if shard is not None and tweet_ids:
@@ -158,8 +159,7 @@ class PullExecution:
             if not tweet_ids:
                 log.warning("Shard %s has no Tweet: nothing is asked, nothing is written.", shard)
                 return None, period
-        if period.since_posting is not None:
-            period = around_tweets(period, tweet_ids, query)
+        period = around_tweets(period, tweet_ids, query)
         plan = plan_requests(
             query,
             tweet_ids,
@@ -239,7 +239,7 @@ class PullExecution:
         url = reporting.console_url(written)
         if url is not None:
             instance.xcom_push(key=reporting.LINK_KEY, value=url)
-        reporting.describe_assets(run, written, self.operator.outlets or ())
+        reporting.describe_assets(run.context, run.period, written, self.operator.outlets or ())
         source = run.settings.url(run.plan.query.endpoint)
         self.lineage = source, written
         reporting.collect_lineage(self._hook, source, written)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
@@ -12,21 +12,25 @@ if TYPE_CHECKING:
 __all__ = ["EngagementDestinationLink", "EngagementReportLink"]
 
 
-class EngagementDestinationLink(BaseOperatorLink):
+class _PushedLink(BaseOperatorLink):
+    """Links to a URL that the task pushes to XCom."""
+
+    pushed_key: ClassVar[str]
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow passes it by name
+        """Return the URL that the task pushed; an empty text if it wrote nothing."""
+        return XCom.get_value(ti_key=ti_key, key=self.pushed_key) or ""
+
+
+class EngagementDestinationLink(_PushedLink):
     """Links to the table or the objects that the task wrote."""
 
     name = "Destination"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Return the URL that the task pushed; an empty text if it wrote nothing."""
-        return XCom.get_value(ti_key=ti_key, key="destination_url") or ""
+    pushed_key = "destination_url"
 
 
-class EngagementReportLink(BaseOperatorLink):
+class EngagementReportLink(_PushedLink):
     """Links to the page that the task wrote."""
 
     name = "Report"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Return the URL that the task pushed; an empty text if it wrote nothing."""
-        return XCom.get_value(ti_key=ti_key, key="report_url") or ""
+    pushed_key = "report_url"

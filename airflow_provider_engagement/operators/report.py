@@ -1,16 +1,18 @@
-"""Operators that say what the counts mean: views, and a report."""
+"""Operators that make views of the counts, and a report on them."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from airflow_provider_engagement.operators.base import fail_for_good
+from airflow_provider_engagement.operators.base import WithLineage, fail_for_good
 from airflow_provider_engagement.operators.google import GoogleCloudOperator
 from airflow_provider_engagement.operators.links import EngagementReportLink
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -23,17 +25,53 @@ if TYPE_CHECKING:
     )
     from airflow_provider_engagement.reports.content import Report, ReportOptions
     from airflow_provider_engagement.reports.engine import Engine
-    from airflow_provider_engagement.sinks.base import WriteResult
 
 __all__ = ["EngagementReportOperator", "EngagementViewsOperator"]
 
 log = logging.getLogger(__name__)
 
-# A report has about ten queries. What a query on all counts of a large account reads is below this.
+# One query on all counts of a large account reads less than this. A report has about ten queries.
 _MAXIMUM_BYTES_BILLED: Final = 100 * 2**30
 
 
-class EngagementViewsOperator(GoogleCloudOperator):
+class _EngineOperator(GoogleCloudOperator):
+    """Runs queries on a table of counts: on BigQuery, or with DuckDB on a folder of files."""
+
+    table: Text
+    tweets_table: Text | None
+    location: Text | None
+    _engine: Engine | None = None
+
+    def on_kill(self) -> None:
+        """Cancel the BigQuery job that is running."""
+        if self._engine is not None:
+            self._engine.close()
+
+    @contextmanager
+    def _open_engine(
+        self, context: Context, maximum_bytes_billed: int | None = None
+    ) -> Iterator[Engine]:
+        from airflow_provider_engagement.hooks.report import report_engine
+        from airflow_provider_engagement.operators.coercion import as_text
+        from airflow_provider_engagement.operators.task_run import job_labels
+
+        conn_id, chain = self.google_access
+        engine = self._engine = report_engine(
+            str(self.table).strip(),
+            as_text(self.tweets_table),
+            gcp_conn_id=conn_id,
+            impersonation_chain=chain,
+            location=as_text(self.location),
+            labels=job_labels(context),
+            maximum_bytes_billed=maximum_bytes_billed,
+        )
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+class EngagementViewsOperator(_EngineOperator):
     """Makes or replaces the views of a table of counts, beside it.
 
     They are ``<table>_latest``, ``_daily``, ``_top``, ``_growth``, ``_campaigns``, ``_types``,
@@ -65,8 +103,6 @@ class EngagementViewsOperator(GoogleCloudOperator):
         "location",
     )
 
-    _engine: Engine | None = None
-
     def __init__(
         self,
         *,
@@ -93,30 +129,11 @@ class EngagementViewsOperator(GoogleCloudOperator):
         result: dict[str, Any] = {"table": str(self.table), "views": views}
         return {**result, "uris": uris} if uris else result
 
-    def on_kill(self) -> None:
-        """Cancel the BigQuery job that is running."""
-        if self._engine is not None:
-            self._engine.close()
-
     def _create(self, context: Context) -> tuple[list[str], list[str]]:
-        from airflow_provider_engagement.hooks.report import report_engine
         from airflow_provider_engagement.hooks.storage import AirflowFiles
-        from airflow_provider_engagement.operators.coercion import as_text
-        from airflow_provider_engagement.operators.task_run import job_labels
 
-        conn_id, chain = self.google_access
-        engine = self._engine = report_engine(
-            str(self.table).strip(),
-            as_text(self.tweets_table),
-            gcp_conn_id=conn_id,
-            impersonation_chain=chain,
-            location=as_text(self.location),
-            labels=job_labels(context),
-        )
-        try:
-            return engine.create_views(), engine.publish(AirflowFiles(conn_id, chain).put)
-        finally:
-            engine.close()
+        with self._open_engine(context) as engine:
+            return engine.create_views(), engine.publish(AirflowFiles(*self.google_access).put)
 
     def _report(self, context: Context, views: list[str], uris: list[str]) -> None:
         """Push the link, and describe the events of the task's assets."""
@@ -128,7 +145,7 @@ class EngagementViewsOperator(GoogleCloudOperator):
         reporting.describe_events(context, self.outlets or (), {"views": views})
 
 
-class EngagementReportOperator(GoogleCloudOperator):
+class EngagementReportOperator(WithLineage, _EngineOperator):
     """Writes a report on counts into a folder: ``report.html`` and CSV files.
 
     The page is one file without scripts, which opens without network and prints. It has the period
@@ -176,9 +193,6 @@ class EngagementReportOperator(GoogleCloudOperator):
     )
     operator_extra_links = (EngagementReportLink(),)
 
-    _engine: Engine | None = None
-    _lineage: tuple[str, WriteResult] | None = None
-
     def __init__(
         self,
         *,
@@ -221,20 +235,7 @@ class EngagementReportOperator(GoogleCloudOperator):
         window = {"start": f"{period.first}", "end": f"{period.end}"} if period else None
         return {"uris": uris, "window": window}
 
-    def on_kill(self) -> None:
-        """Cancel the BigQuery job that is running."""
-        if self._engine is not None:
-            self._engine.close()
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
-        """Return what was read and written; OpenLineage's provider calls this after the task."""
-        from airflow_provider_engagement.operators import reporting
-
-        return reporting.openlineage_facets(self._lineage)
-
     def _options(self, context: Context) -> ReportOptions:
-        from datetime import UTC, datetime
-
         from airflow_provider_engagement.operators.coercion import as_whole_number, or_default
         from airflow_provider_engagement.operators.report_period import report_period
         from airflow_provider_engagement.reports.content import ReportOptions
@@ -252,34 +253,21 @@ class EngagementReportOperator(GoogleCloudOperator):
 
     def _write(self, context: Context, options: ReportOptions) -> tuple[Report, list[str]]:
         """Make the files on this machine, and put them in place, the page last."""
-        from airflow_provider_engagement.hooks.report import report_engine
         from airflow_provider_engagement.hooks.storage import AirflowFiles
-        from airflow_provider_engagement.operators.coercion import as_text, as_whole_number
-        from airflow_provider_engagement.operators.task_run import job_labels
+        from airflow_provider_engagement.operators.coercion import as_whole_number
         from airflow_provider_engagement.reports.report import make_report
         from airflow_provider_engagement.sinks.scratch import ScratchFolder
 
-        conn_id, chain = self.google_access
-        engine = self._engine = report_engine(
-            options.table,
-            as_text(self.tweets_table),
-            gcp_conn_id=conn_id,
-            impersonation_chain=chain,
-            location=as_text(self.location),
-            labels=job_labels(context),
-            maximum_bytes_billed=as_whole_number(
-                self.maximum_bytes_billed, name="maximum_bytes_billed"
-            ),
-        )
+        limit = as_whole_number(self.maximum_bytes_billed, name="maximum_bytes_billed")
         scratch = ScratchFolder()
         try:
-            report, paths = make_report(engine, options, scratch.path)
-            folder = str(self.output_path).strip().rstrip("/")
-            store = AirflowFiles(conn_id, chain)
-            for path in paths:
-                store.put(path, f"{folder}/{path.name}")
+            with self._open_engine(context, limit) as engine:
+                report, paths = make_report(engine, options, scratch.path)
+                folder = str(self.output_path).strip().rstrip("/")
+                store = AirflowFiles(*self.google_access)
+                for path in paths:
+                    store.put(path, f"{folder}/{path.name}")
         finally:
-            engine.close()
             scratch.remove()
         return report, [f"{folder}/{path.name}" for path in reversed(paths)]
 
@@ -295,4 +283,4 @@ class EngagementReportOperator(GoogleCloudOperator):
         reporting.describe_events(context, self.outlets or (), {"uris": uris})
         written = WriteResult(len(report.top_tweets), None, tuple(uris), coverage="")
         self._lineage = report.options.table, written
-        reporting.collect_lineage(self, *self._lineage)
+        reporting.collect_lineage(self, report.options.table, written)

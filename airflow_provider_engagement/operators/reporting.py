@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.sdk import Asset, Stats
@@ -22,7 +22,6 @@ __all__ = [
     "PROGRESS_KEY",
     "REPORT_KEY",
     "SUMMARY_KEY",
-    "Reported",
     "collect_lineage",
     "console_url",
     "count_metrics",
@@ -84,34 +83,29 @@ def progress_reporter(store: Any) -> Callable[[dict[str, int | str]], None] | No
     return report
 
 
-class Reported(Protocol):
-    """What the events of a task's assets say of it."""
-
-    @property
-    def context(self) -> Mapping[str, Any]:
-        """The task's context."""
-
-    @property
-    def period(self) -> ReportingPeriod:
-        """What the counts are about."""
-
-
-def describe_assets(run: Reported, written: WriteResult, outlets: Iterable[Any]) -> None:
+def describe_assets(
+    context: Mapping[str, Any],
+    period: ReportingPeriod,
+    written: WriteResult,
+    outlets: Iterable[Any],
+) -> None:
     """Put the rows and the window into the events of the task's assets.
 
     In a DAG that is scheduled with Airflow's ``PartitionedAtRuntime`` (3.3) there is one event for
     each UTC day of the window, so that a DAG downstream can have one run a day.
 
-    :param run: the task run.
+    :param context: the task's context.
+    :param period: what the counts are about.
     :param written: where the rows are.
     :param outlets: the task's outlets.
     """
     extra = {
         "rows": written.rows,
-        "window": run.period.describe(),
+        "window": period.describe(),
         **({"table": written.table} if written.table else {"uris": list(written.uris[:20])}),
     }
-    describe_events(run.context, outlets, extra, _days(run) if _sets_partitions(run) else [])
+    days = _days(period) if _sets_partitions(context) else []
+    describe_events(context, outlets, extra, days)
 
 
 def describe_events(
@@ -135,20 +129,20 @@ def describe_events(
                 event.add_partitions(list(days))
 
 
-def _sets_partitions(run: Reported) -> bool:
+def _sets_partitions(context: Mapping[str, Any]) -> bool:
     """Return whether the task has to set the partitions of its events.
 
     An event with a partition starts no DAG that is scheduled on the whole asset, so Airflow leaves
     the choice to the DAG's schedule. Airflow itself passes on the partition of a run.
     """
-    timetable = getattr(run.context.get("dag"), "timetable", None)
+    timetable = getattr(context.get("dag"), "timetable", None)
     return bool(getattr(timetable, "partitioned_at_runtime", False))
 
 
-def _days(run: Reported) -> list[str]:
-    if run.period.period is None:
-        return [f"{run.period.snapshot_at:%Y-%m-%d}"]
-    window = align_to(run.period.period, DAY)
+def _days(period: ReportingPeriod) -> list[str]:
+    if period.period is None:
+        return [f"{period.snapshot_at:%Y-%m-%d}"]
+    window = align_to(period.period, DAY)
     number = window.length // DAY
     if number > _MAX_PARTITIONS:
         log.warning("Assets get events for the first %d of %d days only.", _MAX_PARTITIONS, number)
@@ -195,8 +189,8 @@ def collect_lineage(context: Any, source: str | Sequence[str], written: WriteRes
     """Report to Airflow's hook lineage collector, which passes it to plugins.
 
     :param context: the hook that sent the requests, or the operator that read the files.
-    :param source: the URL of the endpoint, the URI of the files, or a table, or several; empty for
-        none.
+    :param source: the URL of the endpoint, the URI of the files, or a table; a list of several;
+        empty if nothing was read that has a name.
     :param written: where the rows are.
     """
     from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
@@ -226,8 +220,8 @@ def _uris(written: WriteResult) -> list[str]:
 def openlineage_facets(lineage: tuple[str | Sequence[str], WriteResult] | None) -> Any:
     """Return what was read and written, with the number of rows, for OpenLineage.
 
-    :param lineage: the URL of the endpoint or of the files, or several, empty for none, and where
-        the rows are; None if nothing was written.
+    :param lineage: what was read, as for :func:`collect_lineage`, and where the rows are; None if
+        nothing was written.
     :returns: an ``OperatorLineage``.
     """
     from airflow.providers.common.compat.openlineage.facet import (
@@ -256,7 +250,7 @@ def _source_dataset(source: str) -> tuple[str, str]:
     if "://" not in source:
         return _BIGQUERY, source
     url = urlsplit(source)
-    # An object's name has no slash at its start; as `_dataset` names the folder of a pull.
+    # The name of an object has no slash at its start. `_dataset` names folders in the same way.
     path = url.path.strip("/") if url.scheme == "gs" else url.path
     return f"{url.scheme}://{url.netloc}", path
 

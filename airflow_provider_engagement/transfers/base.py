@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_engagement.operators.run_window import WindowParameters
 
-__all__ = ["LAYOUTS", "WRITE_MODES", "EngagementTransfer"]
+__all__ = ["LAYOUTS", "WRITE_MODES", "EngagementTransfer", "job_options"]
 
 LAYOUTS = ("long", "wide")
 WRITE_MODES = ("upsert", "append", "truncate")
@@ -75,8 +75,8 @@ class EngagementTransfer(EngagementPullOperator):
     ) -> None:
         check_one_of(endpoint, EndpointName, name="endpoint")
         check_one_of(layout, LAYOUTS, name="layout")
-        windowed = not start is end is lookback is since_posting is None
-        if endpoint in _WITHOUT_WINDOW and windowed:
+        has_window = any(value is not None for value in (start, end, lookback, since_posting))
+        if endpoint in _WITHOUT_WINDOW and has_window:
             msg = (
                 f"start, end, lookback and since_posting are for historical; {endpoint} takes no "
                 f"window, because it returns {_WITHOUT_WINDOW[endpoint]}."
@@ -114,3 +114,19 @@ class EngagementTransfer(EngagementPullOperator):
     def google_access(self) -> tuple[str, Any]:
         """The id of the Google Cloud connection, and the impersonation chain."""
         return google_access(self)
+
+
+def job_options(operator: Any) -> dict[str, Any]:
+    """Return how an operator's BigQuery jobs run: location, labels and limit of bytes.
+
+    :param operator: it has ``location``, ``labels`` and ``maximum_bytes_billed``.
+    :raises InvalidArgumentError: if one has a value that is not allowed.
+    """
+    from airflow_provider_engagement.operators.coercion import as_labels, as_text, as_whole_number
+
+    limit = operator.maximum_bytes_billed
+    return {
+        "location": as_text(operator.location),
+        "labels": as_labels(operator.labels, name="labels"),
+        "maximum_bytes_billed": as_whole_number(limit, name="maximum_bytes_billed"),
+    }

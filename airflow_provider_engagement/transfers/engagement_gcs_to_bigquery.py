@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_engagement.api.spec import check_one_of
-from airflow_provider_engagement.operators.base import fail_for_good, refuse_empty_list
+from airflow_provider_engagement.operators.base import (
+    WithLineage,
+    fail_for_good,
+    refuse_empty_list,
+)
 from airflow_provider_engagement.operators.google import GoogleCloudOperator
-from airflow_provider_engagement.transfers.base import LAYOUTS, WRITE_MODES
+from airflow_provider_engagement.transfers.base import LAYOUTS, WRITE_MODES, job_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_engagement.api.plan import ReportingPeriod
     from airflow_provider_engagement.operators.parameters import (
         Labels,
         Layout,
@@ -35,7 +38,7 @@ __all__ = ["EngagementGCSToBigQueryOperator"]
 log = logging.getLogger(__name__)
 
 
-class EngagementGCSToBigQueryOperator(GoogleCloudOperator):
+class EngagementGCSToBigQueryOperator(WithLineage, GoogleCloudOperator):
     """Loads folders that ``EngagementToGCSOperator`` has written into a table, in one load job.
 
     All folders are written in one transaction with one MERGE, and the status of every id into
@@ -74,7 +77,6 @@ class EngagementGCSToBigQueryOperator(GoogleCloudOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"uris": "json"}
 
     _destination: BigQueryDestination | None = None
-    _lineage: tuple[list[str], WriteResult] | None = None
 
     def __init__(
         self,
@@ -124,12 +126,6 @@ class EngagementGCSToBigQueryOperator(GoogleCloudOperator):
         if self._destination is not None:
             self._destination.cancel()
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
-        """Return what was read and written; OpenLineage's provider calls this after the task."""
-        from airflow_provider_engagement.operators import reporting
-
-        return reporting.openlineage_facets(self._lineage)
-
     def _load(self) -> FolderLoad | None:
         """Read the manifests of the folders; return None if there are no folders."""
         from airflow_provider_engagement.sinks.finished_folders import folder_uris, open_folder
@@ -143,11 +139,6 @@ class EngagementGCSToBigQueryOperator(GoogleCloudOperator):
         return FolderLoad(opened, self.layout) if opened else None
 
     def _sink(self, context: Context, load: FolderLoad) -> Sink:
-        from airflow_provider_engagement.operators.coercion import (
-            as_labels,
-            as_text,
-            as_whole_number,
-        )
         from airflow_provider_engagement.transfers.destinations import BigQueryDestination
 
         self._destination = BigQueryDestination(
@@ -155,12 +146,8 @@ class EngagementGCSToBigQueryOperator(GoogleCloudOperator):
             layout=self.layout,
             write_mode=self.write_mode,
             staging_bucket=None,
-            location=as_text(self.location),
-            labels=as_labels(self.labels, name="labels"),
-            maximum_bytes_billed=as_whole_number(
-                self.maximum_bytes_billed, name="maximum_bytes_billed"
-            ),
             google_access=self.google_access,
+            **job_options(self),
         )
         return self._destination.open_sink(
             context,
@@ -185,13 +172,7 @@ class EngagementGCSToBigQueryOperator(GoogleCloudOperator):
         )
         context["ti"].xcom_push(key=reporting.SUMMARY_KEY, value=summary)
         context["ti"].xcom_push(key=reporting.LINK_KEY, value=reporting.console_url(written))
-        reporting.describe_assets(_Loaded(context, load.period), written, self.outlets or ())
-        self._lineage = [folder.uri for folder in load.folders], written
-        reporting.collect_lineage(self, *self._lineage)
-
-
-class _Loaded(NamedTuple):
-    """What the events of the task's assets say."""
-
-    context: Any
-    period: ReportingPeriod
+        reporting.describe_assets(context, load.period, written, self.outlets or ())
+        uris = [folder.uri for folder in load.folders]
+        self._lineage = uris, written
+        reporting.collect_lineage(self, uris, written)

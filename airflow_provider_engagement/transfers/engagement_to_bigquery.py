@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from airflow_provider_engagement.api.spec import check_one_of
 from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID, MAX_SNAPSHOT_AGE
-from airflow_provider_engagement.transfers.base import WRITE_MODES, EngagementTransfer
+from airflow_provider_engagement.transfers.base import WRITE_MODES, EngagementTransfer, job_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,11 +127,7 @@ class EngagementToBigQueryOperator(EngagementTransfer):
 
     def destination(self) -> Destination:
         """Return the table."""
-        from airflow_provider_engagement.operators.coercion import (
-            as_labels,
-            as_text,
-            as_whole_number,
-        )
+        from airflow_provider_engagement.operators.coercion import as_text
         from airflow_provider_engagement.transfers.destinations import BigQueryDestination
 
         return BigQueryDestination(
@@ -139,10 +135,6 @@ class EngagementToBigQueryOperator(EngagementTransfer):
             layout=self.layout,
             write_mode=self.write_mode,
             staging_bucket=as_text(self.staging_bucket),
-            location=as_text(self.location),
-            labels=as_labels(self.labels, name="labels"),
-            maximum_bytes_billed=as_whole_number(
-                self.maximum_bytes_billed, name="maximum_bytes_billed"
-            ),
             google_access=self.google_access,
+            **job_options(self),
         )

@@ -6,8 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_engagement.api.spec import check_one_of
-from airflow_provider_engagement.operators.base import fail_for_good, refuse_empty_list
+from airflow_provider_engagement.operators.base import (
+    WithLineage,
+    fail_for_good,
+    refuse_empty_list,
+)
 from airflow_provider_engagement.operators.google import GoogleCloudOperator
+from airflow_provider_engagement.transfers.base import job_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +38,7 @@ __all__ = ["EngagementTweetsToBigQueryOperator"]
 log = logging.getLogger(__name__)
 
 
-class EngagementTweetsToBigQueryOperator(GoogleCloudOperator):
+class EngagementTweetsToBigQueryOperator(WithLineage, GoogleCloudOperator):
     """Writes what a collection says of its Tweets to a table, and labels to ``<table>_labels``.
 
     The table has a row for each Tweet: its URL, author, text, language, kind, media, hashtags and
@@ -76,7 +81,6 @@ class EngagementTweetsToBigQueryOperator(GoogleCloudOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"tweet_ids": "json"}
 
     _table: TweetTable | None = None
-    _lineage: tuple[str, WriteResult] | None = None
 
     def __init__(
         self,
@@ -128,12 +132,6 @@ class EngagementTweetsToBigQueryOperator(GoogleCloudOperator):
         if self._table is not None:
             self._table.cancel()
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
-        """Return what was read and written; OpenLineage's provider calls this after the task."""
-        from airflow_provider_engagement.operators import reporting
-
-        return reporting.openlineage_facets(self._lineage)
-
     def _read(self) -> Collection:
         from airflow_provider_engagement.hooks.storage import read_collection
         from airflow_provider_engagement.operators.coercion import as_text
@@ -149,25 +147,18 @@ class EngagementTweetsToBigQueryOperator(GoogleCloudOperator):
 
     def _tweet_table(self, context: Context) -> TweetTable:
         from airflow_provider_engagement.hooks.google import bigquery_client
-        from airflow_provider_engagement.operators.coercion import (
-            as_bool,
-            as_labels,
-            as_text,
-            as_whole_number,
-        )
+        from airflow_provider_engagement.operators.coercion import as_bool, as_text
         from airflow_provider_engagement.operators.task_run import job_labels
         from airflow_provider_engagement.sinks.bigquery.tweets import TweetTable
 
-        location = as_text(self.location)
         keep_text = as_bool(self.keep_text, name="keep_text")
-        limit = as_whole_number(self.maximum_bytes_billed, name="maximum_bytes_billed")
+        options = job_options(self)
+        options["labels"] |= job_labels(context)
         return TweetTable(
-            bigquery_client(*self.google_access, location),
+            bigquery_client(*self.google_access, options["location"]),
             str(self.destination_table),
             coverage_table=None if keep_text else as_text(self.coverage_table),
-            location=location,
-            labels={**as_labels(self.labels, name="labels"), **job_labels(context)},
-            maximum_bytes_billed=limit,
+            **options,
         )
 
     def _report(self, context: Context, collection: Collection, written: WriteResult) -> None:

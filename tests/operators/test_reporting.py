@@ -217,13 +217,11 @@ def events_of_task(period: Window | None, timetable: object) -> list[dict[str, A
     from airflow.sdk.execution_time.task_runner import _serialize_outlet_events
 
     events, asset = OutletEventAccessors(), Asset("engagement://days/")
-    run: Any = SimpleNamespace(
-        shard=None,
-        context={"outlet_events": events, "dag": SimpleNamespace(timetable=timetable)},
-        period=ReportingPeriod(datetime(2026, 3, 2, 5, tzinfo=UTC), period),
-    )
     describe_assets(
-        run, WriteResult(rows=1, table="a.b.c", uris=(), coverage=""), [asset, "no asset"]
+        {"outlet_events": events, "dag": SimpleNamespace(timetable=timetable)},
+        ReportingPeriod(datetime(2026, 3, 2, 5, tzinfo=UTC), period),
+        WriteResult(rows=1, table="a.b.c", uris=(), coverage=""),
+        [asset, "no asset"],
     )
     return list(_serialize_outlet_events(events))
 
