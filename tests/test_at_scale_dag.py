@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from run_command import AIRFLOW, run
 from run_operator import counts, expected_counts
 
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -59,11 +57,8 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    airflow_home: Path,  # noqa: ARG001 - a database
-) -> Ran:
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    request.getfixturevalue("airflow_home")
     folder: Path = request.getfixturevalue("emulated")
     gcs = Gcs(request.getfixturevalue("_gcs_emulator").url, folder / "store")
     bigquery = BigQuery(request.getfixturevalue("_bigquery_emulator").url)
@@ -80,28 +75,16 @@ def ran(
             "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": f"gs://{bucket.name}/ids.txt",
             "TMPDIR": str(tmp_path_factory.mktemp("pace")),
         }
-        airflow(settings, "pools", "set", "engagement_api", "4", "x", "--include-deferred")
-        output = airflow(settings, "dags", "test", DAG_ID, NOW.isoformat())
+        pool = ("pools", "set", "engagement_api", "4", "x", "--include-deferred")
+        run(*AIRFLOW, *pool, **settings)
+        output = run(*AIRFLOW, "dags", "test", DAG_ID, NOW.isoformat(), **settings)
     return Ran(
         output,
-        bigquery.rows(f"SELECT * FROM {dataset}.totals"),  # noqa: S608 - a table of ours
-        bigquery.rows(f"SELECT * FROM {dataset}.totals_coverage"),  # noqa: S608 - a table of ours
+        bigquery.rows(f"SELECT * FROM {dataset}.totals"),  # noqa: S608 - a table of this test
+        bigquery.rows(f"SELECT * FROM {dataset}.totals_coverage"),  # noqa: S608 - a table of this test
         folders_of(bucket),
         {table.table_id for table in bigquery.client.list_tables(dataset)},
     )
-
-
-def airflow(settings: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "airflow", *arguments],
-        env={**os.environ, **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-5000:]
-    return done.stdout
 
 
 def folders_of(bucket: Bucket) -> set[str]:

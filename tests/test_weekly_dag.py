@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.models import DagBag
+from run_command import AIRFLOW, run
+from view_truth import AGES
 
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, floor_to
@@ -41,13 +40,6 @@ MONDAY = floor_to(NOW, DAY) - NOW.weekday() * DAY
 WEEK = Window(MONDAY - 7 * DAY, MONDAY)
 
 RATED = ("impressions", "engagements")
-AGES = {
-    "1 hour": HOUR,
-    "6 hours": 6 * HOUR,
-    "24 hours": DAY,
-    "7 days": 7 * DAY,
-    "28 days": 28 * DAY,
-}
 
 
 def make_collection() -> tuple[World, list[str]]:
@@ -80,7 +72,7 @@ class Ran:
     folder: str
 
     def rows(self, view: str) -> list[dict[str, Any]]:
-        return self.bigquery.rows(f"SELECT * FROM `{self.table}_{view}`")  # noqa: S608 - ours
+        return self.bigquery.rows(f"SELECT * FROM `{self.table}_{view}`")  # noqa: S608 - a view of this test
 
     def table_of(self, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(self.files[name].decode("utf-8-sig"))))
@@ -111,15 +103,7 @@ def ran(
             "AIRFLOW_VAR_ENGAGEMENT_TWEET_IDS": f"gs://{bucket.name}/inbox/",
             "TMPDIR": str(tmp_path_factory.mktemp("pace")),
         }
-        ran = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "airflow", "dags", "test", DAG_ID, NOW.isoformat()],
-            env={**os.environ, **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-    assert ran.returncode == 0, ran.stdout[-5000:]
+        run(*AIRFLOW, "dags", "test", DAG_ID, NOW.isoformat(), **settings)
     blobs = {
         blob.name.rpartition("/")[2]: blob
         for blob in gcs.client.bucket(bucket.name).list_blobs(prefix="reports/")
@@ -151,8 +135,8 @@ def test_the_week_of_the_report_is_the_run_s_and_its_days_are_the_world_s(ran: R
 def test_the_growth_of_each_tweet_is_the_world_s(ran: Ran) -> None:
     expected = {}
     for item in OWN:
-        for name, age in AGES.items():
-            window = align_to(Window(posted(item), posted(item) + age), HOUR)
+        for name, hours in AGES.items():
+            window = align_to(Window(posted(item), posted(item) + hours * HOUR), HOUR)
             if window.end <= floor_to(NOW, HOUR):
                 counts = (
                     WORLD.count_between(item, kind, window.start, window.end) for kind in RATED

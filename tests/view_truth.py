@@ -39,14 +39,14 @@ class Snapshot:
 
     :param account: the connection's account.
     :param at: the snapshot, and the world's clock.
-    :param gone: Tweets that were deleted or protected then.
+    :param unavailable: Tweets that were deleted or protected then.
     :param app_only: whether the connection has no tokens of an owner.
     """
 
     account: str
     at: datetime
     tweet_ids: Sequence[str]
-    gone: frozenset[str]
+    unavailable: frozenset[str]
     app_only: bool = False
 
 
@@ -64,14 +64,14 @@ class Series:
     end: datetime
     tweet_ids: Sequence[str]
     types: Sequence[str]
-    gone: frozenset[str]
+    unavailable: frozenset[str]
 
 
 @dataclass
 class Truth:
     """What the views of some pulls must show.
 
-    :param tweets: what is known of each Tweet, by id.
+    :param tweets: each Tweet's attributes, by id.
     :param labels: labels of each Tweet, by id.
     """
 
@@ -90,7 +90,7 @@ class Truth:
     def _counts(self, pull: Snapshot, tweet_id: str) -> tuple[str, dict[str, int]] | None:
         """Return the access and counts that a snapshot has of a Tweet."""
         owns = self.world.owner_of(tweet_id) == pull.account and not pull.app_only
-        if tweet_id in pull.gone:
+        if tweet_id in pull.unavailable:
             return None
         age = pull.at - self.created(tweet_id)
         names = TO_DATE if owns else PUBLIC_TYPES
@@ -160,7 +160,7 @@ class Truth:
             if row["access"] != "owner":
                 continue
             known = self.tweets.get(row["tweet_id"], {})
-            link = {True: "link", False: "no link"}.get(known.get("has_link"))  # type: ignore[arg-type]
+            link = {True: "link", False: "no link", None: None}[known.get("has_link")]
             kinds = {
                 "media": known.get("media_type"),
                 "link": link,
@@ -229,7 +229,7 @@ class Truth:
                 buckets.append(bucket)
                 bucket += step
             for tweet_id in pull.tweet_ids:
-                if tweet_id in pull.gone or self.world.owner_of(tweet_id) != pull.account:
+                if tweet_id in pull.unavailable or self.world.owner_of(tweet_id) != pull.account:
                     continue
                 born = self.created(tweet_id)
                 lived = {each for each in buckets if each + step > born}

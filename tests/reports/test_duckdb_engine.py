@@ -25,6 +25,7 @@ from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.collections.reading import PlainFiles
 from airflow_provider_engagement.reports import duckdb_tables
 from airflow_provider_engagement.reports.duckdb_engine import DuckDBEngine
+from airflow_provider_engagement.reports.views import VIEWS
 from airflow_provider_engagement.rows.wide import pivoted
 from airflow_provider_engagement.sinks.manifest import Entry, Manifest
 
@@ -276,10 +277,9 @@ def test_passes_over_parts_of_the_tweets_change_nothing(
     tweets = tmp_path / "tweets.csv"
     lines = [f"{item},c{n % 3},{n % 2 == 0}" for n, item in enumerate(ids)]
     tweets.write_text("\n".join(["tweet_id,campaign,has_link", *lines]))
-    views = ("latest", "daily", "top", "growth", "campaigns", "types", "benchmark", "rollup")
 
     def all_rows() -> list[list[str]]:
-        found = (query(folder, f"SELECT * FROM {{{name}}}", tweets) for name in views)  # noqa: S608 - a view of ours
+        found = (query(folder, f"SELECT * FROM {{{name}}}", tweets) for name in VIEWS)  # noqa: S608 - a name of a view
         return [sorted(map(repr, rows)) for rows in found]
 
     at_once = all_rows()
@@ -300,7 +300,7 @@ def test_the_script_makes_the_same_views_elsewhere(folder: Path, tmp_path: Path)
             shutil.copy(path, uri.removeprefix("file://"))
 
         (uri,) = engine.publish(put)
-        expected = {name: engine.query(f"SELECT * FROM {{{name}}}") for name in names}  # noqa: S608 - as above
+        expected = {name: engine.query(f"SELECT * FROM {{{name}}}") for name in names}  # noqa: S608 - a name of a view
     finally:
         engine.close()
     connection = duckdb.connect()
@@ -308,7 +308,7 @@ def test_the_script_makes_the_same_views_elsewhere(folder: Path, tmp_path: Path)
     connection.execute((folder / "counts_views.sql").read_text())
     assert uri == f"{folder.as_uri()}/counts_views.sql"
     for name, table in expected.items():
-        found = connection.execute(f"SELECT * FROM counts_{name}").to_arrow_table()  # noqa: S608 - as above
+        found = connection.execute(f"SELECT * FROM counts_{name}").to_arrow_table()  # noqa: S608 - a name of a view
         assert table.num_rows
         assert sorted(map(repr, found.to_pylist())) == sorted(map(repr, table.to_pylist())), name
     comments = connection.execute(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from run_operator import CONN_ID, NOW, connect, run
+from view_truth import AGES
 
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, floor_to
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("airflow_home")
 
 TYPES = ["impressions", "engagements"]
-AGES = {
-    "1 hour": HOUR,
-    "6 hours": 6 * HOUR,
-    "24 hours": 24 * HOUR,
-    "7 days": 7 * DAY,
-    "28 days": 28 * DAY,
-}
 BEFORE_HISTORY = "400000000000000000"
 """Posted in November 2013, ten months before the service's first day."""
 
@@ -44,7 +38,7 @@ def test_each_growth_is_the_worlds_or_absent_because_it_is_not_over(
     requests at least, and any other in one.
     """
     world, ids = world_of(tweets, days)
-    gone = world.deleted | world.foreign
+    not_counted = world.deleted | world.foreign
     newest = world.tweets("acme", 1, since=floor_to(NOW, HOUR), until=NOW + timedelta(seconds=1))
     with Simulator(world) as simulator:
         connect(monkeypatch, simulator.connection("acme"))
@@ -55,9 +49,9 @@ def test_each_growth_is_the_worlds_or_absent_because_it_is_not_over(
 
     expected: dict[tuple[str, str], Any] = {}
     for tweet_id, moment in posted.items():
-        for name, age in AGES.items():
-            window = align_to(Window(moment, moment + age), HOUR)
-            if tweet_id not in gone and window.end <= floor_to(NOW, HOUR):
+        for name, hours in AGES.items():
+            window = align_to(Window(moment, moment + hours * HOUR), HOUR)
+            if tweet_id not in not_counted and window.end <= floor_to(NOW, HOUR):
                 counts = [
                     world.count_between(tweet_id, name_, window.start, window.end)
                     for name_ in TYPES

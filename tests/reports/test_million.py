@@ -45,7 +45,7 @@ print(json.dumps({"mib": peak() - before, "page": paths[-1].stat().st_size, **ma
 def test_million_tweets_fit_into_memory_and_onto_a_page(tmp_path: Path) -> None:
     made = make_totals(tmp_path, TWEETS)
     command = [sys.executable, "-c", REPORT, made.table, made.tweets_table, tmp_path]
-    done = subprocess.run(  # noqa: S603 - our own code
+    done = subprocess.run(  # noqa: S603 - the code above
         command, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]

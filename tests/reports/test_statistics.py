@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,9 @@ from airflow_provider_engagement.reports.statistics import (
     compare_campaigns,
     effective_size,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def sample(name: str, seed: int, tweets: int = 60, rate: float = 0.03) -> CampaignSample:
@@ -83,8 +88,10 @@ def rare_engagements() -> CampaignSample:
 
 
 @pytest.mark.parametrize("made", [few, one_giant, no_engagements, corrected, rare_engagements])
-def test_too_few_tweets_have_a_rate_without_an_interval(made: object) -> None:
-    drawn: CampaignSample = made()  # type: ignore[operator]
+def test_too_few_tweets_have_a_rate_without_an_interval(
+    made: Callable[[], CampaignSample],
+) -> None:
+    drawn = made()
     rates, differences = compare_campaigns([drawn, sample("spring", 1), sample("summer", 2)])
     assert rates[0].rate == pytest.approx(drawn.engagements.sum() / drawn.impressions.sum())
     assert (rates[0].low, rates[0].high) == (None, None)

@@ -85,7 +85,7 @@ def test_each_video_views_says_which_of_the_two_it_counts(name: str) -> None:
 
 def test_a_query_without_rows_has_the_columns() -> None:
     for types in (TWEET_TYPES, LABEL_TYPES):
-        sql = f"SELECT * FROM {empty(types.items())}"  # noqa: S608 - ours
+        sql = f"SELECT * FROM {empty(types.items())}"  # noqa: S608 - a query of the provider
         found = duckdb.connect().execute(for_duckdb(sql))
         assert [column[0] for column in found.description] == list(types)
         assert found.fetchall() == []

@@ -45,7 +45,7 @@ KEYS = {
     "benchmark": ("account",),
     "rollup": ("page_name", "post_id", "date_day"),
 }
-# The moment of the answer, which no world knows, and the name of the source.
+# The world does not know when the service answered, or what the table is called.
 NOT_OF_THE_WORLD = {"collected_at", "source_relation"}
 
 
@@ -61,7 +61,7 @@ class Pulls:
     def snapshot(self, account: str, at: Any, ids: list[str], *, app_only: bool = False) -> None:
         self.truth.world.freeze(at)
         self._run(account, ids, at=at, endpoint="totals", max_snapshot_age=timedelta(days=30))
-        self.truth.snapshots.append(Snapshot(account, at, ids, self._gone(), app_only))
+        self.truth.snapshots.append(Snapshot(account, at, ids, self._unavailable(), app_only))
 
     def series(self, account: str, ids: list[str], start: Any, end: Any, **more: Any) -> None:
         self.truth.world.freeze(NOW)
@@ -78,16 +78,16 @@ class Pulls:
         )
         step = DAY if more["granularity"] == "day" else HOUR
         whole = floor(start, step), ceiling(end, step)
-        self.truth.series.append(Series(account, step, *whole, ids, types, self._gone()))
+        self.truth.series.append(Series(account, step, *whole, ids, types, self._unavailable()))
 
     def last_hours(self, account: str, ids: list[str]) -> None:
         """Pull the 28 hours before now, of which the first is a part of its hour."""
         self.truth.world.freeze(NOW)
         self._run(account, ids, at=NOW - timedelta(minutes=5), endpoint="28hr", granularity="hour")
         hours = floor(NOW, HOUR) - 27 * HOUR, floor(NOW, HOUR)
-        self.truth.series.append(Series(account, HOUR, *hours, ids, SERIES, self._gone()))
+        self.truth.series.append(Series(account, HOUR, *hours, ids, SERIES, self._unavailable()))
 
-    def _gone(self) -> frozenset[str]:
+    def _unavailable(self) -> frozenset[str]:
         return frozenset(self.truth.world.deleted | self.truth.world.protected)
 
     def _run(self, account: str, ids: list[str], *, at: Any = None, **more: Any) -> None:
@@ -141,35 +141,35 @@ def pull_all(pulls: Pulls) -> list[str]:
     young = [*made("acme", 4, 6, 1), *made("acme", 2, 0.2, 0.1)]
     acme = [*too_old, *grown, *young]
     bolt, rival = made("bolt", 5, 45, 2), made("rival", 6, 60, 4)
-    foreign = made("bolt", 2, 20, 10)  # of bolt, but asked for by acme
+    foreign = made("bolt", 2, 20, 10)  # of bolt, but requested by acme
     world.deleted |= {too_old[1], grown[0]}
     world.protected.add(grown[1])
 
-    asked = [*acme, *foreign]
-    old_enough = [item for item in asked if pulls.truth.created(item) < EARLIER]
+    requested = [*acme, *foreign]
+    old_enough = [item for item in requested if pulls.truth.created(item) < EARLIER]
     pulls.snapshot("acme", EARLIER, old_enough)
     world.deleted |= {grown[2], young[0]}  # their counts stay
-    pulls.snapshot("acme", LATER, [item for item in asked if item != grown[3]])
+    pulls.snapshot("acme", LATER, [item for item in requested if item != grown[3]])
     pulls.snapshot("bolt", LATER, bolt)
     pulls.snapshot("rival", LATER, rival, app_only=True)
 
     world.deleted -= {young[0]}  # restored, as a suspended account is
-    pulls.series("acme", asked, TODAY - 44 * DAY, TODAY - 2 * DAY)
-    pulls.series("acme", asked, TODAY - 4 * DAY, TODAY - DAY, engagement_types=SOME)
+    pulls.series("acme", requested, TODAY - 44 * DAY, TODAY - 2 * DAY)
+    pulls.series("acme", requested, TODAY - 4 * DAY, TODAY - DAY, engagement_types=SOME)
     pulls.series("bolt", bolt, TODAY - 20 * DAY, TODAY, engagement_types=SOME)
     start = floor(pulls.truth.created(grown[3]), HOUR)
     hours: dict[str, Any] = {"granularity": "hour", "engagement_types": SOME}
     pulls.series("acme", grown[3:5], start, start + 28 * DAY + HOUR, **hours)
     pulls.series("acme", young, NOW - 6 * DAY, floor(NOW, HOUR), **hours)
     pulls.last_hours("acme", young[2:])
-    return [*asked, *bolt, *rival]
+    return [*requested, *bolt, *rival]
 
 
 def compare(engine: Engine, truth: Truth) -> dict[str, list[dict[str, Any]]]:
     """Compare all cells of all views with the truth, and return them."""
     found = {}
     for name in VIEWS:
-        table = engine.query(f"SELECT * FROM {{{name}}}")  # noqa: S608 - a view of ours
+        table = engine.query(f"SELECT * FROM {{{name}}}")  # noqa: S608 - a name of a view
         rows = by_key(table.to_pylist(), KEYS[name])
         expected = by_key(getattr(truth, name), KEYS[name])
         assert rows.keys() == expected.keys(), name

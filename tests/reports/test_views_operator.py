@@ -43,7 +43,7 @@ def test_views_and_their_columns_are_described(bigquery: BigQuery, dataset: str)
         assert found.description == view.description
         described = [(field.name, field.description) for field in found.schema]
         assert described == [(column.name, column.description) for column in view.columns]
-    rows = bigquery.rows(f"SELECT impressions, engagement_rate FROM {table}_latest")  # noqa: S608 - ours
+    rows = bigquery.rows(f"SELECT impressions, engagement_rate FROM {table}_latest")  # noqa: S608 - a view of this test
     assert rows == [{"impressions": 5, "engagement_rate": None}]
 
 
@@ -55,7 +55,7 @@ def test_views_of_a_wide_table_show_the_same(bigquery: BigQuery, dataset: str) -
         engine = report_engine(f"{dataset}.{layout}", gcp_conn_id="google_cloud_default")
         engine.create_views()
         found[layout] = [
-            engine.query(f"SELECT * FROM {{{name}}} ORDER BY {key}").to_pylist()  # noqa: S608 - ours
+            engine.query(f"SELECT * FROM {{{name}}} ORDER BY {key}").to_pylist()  # noqa: S608 - a view of this test
             for name, key in (
                 ("latest", "tweet_id"),
                 ("top", "engagement_type"),
