@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -180,6 +181,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.nodeid.startswith(LONG_ON_2):
                 item.add_marker("long")
+
+
+@pytest.fixture
+def current_now(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set ``NOW`` of the test's module to the time at which the test begins.
+
+    The clock of a simulated world stands at ``NOW``, and a pull has the real one. If the clock
+    passes a full hour between the two, the pull requests an hour that is not over in the world.
+    """
+    monkeypatch.setattr(request.module, "NOW", datetime.now(UTC).replace(microsecond=0))
 
 
 # Where Airflow 2.11 keeps what it masks, and where 3.x does, for its own and for a task's.

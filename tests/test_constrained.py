@@ -68,6 +68,7 @@ def test_requirements_allow_what_airflow_pins(pinned: str) -> None:
     assert pinned in Requirement(found).specifier
 
 
+@pytest.mark.usefixtures("current_now")
 def test_pull_and_sensors_run_with_the_pinned_provider(
     wheel_site: Path, tmp_path: Path, airflow_home: Path
 ) -> None:

@@ -18,7 +18,7 @@ from airflow_provider_engagement.simulator import Simulator, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("airflow_home")
+pytestmark = pytest.mark.usefixtures("current_now", "airflow_home")
 
 TYPES = ["impressions", "engagements"]
 BEFORE_HISTORY = "400000000000000000"

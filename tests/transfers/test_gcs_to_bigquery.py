@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tools.clients import BigQuery, Gcs
 
-pytestmark = pytest.mark.usefixtures("airflow_home", "simulator", "temporary")
+pytestmark = pytest.mark.usefixtures("current_now", "airflow_home", "simulator", "temporary")
 
 SNAPSHOT = NOW - timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tools.clients import Gcs
 
-pytestmark = pytest.mark.usefixtures("airflow_home", "simulator")
+pytestmark = pytest.mark.usefixtures("current_now", "airflow_home", "simulator")
 
 SNAPSHOT = NOW - timedelta(hours=1)
 FOUR = [f"{index}/4" for index in range(4)]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tools.clients import BigQuery, Gcs
 
-pytestmark = pytest.mark.usefixtures("airflow_home", "simulator")
+pytestmark = pytest.mark.usefixtures("current_now", "airflow_home", "simulator")
 
 TYPES = ["impressions", "favorites"]
 STEPS = {"hour": HOUR, "day": DAY}
