@@ -94,9 +94,7 @@ def make_counts(
     ordered = [""] * len(ids)
     for place, text in zip(by_size, texts, strict=True):
         ordered[place] = text
-    counts, known = folder / "counts", folder / "tweets"
-    for each in (counts, known / "labels", known / "plain"):
-        each.mkdir(parents=True, exist_ok=True)
+    counts, known = _make_folders(folder)
     pq.write_table(_totals(world, ids), counts / "totals.parquet")
     pq.write_table(_days(world, ids, days), counts / "days.parquet")
     pq.write_table(_coverage(ids, deleted), counts / "totals.coverage.parquet")
@@ -118,14 +116,20 @@ def make_totals(folder: Path, tweets: int) -> MadeCounts:
     ids = [str(each) for each in ((posted << TIMESTAMP_SHIFT) | np.arange(tweets) % 4096).tolist()]
     campaigns = [("spring", "summer", "autumn", "winter")[number % 4] for number in range(tweets)]
     texts = [TEXTS[number % 6] for number in range(tweets)]
-    counts, known = folder / "counts", folder / "tweets"
-    for each in (counts, known / "labels", known / "plain"):
-        each.mkdir(parents=True, exist_ok=True)
+    counts, known = _make_folders(folder)
     pq.write_table(_totals(world, ids), counts / "totals.parquet")
     _write_tweets(known, ids, texts, campaigns)
     return MadeCounts(
         f"file://{counts}/", f"file://{known}/tweets.parquet", world, ids, texts, campaigns
     )
+
+
+def _make_folders(folder: Path) -> tuple[Path, Path]:
+    """Make the folders for counts and for Tweets, and return them."""
+    counts, known = folder / "counts", folder / "tweets"
+    for each in (counts, known / "labels", known / "plain"):
+        each.mkdir(parents=True, exist_ok=True)
+    return counts, known
 
 
 def _moments(moments: Sequence[datetime]) -> Any:
@@ -144,7 +148,6 @@ def _rows(ids: Sequence[str], columns: dict[str, Any], number: int) -> pa.Table:
     }
     posted = created(np.array(ids, dtype=np.uint64))
     columns = {"tweet_created_at": np.repeat(posted, number // len(ids)) * 1000, **columns}
-    size = number
     arrays = []
     schema = arrow_schema(LONG)
     for field in schema:
@@ -157,7 +160,7 @@ def _rows(ids: Sequence[str], columns: dict[str, Any], number: int) -> pa.Table:
             )
         else:
             value = constant.get(field.name)
-            arrays.append(pa.repeat(pa.scalar(value, field.type), size))
+            arrays.append(pa.repeat(pa.scalar(value, field.type), number))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_engagement.reports import charts, figures
 from airflow_provider_engagement.reports.charts import Chart, Series
 from airflow_provider_engagement.reports.sections import Figure, Table, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date
 
     from airflow_provider_engagement.reports.content import Days, Row
 
-__all__ = ["day_figures", "growth", "kinds"]
+__all__ = ["MIN_TWEETS_OF_KIND", "day_figures", "growth", "kinds"]
 
 # How many accounts have charts of kinds, and how many curves the chart of growth has.
 _MOST_KINDS: Final = 3
 _MOST_CURVES: Final = 3
 
-# A kind with fewer Tweets is in the table only.
-_FEW: Final = 5
+MIN_TWEETS_OF_KIND: Final = 5
+"""A kind with fewer Tweets is in the table only."""
 
 
 def day_figures(days: Days) -> list[Figure]:
@@ -50,7 +50,12 @@ def day_figures(days: Days) -> list[Figure]:
     return [*found, Figure(title, charts.line(chart, marks, rates), table)]
 
 
-def _summary(name: str, days: Sequence[date], values: Sequence[float | None], text: Any) -> str:
+def _summary(
+    name: str,
+    days: Sequence[date],
+    values: Sequence[float | None],
+    text: Callable[[float | None], str],
+) -> str:
     """Return what a chart by day shows, in a sentence."""
     known = [(value, day) for day, value in zip(days, values, strict=True) if value is not None]
     if not known:
@@ -87,7 +92,7 @@ def kinds(rows: Iterable[Row]) -> list[Figure]:
 
 
 def _kinds_figure(number: int, account: str, rows: Sequence[Row]) -> Figure | None:
-    known = [row for row in rows if row["rated_tweets"] >= _FEW]
+    known = [row for row in rows if row["rated_tweets"] >= MIN_TWEETS_OF_KIND]
     title = f"Median engagement rate by kind of Tweet, {account}"
     if not known:
         return None
@@ -102,7 +107,7 @@ def _hours_figure(number: int, account: str, rows: Sequence[Row]) -> Figure | No
     rates = {
         int(row["kind"]): row["median_engagement_rate"]
         for row in rows
-        if row["rated_tweets"] >= _FEW
+        if row["rated_tweets"] >= MIN_TWEETS_OF_KIND
     }
     title = f"Median engagement rate by hour of posting (UTC), {account}"
     if not rates:

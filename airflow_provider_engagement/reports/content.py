@@ -13,11 +13,13 @@ from airflow_provider_engagement.reports import queries
 from airflow_provider_engagement.reports.statistics import CampaignSample, compare_campaigns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from airflow_provider_engagement.reports.engine import Engine, Parameter
     from airflow_provider_engagement.reports.statistics import CampaignRate, RateDifference
+
+    RowQuery = Callable[..., list["Row"]]
 
 __all__ = [
     "DEFAULT_DAYS",
@@ -193,7 +195,7 @@ def read_report(engine: Engine, options: ReportOptions) -> Report:
     )
 
 
-def _days(period: Period | None, rows: Any) -> Days:
+def _days(period: Period | None, rows: RowQuery) -> Days:
     parameters = {"first": "", "end": "", "days": 2 * DEFAULT_DAYS - 1}
     if period is not None:
         parameters |= {"first": f"{period.before().first}", "end": f"{period.end}"}
@@ -214,7 +216,7 @@ def _days_of(rows: Iterable[Row]) -> Counter[str]:
     return Counter(row["account"] for row in rows)
 
 
-def _campaigns(label: str, rows: Any) -> Campaigns:
+def _campaigns(label: str, rows: RowQuery) -> Campaigns:
     found = rows(queries.CAMPAIGNS, {"label": label})
     to_date = sorted(
         (row for row in found if row["age"] == "all"),

@@ -54,6 +54,7 @@ def _sections(report: Report) -> dict[str, Any]:
         "campaign_rates": campaign_sections.campaign_rates(campaigns),
         "differences": campaign_sections.differences(campaigns),
         "kinds": chart_sections.kinds(report.kinds),
+        "min_tweets_of_kind": chart_sections.MIN_TWEETS_OF_KIND,
         "growth": chart_sections.growth(report.growth),
         "missing": sections.missing(report.missing),
         "has_coverage": bool(report.missing),

@@ -9,7 +9,7 @@ from airflow_provider_engagement.api.spec import PUBLIC_TYPES
 from airflow_provider_engagement.reports import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_engagement.reports.content import Days, Report, Row
 
@@ -132,7 +132,9 @@ def _card(name: str, engagement_type: str, days: Days) -> Card:
     return _compared(name, figures.count, now, before if days.is_comparable else None)
 
 
-def _compared(name: str, text: Any, now: float | None, before: float | None) -> Card:
+def _compared(
+    name: str, text: Callable[[float | None], str], now: float | None, before: float | None
+) -> Card:
     change = figures.change(now, before)
     if change is None:
         return Card(name, text(now))
