@@ -279,7 +279,7 @@ def postgres_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RateSto
 
 
 def _rate_store(server: Server) -> Iterator[RateStoreSettings]:
-    from rate_stores import settings_of, wait_until_it_assigns_slots
+    from tools.rate_stores import settings_of, wait_until_it_assigns_slots
 
     with server:
         server.wait_until_ready()

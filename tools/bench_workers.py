@@ -20,21 +20,18 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_engagement.api.client import EngagementClient
 from airflow_provider_engagement.api.plan import ReportingPeriod, make_plan
 from airflow_provider_engagement.api.query import build_query
-from airflow_provider_engagement.api.settings import (
-    Credentials,
-    RateStoreSettings,
-    Secret,
-    Settings,
-)
+from airflow_provider_engagement.api.settings import Credentials, Secret, Settings
 from airflow_provider_engagement.api.spec import EndpointName
 from airflow_provider_engagement.pull import PullStats, pull
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.sinks.memory import MemorySink
+from tools.rate_stores import settings_of, wait_until_it_assigns_slots
 from tools.servers import postgres_server, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from airflow_provider_engagement.api.settings import RateStoreSettings
     from tools.servers import Server
 
 __all__ = [
@@ -45,24 +42,21 @@ __all__ = [
     "measure_workers",
     "rate_store",
     "say_workers",
-    "settings_of_store",
 ]
 
 STORES: dict[str, Callable[[Path], Server]] = {"redis": redis_server, "postgres": postgres_server}
-
-# A server assigns no slots for a while after its start.
-_STARTS_WITHIN = 6.0
+"""What starts each kind of server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How many workers do what.
+    """Workers that pull at once, and what limits them.
 
-    :param number: the processes.
-    :param requests: the requests of each.
+    :param number: the number of processes.
+    :param requests: how many requests each sends.
     :param limit: what the service allows in a minute.
     :param is_stated: whether the connection states the limit.
-    :param store: what they share; None for nothing.
+    :param store: the store that they share; None if they share nothing.
     """
 
     number: int = 4
@@ -74,7 +68,7 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the service has seen.
+    """What the service answered, and what the workers received.
 
     :param moments: when it granted requests, in seconds from the first.
     :param refused: how many it refused.
@@ -109,27 +103,14 @@ class Shared:
         return most
 
 
-def settings_of_store(server: Server) -> RateStoreSettings:
-    """Return the settings of a server, as they are read from its connection."""
-    held = server.connection()
-    return RateStoreSettings(
-        conn_id="shared_rate",
-        kind=str(held["conn_type"]),
-        host=str(held["host"]),
-        port=server.port,
-        login=Secret(str(held["login"])),
-        password=Secret(str(held["password"])),
-        database=str(held.get("schema", "")),
-    )
-
-
 @contextlib.contextmanager
 def rate_store(kind: str) -> Iterator[tuple[Server, RateStoreSettings]]:
     """Start a store; yield it, once it assigns slots, and its settings."""
     with tempfile.TemporaryDirectory() as folder, STORES[kind](Path(folder)) as server:
         server.wait_until_ready()
-        time.sleep(_STARTS_WITHIN)
-        yield server, settings_of_store(server)
+        settings = settings_of(server)
+        wait_until_it_assigns_slots(settings)
+        yield server, settings
 
 
 def measure_workers(workers: Workers, meanwhile: Callable[[], object] = lambda: None) -> Shared:
@@ -201,16 +182,17 @@ def say_workers(say: Callable[[str, str, str], None]) -> None:
     """
     for kind in STORES:
         with rate_store(kind) as (_, settings):
-            _say(say, f"4 workers, one {kind}", measure_workers(Workers(store=settings)), 0.95, 1)
+            shared = measure_workers(Workers(store=settings))
+            _say_shared(say, f"4 workers, one {kind}", shared, 0.95, 1)
         with rate_store(kind) as (server, settings):
             shared = measure_workers(
                 Workers(store=settings, requests=225), lambda: kill_and_start(server)
             )
-            _say(say, f"4 workers, {kind} killed and restarted", shared, None, 1)
+            _say_shared(say, f"4 workers, {kind} killed and restarted", shared, None, 1)
     for is_stated in (True, False):
         known = "limit stated" if is_stated else "limit not stated"
         shared = measure_workers(Workers(is_stated=is_stated, requests=225))
-        _say(say, f"4 workers without a store, {known}", shared, 0.90, 2)
+        _say_shared(say, f"4 workers without a store, {known}", shared, 0.90, 2)
 
 
 def kill_and_start(server: Server, after: float = 40.0, away: float = 30.0) -> None:
@@ -221,7 +203,7 @@ def kill_and_start(server: Server, after: float = 40.0, away: float = 30.0) -> N
     server.start()
 
 
-def _say(
+def _say_shared(
     say: Callable[[str, str, str], None],
     what: str,
     shared: Shared,

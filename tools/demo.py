@@ -7,19 +7,18 @@ Both are removed at the end. The report is kept.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from tools import report
 from tools.env import ROOT
 from tools.power_track import campaigns_file, power_track_files
-from tools.process import Process, ProcessFailure
+from tools.process import Process, run_to_end
 from tools.services import (
     airflow_environment,
     bigquery_emulator,
@@ -82,22 +81,16 @@ def main(kept: Path = ROOT / "build" / "demo") -> int:
     :param kept: where the report is kept.
     :returns: 1 if it failed, 130 if it was interrupted.
     """
-    signal.signal(signal.SIGTERM, _end)
-    # A background job of a script starts with SIGINT ignored, and could not be interrupted.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return run_to_end(lambda: _show_all(kept))
+
+
+def _show_all(kept: Path) -> int:
     began = time.monotonic()
-    try:
-        with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="engagement-demo-"))
-            parts, log = _run(stack, Path(folder))
-            files = report.save_files(parts.gcs, BUCKET, kept)
-            print("\n".join(_shown(parts, log, files, time.monotonic() - began)))
-    except KeyboardInterrupt:
-        print("\nStopped. Nothing is left running.")
-        return 130
-    except ProcessFailure as failure:
-        print(f"\n\n{failure}", file=sys.stderr)
-        return 1
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="engagement-demo-"))
+        parts, log = _run(stack, Path(folder))
+        files = report.save_files(parts.gcs, BUCKET, kept)
+        print("\n".join(_shown(parts, log, files, time.monotonic() - began)))
     return 0
 
 
@@ -186,11 +179,6 @@ def _shown(parts: Parts, log: str, files: Sequence[Path], took: float) -> Iterat
 
 def _bold(text: str) -> str:
     return f"\033[1m{text}\033[0m" if sys.stdout.isatty() else text
-
-
-def _end(*_: object) -> NoReturn:
-    """Exit on SIGTERM as on an exception, so that all services are stopped."""
-    sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,7 @@ _PART: Final = re.compile(
 
 def pages(root: Path = ROOT) -> list[Path]:
     """Return the README and the other pages beside it, and all pages in docs/."""
-    beside = [root / f"{name}.md" for name in _BESIDE]
-    return [*(page for page in beside if page.exists()), *sorted((root / "docs").rglob("*.md"))]
+    return [*(root / f"{name}.md" for name in _BESIDE), *sorted((root / "docs").rglob("*.md"))]
 
 
 def renewed(text: str) -> str:

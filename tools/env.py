@@ -105,7 +105,7 @@ ENVIRONMENTS: Final = {
         Environment("airflow-3.3-celery", project="", base=_AIRFLOW),
         Environment("airflow-2.11-celery", project="", base=_AIRFLOW_2),
         Environment("emulators", project="", finish=_IMPORT_SPATIAL),
-        # Redis has wheels for these only.
+        # The wheel of Redis exists for Python 3.11 and 3.12 only.
         Environment("servers", project="", newest_python=(3, 12)),
         Environment("pins", project=""),
         Environment("release", project=""),

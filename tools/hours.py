@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.spec import ENDPOINTS, EndpointName
-from airflow_provider_engagement.api.tweet_id import FIRST_SNOWFLAKE_MS, TIMESTAMP_SHIFT
+from airflow_provider_engagement.api.tweet_id import first_id_at
 from airflow_provider_engagement.api.window import Window
 
 if TYPE_CHECKING:
@@ -22,11 +22,15 @@ CONTRACTS: Final = (60, 300, 600, 1200)
 
 TWEETS: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 
-# Plans are as long as their collections: this many Tweets are planned, and the rest is multiplied.
+# A plan of ten million Tweets takes long, so this many are planned and the result is multiplied.
 _PLANNED: Final = 10_000
 
 NOW: Final = datetime(2026, 3, 1, tzinfo=UTC)
 """When the plans are made."""
+
+# Tenths of an hour are left out from here on.
+_MANY_HOURS: Final = 100
+
 _DAYS: Final = {EndpointName.HISTORICAL: (28, 365)}
 
 
@@ -46,7 +50,7 @@ def requests_for(endpoint: EndpointName, tweets: int, days: int | None) -> int:
 
     :param endpoint: the endpoint.
     :param tweets: the number of Tweets, a multiple of 10,000.
-    :param days: the days of the window; None where the endpoint takes none.
+    :param days: the days of the window; None if the endpoint takes no window.
     """
     return _planned(endpoint, days) * (tweets // _PLANNED)
 
@@ -65,8 +69,7 @@ def tweet_ids(number: int, window: Window | None) -> list[str]:
     :param number: how many.
     :param window: the window; None for now.
     """
-    posted = (window.start if window else NOW) - timedelta(days=10)
-    first = (int(posted.timestamp() * 1000) - FIRST_SNOWFLAKE_MS) << TIMESTAMP_SHIFT
+    first = first_id_at((window.start if window else NOW) - timedelta(days=10))
     return [str(first + place) for place in range(number)]
 
 
@@ -77,7 +80,7 @@ def duration(minutes: float) -> str:
     """
     if minutes < 1:
         return f"{60 * minutes:.0f} s"
-    if minutes < 60:  # noqa: PLR2004 - an hour
-        return f"{minutes:.1f} min"
     hours = minutes / 60
-    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"  # noqa: PLR2004 - three digits
+    if hours < 1:
+        return f"{minutes:.1f} min"
+    return f"{hours:.1f} h" if hours < _MANY_HOURS else f"{hours:,.0f} h"

@@ -12,7 +12,7 @@ def free_ports(count: int = 1) -> int:
     """Return the first of ``count`` consecutive free ports.
 
     :param count: how many are needed.
-    :raises OSError: if there are not so many.
+    :raises OSError: if it found no such ports.
     """
     for _ in range(100):
         with closing(socket.socket()) as probe:

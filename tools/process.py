@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Process", "ProcessFailure", "clean_environment", "launch_command"]
+__all__ = ["Process", "ProcessFailure", "clean_environment", "launch_command", "run_to_end"]
 
 T = TypeVar("T")
 
@@ -160,3 +160,27 @@ class Process:
         raises = f"\n\nIt raised:\n{causes}" if causes else ""
         command = " ".join(map(str, self.command))
         return f"{command}\n{what}. The end of its log:\n{self.tail()}{raises}"
+
+
+def run_to_end(work: Callable[[], int]) -> int:
+    """Do the work of a command that starts services, and end them whatever ends the command.
+
+    :param work: called once, in the main thread; returns an exit code.
+    :returns: that code, 1 if a process failed, or 130 on Ctrl-C. The reason is printed.
+    """
+    signal.signal(signal.SIGTERM, _exit)
+    # A background job of a script starts with SIGINT ignored, and could not be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing is left running.")
+        return 130
+    except ProcessFailure as failure:
+        print(f"\n\n{failure}", file=sys.stderr)
+        return 1
+
+
+def _exit(*_: object) -> NoReturn:
+    """Exit on SIGTERM as on an exception, so that all services are stopped."""
+    sys.exit(128 + signal.SIGTERM)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import tomllib
 from typing import TYPE_CHECKING, Final
@@ -17,14 +16,14 @@ __all__ = ["commands", "public_names"]
 
 _PACKAGE: Final = "airflow_provider_engagement"
 
-# Public in a folder of what DAG authors import: a module that exports only names of this prefix.
+# A module in one of these folders is public if all names that it exports begin with the prefix.
 _FOLDERS: Final = ("hooks", "operators", "sensors", "transfers", "triggers")
 _PREFIX: Final = "Engagement"
 
-# Public too, where they exist.
+# These modules are public too.
 _MODULES: Final = ("api.errors", "collections", "operators.retry_policy", "simulator", "testing")
 
-# What operators share, which may change at any time.
+# These are not: operators share them, and they may change at any time.
 _PRIVATE: Final = frozenset({"operators.base", "operators.links", "transfers.base"})
 
 
@@ -32,9 +31,8 @@ def public_names() -> dict[str, list[str]]:
     """Return what each public module exports: its ``__all__``."""
     found = {}
     for name in sorted({*_MODULES, *_modules_for_dags()}):
-        if importlib.util.find_spec(f"{_PACKAGE}.{name}"):
-            module = importlib.import_module(f"{_PACKAGE}.{name}")
-            found[module.__name__] = list(module.__all__)
+        module = importlib.import_module(f"{_PACKAGE}.{name}")
+        found[module.__name__] = list(module.__all__)
     return found
 
 

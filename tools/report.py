@@ -45,7 +45,8 @@ _LINE: Final = "  {:<20} {:<11} {:>12} {:>12} {:>10} {:>8}"
 # A Tweet with more missing types than this has no counts. Too old Tweets miss up to three.
 _MANY: Final = 5
 
-# Two pulls ask /historical. That of the days has the later date, and asks for all types.
+# Two pulls request /historical. The pull of days has the later date and asks for all types, so its
+# outcome is shown.
 _OUTCOMES: Final = """
     SELECT endpoint, status, reason, missing_types, COUNT(*) AS tweets
     FROM (

@@ -53,7 +53,7 @@ class ReportPage:
         self._driver = ui.driver
         self._url = path.as_uri()
         self._driver.set_script_timeout(180)
-        # What the browser shows when it starts is forgotten.
+        # Discard what the browser logs at its start.
         self._driver.get("about:blank")
         self.messages()
         self.requests()
@@ -86,7 +86,7 @@ class ReportPage:
         file.write_bytes(base64.b64decode(taken["data"]))
 
     def width(self) -> int:
-        """Return how wide the page is, with all that reaches over its window."""
+        """Return the width of the page, with everything that reaches beyond its window."""
         found: int = self._driver.execute_script("return document.documentElement.scrollWidth")
         return found
 
@@ -97,7 +97,7 @@ class ReportPage:
         )
 
     def faults(self) -> tuple[int, list[str]]:
-        """Return how many rules of axe-core hold, and what breaks one seriously."""
+        """Return how many rules of axe-core hold, and each serious violation."""
         found: dict[str, Any] = Axe().run(self._driver)
         serious = [
             f"{fault['id']}: {fault['nodes'][0]['html'][:200]}"
@@ -120,5 +120,5 @@ class ReportPage:
         ]
 
     def _log(self, name: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._driver.get_log(name)  # type: ignore[no-untyped-call] # selenium's own
+        found: list[dict[str, Any]] = self._driver.get_log(name)  # type: ignore[no-untyped-call] # selenium declares no types for it
         return found

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_sbom"]
 
-# The names of properties: a line Requires-Dist of the wheel's metadata.
+# The property that holds a Requires-Dist line of the wheel's metadata.
 _REQUIREMENT: Final = "python:requires-dist"
 
 # Longer texts are whole licences, not their names.

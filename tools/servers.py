@@ -248,7 +248,7 @@ def _postgres_program(name: str) -> Path:
 def _program(name: str, folder: str) -> Path:
     """Return a program of the wheel, or else of the system.
 
-    :raises ProcessFailure: if there is none.
+    :raises ProcessFailure: if neither has it.
     """
     environment = Workshop().folder(ENVIRONMENTS["servers"])
     installed = shutil.which(name)
@@ -267,6 +267,6 @@ def _unprivileged() -> tuple[str, ...]:
 
 
 def _children_of(pid: int) -> list[int]:
-    """Return the children of a process's main thread; none where the system does not tell."""
+    """Return the children of a process's main thread; an empty list if there is no ``/proc``."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in listed.read_text().split()] if listed.exists() else []

@@ -7,7 +7,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rate_stores import KINDS
 
 from airflow_provider_engagement.api.rate_stores.base import (
     MAX_WAIT,
@@ -18,6 +17,7 @@ from airflow_provider_engagement.api.rate_stores.base import (
 )
 from airflow_provider_engagement.api.rate_stores.file import FileStore
 from airflow_provider_engagement.api.rate_stores.shared import SharedStore
+from tools.rate_stores import STORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def servers(request: pytest.FixtureRequest) -> Callable[[str], RateStoreSettings]:
-    """Start what is asked for, once for all tests."""
+    """Return a function that starts a server, once for all tests, and returns its settings."""
 
     def settings(kind: str) -> RateStoreSettings:
         found: RateStoreSettings = request.getfixturevalue(f"{kind}_store")
@@ -37,19 +37,19 @@ def servers(request: pytest.FixtureRequest) -> Callable[[str], RateStoreSettings
     return settings
 
 
-@pytest.fixture(params=["file", *KINDS])
+@pytest.fixture(params=["file", *STORES])
 def store(
     request: pytest.FixtureRequest,
     servers: Callable[[str], RateStoreSettings],
     tmp_path: Path,
 ) -> Iterator[Callable[[], RateStore]]:
-    """Give what opens a store as one more worker of the same app."""
+    """Return a function that opens the store as one more worker of the same app."""
     app, opened = secrets.token_hex(4), []
 
     def open_one() -> RateStore:
         if request.param == "file":
             return FileStore(app, tmp_path)
-        one = SharedStore(KINDS[request.param](servers(request.param), app))
+        one = SharedStore(STORES[request.param](servers(request.param), app))
         opened.append(one)
         return one
 
@@ -58,15 +58,15 @@ def store(
         one.close()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STORES)
 def remote(
     request: pytest.FixtureRequest, servers: Callable[[str], RateStoreSettings]
 ) -> Iterator[Callable[[], RemoteStore]]:
-    """Give what joins a store on a server as one more worker of the same app."""
+    """Return a function that opens the store on a server as one more worker of the same app."""
     app, opened = secrets.token_hex(4), []
 
     def join() -> RemoteStore:
-        one = KINDS[request.param](servers(request.param), app)
+        one = STORES[request.param](servers(request.param), app)
         opened.append(one)
         return one
 
@@ -106,7 +106,7 @@ def test_no_slot_is_spaced_while_no_limit_is_known(store: Callable[[], RateStore
     assert worker.status().limit is None
 
 
-def test_reported_limit_is_every_workers(store: Callable[[], RateStore]) -> None:
+def test_reported_limit_holds_for_every_worker(store: Callable[[], RateStore]) -> None:
     one, other = store(), store()
     one.take(None)
     assert one.record(RateReport(limit=6.0)) == 0
@@ -134,7 +134,7 @@ def test_refusal_holds_back_every_worker(store: Callable[[], RateStore]) -> None
 def test_default_wait_doubles_until_a_success(store: Callable[[], RateStore]) -> None:
     worker = store()
     worker.take(None)
-    # One that is over at once stands for one that has passed.
+    # A block of no seconds ends at once, as if its time had passed.
     over = RateReport(is_refused=True, wait=0.0)
     for expected in (1, 2):
         assert worker.record(RateReport(is_refused=True)) == pytest.approx(expected, abs=0.01)
@@ -203,7 +203,7 @@ def test_worker_that_returns_stops_all_slots_until_others_have_noticed(
 
 
 def test_stores_of_two_apps_are_apart(servers: Callable[[str], RateStoreSettings]) -> None:
-    for kind, store in KINDS.items():
+    for kind, store in STORES.items():
         waits = []
         for app in ("one", "two"):
             worker: Any = store(servers(kind), app + secrets.token_hex(4))

@@ -7,14 +7,13 @@ real. Everything lies in a temporary folder, and nothing is left running.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from tools.deployment import VERSIONS
-from tools.process import ProcessFailure
+from tools.process import run_to_end
 from tools.scale.scenario import Figures, Options, measure
 
 if TYPE_CHECKING:
@@ -31,20 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments of the command line; None takes those of the process.
     """
     options = _options(argv)
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with tempfile.TemporaryDirectory(prefix="engagement-scale-") as folder:
-            print(
-                f"{options.tweets:,} Tweets on Airflow {options.airflow}, in {folder}", flush=True
-            )
-            figures = measure(options, Path(folder))
-    except KeyboardInterrupt:
-        print("\nStopped. Nothing is left running.")
-        return 130
-    except ProcessFailure as failure:
-        print(f"\n\n{failure}", file=sys.stderr)
-        return 1
+    return run_to_end(lambda: _measure(options))
+
+
+def _measure(options: Options) -> int:
+    with tempfile.TemporaryDirectory(prefix="engagement-scale-") as folder:
+        print(f"{options.tweets:,} Tweets on Airflow {options.airflow}, in {folder}", flush=True)
+        figures = measure(options, Path(folder))
     print("\n".join(_shown(figures)))
     failures = list(missed(figures))
     print("\n".join(failures) or "All goals are met.")
@@ -98,11 +90,6 @@ def _shown(figures: Figures) -> Iterator[str]:
     for name, peak in figures.peaks.items():
         yield f"{f'peak memory of {name}':<62} {peak:8.0f} MiB"
     yield ""
-
-
-def _end(*_: object) -> NoReturn:
-    """Exit on SIGTERM as on an exception, so that all services are stopped."""
-    sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

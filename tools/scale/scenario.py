@@ -54,10 +54,10 @@ _KILLED_AT: Final = 0.4  # of the requests: the first four shards are on their w
 _ENDS_WITHIN: Final = 3600
 _ENDED: Final = ("success", "failed")
 
-# What a connection allows a task where it says nothing.
+# The default of a connection's max_concurrency.
 _IN_FLIGHT: Final = 8
 
-# The DAG waits for minutes before it retries, which fits a real outage.
+# The DAG waits five minutes before it retries. A test need not.
 _WAITS: Final = ("timedelta(minutes=5)", "timedelta(seconds=5)")
 
 
@@ -149,8 +149,8 @@ def measure(options: Options, folder: Path) -> Figures:
 class _Scene:
     """The stand-ins, started.
 
-    :param stack: what ends them.
-    :param folder: the folder of everything.
+    :param stack: ends them.
+    :param folder: holds everything that they write.
     :param options: what to run.
     :param now: when the clock of the simulated service stands still.
     """

@@ -85,8 +85,8 @@ class Truth:
 def differences(bigquery: BigQuery, table: str, truth: Truth, snapshot: datetime) -> dict[str, int]:
     """Return by column how many cells of a table are not as they must be; empty if all are.
 
-    ``rows`` counts rows that are missing, unexpected or repeated. BigQuery compares, since a
-    million rows would take minutes to download.
+    ``rows`` counts rows that are missing, unexpected or repeated. BigQuery compares, because
+    a million rows would take minutes to download.
 
     :param bigquery: where the table is. The truth is loaded beside it.
     :param table: ``dataset.table``, in the wide or the long layout.

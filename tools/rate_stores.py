@@ -1,4 +1,4 @@
-"""Stores of the shared rate on servers of their own, and what they are for a client."""
+"""Servers of a shared rate: the settings by which a client finds one, and when it is of use."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from airflow_provider_engagement.api.settings import RateStoreSettings, Secret
 if TYPE_CHECKING:
     from tools.servers import Server
 
-KINDS: dict[str, type[RedisStore | PostgresStore]] = {
+__all__ = ["STORES", "settings_of", "wait_until_it_assigns_slots"]
+
+STORES: dict[str, type[RedisStore | PostgresStore]] = {
     "redis": RedisStore,
     "postgres": PostgresStore,
 }
+"""The stores, by their kind."""
 
 
 def settings_of(server: Server) -> RateStoreSettings:
-    """Give the settings of a server, as they are read from its connection."""
+    """Return the settings of a server, as they are read from its connection.
+
+    :param server: a Redis or a PostgreSQL server.
+    """
     held = server.connection()
     return RateStoreSettings(
         conn_id="shared_rate",
@@ -34,9 +40,14 @@ def settings_of(server: Server) -> RateStoreSettings:
 
 
 def wait_until_it_assigns_slots(settings: RateStoreSettings) -> None:
-    """Wait for a server that has just started: workers may still be on their own."""
-    store: RemoteStore = KINDS[settings.kind](settings, "started")
+    """Wait until a server that has just started assigns slots.
+
+    It assigns none at first, because workers may still send at their own pace.
+
+    :param settings: the settings of the server.
+    """
+    store: RemoteStore = STORES[settings.kind](settings, "started")
     while recovering := store.take(0, 0).recovering:
-        assert recovering <= RECOVERY
+        assert recovering <= RECOVERY  # noqa: S101 - a longer wait would be a fault of the store
         time.sleep(recovering)
     store.close()
