@@ -14,10 +14,11 @@ import shlex
 import subprocess
 import sys
 import time
-import urllib.request
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+import requests
 
 from airflow_provider_engagement.api.spec import ENDPOINTS
 from tools.process import launch_command
@@ -45,10 +46,11 @@ def read_csv(text: str) -> list[dict[str, str]]:
 
 
 def pin_for(question: str, account: str) -> str:
-    """Return the PIN that the page shows, whose URL the question names."""
+    """Return the PIN that is on the page whose URL the question names."""
     (url,) = re.findall(r"http://127\.0\.0\.1:\d+/oauth/authorize\?oauth_token=\w+", question)
-    with urllib.request.urlopen(f"{url}&account={account}") as page:  # noqa: S310 - the simulator
-        (pin,) = re.findall(r"\d{7}", page.read().decode().partition("app: ")[2])
+    page = requests.get(url, {"account": account}, timeout=30)
+    page.raise_for_status()
+    (pin,) = re.findall(r"\d{7}", page.text.partition("app: ")[2])
     return str(pin)
 
 

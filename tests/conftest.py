@@ -33,6 +33,8 @@ from tools.services import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from google.cloud.storage import Bucket
+
     from airflow_provider_engagement.api.settings import RateStoreSettings
     from tools.clients import BigQuery, Gcs
     from tools.servers import Server
@@ -296,6 +298,12 @@ def gcs(_gcs_emulator: Emulator, emulated: Path, monkeypatch: pytest.MonkeyPatch
     for name, value in google_environment(gcs=_gcs_emulator.url).items():
         monkeypatch.setenv(name, value)
     return Gcs(_gcs_emulator.url, emulated / "store")
+
+
+@pytest.fixture
+def bucket(gcs: Gcs) -> Bucket:
+    """Make a bucket for one test."""
+    return gcs.make_bucket()
 
 
 @pytest.fixture

@@ -97,12 +97,12 @@ class Workers:
     def __init__(self, server: Server, number: int, limit: float) -> None:
         self._server, self._limit = server, limit
         self.stores = [SharedStore(Remote(server), server.clock) for _ in range(number)]
-        self._due: dict[int, tuple[float, float | None]]
-        self._due = dict.fromkeys(range(number), (START, None))
+        first: tuple[float, float | None] = (START, None)
+        self._due = dict.fromkeys(range(number), first)
         self.sent: list[float] = []
 
     def run(self, until: float) -> None:
-        """Let them send until some second."""
+        """Let them send until a moment."""
         while True:
             number = min(self._due, key=lambda one: self._due[one][0])
             due, slot = self._due[number]
@@ -116,7 +116,7 @@ class Workers:
                 self._due[number] = self._server.now + 1, None
 
     def _step(self, store: SharedStore, slot: float | None) -> tuple[float, float | None]:
-        """Wait for a slot as the rate limiter does; give when to go on, and the slot."""
+        """Wait for a slot as the rate limiter does; return when to go on, and the slot."""
         now = self._server.now
         if slot is not None and not store.status().is_void:
             if slot > now:
@@ -128,7 +128,7 @@ class Workers:
         return min(after, now + 2) if turn.is_granted else after, after if turn.is_granted else None
 
     def most(self, seconds: float = 60.0) -> int:
-        """Give the most requests of any window."""
+        """Return the most requests of any window."""
         first = most = 0
         for last, moment in enumerate(self.sent):
             while self.sent[first] <= moment - seconds:
@@ -137,7 +137,7 @@ class Workers:
         return most
 
     def rate(self, start: float, end: float) -> float:
-        """Give the requests per minute in a period."""
+        """Return the requests per minute in a period."""
         return sum(start <= moment < end for moment in self.sent) / (end - start) * 60
 
 

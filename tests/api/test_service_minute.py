@@ -46,7 +46,7 @@ class Machines:
         self.refused = 0
         self._contract = contract
         self._ahead = ahead
-        self._random = random.Random(seed)  # noqa: S311 - no secret
+        self._random = random.Random(seed)  # noqa: S311 - a seed makes the test repeatable; nothing is secret
         self._service = Throttle(limit, clock=lambda: self.now)
         self._stores = [
             FileStore("app", folder, lambda n=number: self.now + n * ahead)
@@ -101,7 +101,7 @@ class Machines:
         self._plan(max(turn.wait, delay) + 0.0001, number)
 
     def rate(self, since: float) -> float:
-        """Give the granted requests per minute since some second."""
+        """Return the granted requests per minute since a moment."""
         return sum(moment >= since for moment in self.granted) / (self.now - since) * 60
 
 

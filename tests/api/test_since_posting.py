@@ -76,7 +76,7 @@ def test_a_year_of_a_thousand_tweets_takes_at_most_a_twentieth_more_than_the_lea
     spread: str, length: timedelta, granularity: str
 ) -> None:
     end = datetime(2026, 11, 1, tzinfo=UTC) - length
-    chance = random.Random(7)  # noqa: S311 - no secret
+    chance = random.Random(7)  # noqa: S311 - a seed makes the test repeatable; nothing is secret
     places = (chance.random() if spread == "by chance" else n / 1000 for n in range(1000))
     ids = [posted(end - place * 365 * DAY, n) for n, place in enumerate(places)]
     plan = plan_of(ids, length, granularity)

@@ -108,17 +108,21 @@ def test_ctrl_c_ends_a_pull_without_rows(
     assert [path.name for path in tmp_path.iterdir()] == ["ids.txt"]
 
 
+def authorize(*arguments: str) -> str:
+    """Authorize the app on a terminal, as the owner of acme; return the command that is printed."""
+    with on_terminal("authorize", *arguments) as terminal:
+        question = terminal.wait_for(lambda text: text.endswith("PIN: "))
+        os.write(terminal.descriptor, f"{pin_for(question, 'acme')}\n".encode())
+        assert terminal.wait() == 0
+    return "".join(terminal.shown.partition("airflow connections")[1:]).strip()
+
+
 def test_an_owner_authorizes_the_app_on_a_terminal(
     service: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = service.connection("acme", user_tokens=False, bearer=False)
     monkeypatch.setenv("AIRFLOW_CONN_ENGAGEMENT_DEFAULT", json.dumps(held))
-    with on_terminal("authorize") as terminal:
-        question = terminal.wait_for(lambda text: text.endswith("PIN: "))
-        os.write(terminal.descriptor, f"{pin_for(question, 'acme')}\n".encode())
-        assert terminal.wait() == 0
-    line = terminal.shown.partition("airflow connections")
-    connection = connection_of("".join(line[1:]).strip())
+    connection = connection_of(authorize())
     assert connection["extra"]["access_token"] == service.world.credentials("acme")["access_token"]
 
 
@@ -132,11 +136,7 @@ def in_database(
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", database)
     held = service.connection("acme", user_tokens=False, bearer=False)
     monkeypatch.setenv("AIRFLOW_CONN_ENGAGEMENT_DEFAULT", json.dumps(held))
-    with on_terminal("authorize", "--name", "stored") as terminal:
-        question = terminal.wait_for(lambda text: text.endswith("PIN: "))
-        os.write(terminal.descriptor, f"{pin_for(question, 'acme')}\n".encode())
-        terminal.wait()
-    line = "".join(terminal.shown.partition("airflow connections")[1:]).strip()
+    line = authorize("--name", "stored")
     monkeypatch.delenv("AIRFLOW_CONN_ENGAGEMENT_DEFAULT")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     subprocess.run(["sh", "-c", line], check=True, capture_output=True)  # noqa: S603, S607 - ours

@@ -138,9 +138,9 @@ def test_only_the_output_of_authorize_holds_secrets(
     monkeypatch.setattr(terminal.Terminal, "ask", ask)
     caplog.set_level(logging.DEBUG)
     ended = engagement("authorize", "-v")
-    granted = service.world.credentials("acme")
+    granted: dict[str, Any] = dict(service.world.credentials("acme"))
     for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret"):
-        assert granted[name] in ended.out  # type: ignore[literal-required]
+        assert granted[name] in ended.out
     assert found_in(ended.err + caplog.text, planted(service)) == set()
 
 

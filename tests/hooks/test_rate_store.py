@@ -55,7 +55,7 @@ POSTGRES = {
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Give what reads the settings of a connection that names a store."""
+    """Return a function that reads the settings of a connection that names a store."""
 
     def settings(store: dict[str, Any] | None) -> Settings:
         connect(
@@ -150,10 +150,6 @@ def test_password_is_masked_in_every_form(read: Any) -> None:
 # ---- What goes wrong with a server -----------------------------------------------------------
 
 
-def wrong(store: RateStoreSettings, **changes: Any) -> RateStoreSettings:
-    return dataclasses.replace(store, **changes)
-
-
 def error_of(store: RateStoreSettings) -> EngagementError:
     opened = open_store(store, "app")
     try:
@@ -164,14 +160,14 @@ def error_of(store: RateStoreSettings) -> EngagementError:
     error = caught.value
     for text in (PASSWORD, LOGIN, "engagement", "default"):
         assert text not in error.message.replace("engagement_rate_limits", "")
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - the bytes were made in this line
     return error
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
 def test_wrong_password_is_permanent(kind: str, request: pytest.FixtureRequest) -> None:
     store = request.getfixturevalue(f"{kind}_store")
-    error = error_of(wrong(store, password=Secret(PASSWORD)))
+    error = error_of(dataclasses.replace(store, password=Secret(PASSWORD)))
     assert isinstance(error, AuthenticationError)
     assert not error.retryable
     assert "'shared_rate'" in str(error)
@@ -209,7 +205,9 @@ def test_missing_table_that_may_not_be_created_is_explained(
         f"CREATE ROLE \"{LOGIN}\" LOGIN PASSWORD '{PASSWORD}'",
     )
     error = error_of(
-        wrong(postgres_store, database="bare", login=Secret(LOGIN), password=Secret(PASSWORD))
+        dataclasses.replace(
+            postgres_store, database="bare", login=Secret(LOGIN), password=Secret(PASSWORD)
+        )
     )
     assert isinstance(error, PermissionDeniedError)
     assert f"{CREATE};" in str(error)

@@ -109,6 +109,11 @@ def test_instances_without_a_file_return_their_rows(ids: list[str], empty: str |
 BY_SHARD = "{{ task.shard | replace('/', '-of-') }}.jsonl"
 
 
+def filled_shard(ids: list[str]) -> str:
+    """Return the first of two shards that holds a Tweet."""
+    return next(f"{i}/2" for i in range(2) if Shard(i, 2).select(ids))
+
+
 def test_the_shards_of_a_mapped_task_return_each_count_once(
     ids: list[str], simulator: Simulator
 ) -> None:
@@ -139,7 +144,7 @@ def test_one_file_for_several_shards_is_refused(
     mapped = {"shard": ["0/2", "1/2"], "engagement_conn_id": [CONN_ID, "another"]}
     with a_dag() as dag:
         EngagementTotalsOperator.partial(**shared).expand(**mapped)
-    shard = next(f"{i}/2" for i in range(2) if Shard(i, 2).select(ids))
+    shard = filled_shard(ids)
     with pytest.raises(AirflowFailException, match=r"every shard of this.*\{\{ task\.shard \}\}"):
         run_mapped(dag, [{"shard": shard, "engagement_conn_id": CONN_ID}])
     assert simulator.requests == []
@@ -152,7 +157,7 @@ def test_paths_that_are_combined_with_each_shard_are_refused(
     paths = [f"file://{tmp_path}/{name}.jsonl" for name in "ab"]
     with a_dag() as dag:
         partial(tweet_ids=ids).expand(shard=["0/2", "1/2"], output_path=paths)
-    shard = next(f"{i}/2" for i in range(2) if Shard(i, 2).select(ids))
+    shard = filled_shard(ids)
     with pytest.raises(AirflowFailException, match="every shard of this mapped task"):
         run_mapped(dag, [{"shard": shard, "output_path": paths[0]}])
     assert simulator.requests == []
@@ -160,7 +165,7 @@ def test_paths_that_are_combined_with_each_shard_are_refused(
 
 @pytest.mark.usefixtures("simulator")
 def test_a_path_that_is_given_with_its_shard_is_used(ids: list[str], tmp_path: Path) -> None:
-    shard = next(f"{i}/2" for i in range(2) if Shard(i, 2).select(ids))
+    shard = filled_shard(ids)
     items = [{"shard": shard, "output_path": f"file://{tmp_path}/a.jsonl"}]
     with a_dag() as dag:
         partial(tweet_ids=ids).expand_kwargs(items)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from google.cloud.storage import Bucket
 
-    from tools.clients import BigQuery, Gcs
+    from tools.clients import BigQuery
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 
@@ -55,11 +55,6 @@ def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
         held["extra"]["max_concurrency"] = CONCURRENCY
         connect(monkeypatch, held)
         yield simulator
-
-
-@pytest.fixture
-def bucket(gcs: Gcs) -> Bucket:
-    return gcs.make_bucket()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_engagement.api.spec import ENGAGEMENT_TYPES
+from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.simulator import World
 from tools.deployment import VERSIONS
 from tools.scale.__main__ import missed
@@ -91,7 +92,8 @@ def test_count_that_the_service_does_not_hold_is_noticed(
 
 
 def is_old(tweet_id: str) -> bool:
-    made = datetime.fromtimestamp(((int(tweet_id) >> 22) + 1288834974657) / 1000, UTC)
+    made = created_at(tweet_id)
+    assert made is not None
     return NOW - made > timedelta(days=90)
 
 

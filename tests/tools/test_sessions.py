@@ -42,7 +42,7 @@ with Sessions() as sessions:
 
 
 def test_processes_in_groups_of_their_own_are_killed() -> None:
-    with subprocess.Popen(FAMILY, start_new_session=True) as leader:  # noqa: S603 - as above
+    with subprocess.Popen(FAMILY, start_new_session=True) as leader:  # noqa: S603 - a fixed command
         while len(sessions.members({leader.pid})) < 3:
             time.sleep(0.02)
         sessions.kill({leader.pid})

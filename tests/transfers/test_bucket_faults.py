@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from google.api_core.exceptions import Forbidden, ServiceUnavailable
 from object_checks import files_of, read_manifest
-from run_operator import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, run
 
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.sinks.gcs import GcsStore
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from google.cloud.storage import Bucket
 
-    from tools.clients import Gcs
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 
@@ -28,15 +25,8 @@ TODAY = NOW.replace(hour=0, minute=0, second=0)
 
 
 @pytest.fixture
-def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    with Simulator(World(seed=12, accounts=("acme",), now=NOW)) as simulator:
-        connect(monkeypatch, simulator.connection("acme"))
-        yield simulator
-
-
-@pytest.fixture
-def bucket(gcs: Gcs) -> Bucket:
-    return gcs.make_bucket()
+def world() -> World:
+    return World(seed=12, accounts=("acme",), now=NOW)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Asset
 from bigquery_checks import sorted_rows
 from google.cloud import bigquery as google_bigquery
 from object_checks import read_manifest
-from run_operator import CONN_ID, NOW, connect, run, snapshot_window
+from run_operator import CONN_ID, NOW, run, snapshot_window
 
 from airflow_provider_engagement.api.errors import ConcurrentWriteError, InvalidArgumentError
 from airflow_provider_engagement.collections.shard import Shard
-from airflow_provider_engagement.simulator import Simulator, World
+from airflow_provider_engagement.simulator import World
 from airflow_provider_engagement.sinks.gcs import GcsStore
 from airflow_provider_engagement.transfers.engagement_gcs_to_bigquery import (
     EngagementGCSToBigQueryOperator,
@@ -27,12 +26,12 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from google.cloud.storage import Bucket
 
-    from tools.clients import BigQuery, Gcs
+    from tools.clients import BigQuery
 
 pytestmark = pytest.mark.usefixtures("current_now", "airflow_home", "simulator", "temporary")
 
@@ -43,14 +42,6 @@ EIGHT = [f"{index}/8" for index in range(8)]
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set a folder for temporary files, which must be empty at the end."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("engagement-")]
-
-
-@pytest.fixture
 def world() -> World:
     return World(seed=31, accounts=("acme",), now=NOW)
 
@@ -58,18 +49,6 @@ def world() -> World:
 @pytest.fixture
 def ids(world: World) -> list[str]:
     return world.tweets("acme", 60, since=NOW - 80 * DAY, until=SNAPSHOT)
-
-
-@pytest.fixture
-def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    with Simulator(world) as simulator:
-        connect(monkeypatch, simulator.connection("acme"))
-        yield simulator
-
-
-@pytest.fixture
-def bucket(gcs: Gcs) -> Bucket:
-    return gcs.make_bucket()
 
 
 @pytest.fixture
@@ -364,7 +343,7 @@ def test_shards_that_no_folder_holds_are_named(
 def test_an_unfinished_folder_fails_before_anything_is_written(
     ids: list[str], bigquery: BigQuery, dataset: str, bucket: Bucket
 ) -> None:
-    finished, unfinished = pull(ids[:2], bucket), pull(ids[2:4], bucket, incomplete="drop")
+    finished = pull(ids[:2], bucket)
     unfinished = pull(ids[2:4], bucket, engagement_types=["favorites"], shard="0/1")
     bucket.blob(f"{name_of(unfinished)}/manifest.json").delete()
     held = {blob.name for blob in bucket.list_blobs()}
@@ -463,7 +442,11 @@ def test_a_folder_that_is_written_again_meanwhile_is_loaded_by_a_retry(
 
 
 def test_a_folder_that_is_replaced_before_it_is_checked_is_loaded_by_a_retry(
-    ids: list[str], bigquery: BigQuery, dataset: str, bucket: Bucket
+    ids: list[str],
+    bigquery: BigQuery,
+    dataset: str,
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: dict[str, Any] = {"endpoint": "historical", "engagement_types": ["favorites"]}
     result = pull(ids[:2], bucket, at=TODAY, **asked)
@@ -475,7 +458,7 @@ def test_a_folder_that_is_replaced_before_it_is_checked_is_loaded_by_a_retry(
         pull(ids[:2], bucket, at=TODAY, **asked)
         return found
 
-    operator._load = read_and_replace  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    monkeypatch.setattr(operator, "_load", read_and_replace)
     with pytest.raises(ConcurrentWriteError, match="was written again while it was read"):
         run(operator)
     assert tables_in(bigquery, dataset) == []

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from run_operator import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, run
 
-from airflow_provider_engagement.api import client as client_module
-from airflow_provider_engagement.api.client import RetryPolicy
 from airflow_provider_engagement.api.errors import ServiceError
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.simulator import Faults, Simulator, World
@@ -21,13 +19,11 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from google.cloud.storage import Bucket
 
-    from tools.clients import BigQuery, Gcs
+    from tools.clients import BigQuery
 
-pytestmark = pytest.mark.usefixtures("airflow_home", "simulator")
+pytestmark = pytest.mark.usefixtures("airflow_home", "one_request_at_a_time", "quick_retries")
 
 TODAY = NOW.replace(hour=0, minute=0, second=0)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -42,22 +38,6 @@ def world() -> World:
 @pytest.fixture
 def ids(world: World) -> list[str]:
     return world.tweets("acme", 60, since=TODAY - 40 * DAY, until=TODAY - 20 * DAY)
-
-
-@pytest.fixture
-def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    quick = RetryPolicy(budget=0.02, first_wait=0.001, max_wait=0.001)
-    monkeypatch.setattr(client_module, "RetryPolicy", lambda: quick)
-    with Simulator(world) as simulator:
-        held = simulator.connection("acme")
-        held["extra"]["max_concurrency"] = 1
-        connect(monkeypatch, held)
-        yield simulator
-
-
-@pytest.fixture
-def bucket(gcs: Gcs) -> Bucket:
-    return gcs.make_bucket()
 
 
 def to_table(ids: list[str], table: str, **more: Any) -> EngagementToBigQueryOperator:

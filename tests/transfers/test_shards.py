@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from object_checks import read_manifest
-from run_operator import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, run
 
-from airflow_provider_engagement.api import client as client_module
-from airflow_provider_engagement.api.client import RetryPolicy
 from airflow_provider_engagement.api.errors import ServiceError
 from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.simulator import Faults, Simulator, World
@@ -21,14 +19,12 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from google.cloud.storage import Bucket
 
-    from tools.clients import Gcs
 
-pytestmark = pytest.mark.usefixtures("current_now", "airflow_home", "simulator")
+pytestmark = pytest.mark.usefixtures("current_now", "airflow_home", "simulator", "quick_retries")
 
 SNAPSHOT = NOW - timedelta(hours=1)
 FOUR = [f"{index}/4" for index in range(4)]
@@ -42,20 +38,6 @@ def world() -> World:
 @pytest.fixture
 def ids(world: World) -> list[str]:
     return world.tweets("acme", 40, since=NOW - timedelta(days=80), until=SNAPSHOT)
-
-
-@pytest.fixture
-def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    quick = RetryPolicy(budget=0.02, first_wait=0.001, max_wait=0.001)
-    monkeypatch.setattr(client_module, "RetryPolicy", lambda: quick)
-    with Simulator(world) as simulator:
-        connect(monkeypatch, simulator.connection("acme"))
-        yield simulator
-
-
-@pytest.fixture
-def bucket(gcs: Gcs) -> Bucket:
-    return gcs.make_bucket()
 
 
 def transfer(tweet_ids: Any, bucket: Bucket, **more: Any) -> EngagementToGCSOperator:

@@ -9,10 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from run_operator import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, run
 
-from airflow_provider_engagement.api import client as client_module
-from airflow_provider_engagement.api.client import RetryPolicy
 from airflow_provider_engagement.api.errors import InvalidArgumentError, ServiceError
 from airflow_provider_engagement.api.tweet_id import created_at
 from airflow_provider_engagement.api.window import DAY, HOUR, Window, align_to, floor_to
@@ -25,14 +23,16 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from google.cloud.storage import Bucket
 
     from tools.clients import BigQuery, Gcs
 
-pytestmark = pytest.mark.usefixtures("current_now", "airflow_home", "simulator")
+pytestmark = pytest.mark.usefixtures(
+    "current_now", "airflow_home", "one_request_at_a_time", "quick_retries"
+)
 
 TYPES = ["impressions", "favorites"]
 STEPS = {"hour": HOUR, "day": DAY}
@@ -54,17 +54,6 @@ def ids(world: World) -> list[str]:
     """Sixty Tweets of two months, one of them deleted, one foreign, and half too young."""
     ids = world.tweets("acme", 58, since=NOW - 60 * DAY, until=NOW - DAY)
     return [*ids, *world.foreign, *world.deleted]
-
-
-@pytest.fixture
-def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    quick = RetryPolicy(budget=0.02, first_wait=0.001, max_wait=0.001)
-    monkeypatch.setattr(client_module, "RetryPolicy", lambda: quick)
-    with Simulator(world) as simulator:
-        held = simulator.connection("acme")
-        held["extra"]["max_concurrency"] = 1
-        connect(monkeypatch, held)
-        yield simulator
 
 
 def asked(ids: Sequence[str], **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
-from run_operator import CONN_ID, NOW, connect, run
+from run_operator import CONN_ID, NOW, run
 
 from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.sinks.gcs import GcsStore
@@ -18,13 +18,12 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from google.cloud.storage import Bucket
 
     from airflow_provider_engagement.operators.base import EngagementPullOperator
-    from tools.clients import Gcs
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 
@@ -39,20 +38,13 @@ COMMON: dict[str, Any] = {
 
 
 @pytest.fixture
-def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    with Simulator(World(seed=12, accounts=("acme",), now=NOW)) as simulator:
-        connect(monkeypatch, simulator.connection("acme"))
-        yield simulator
+def world() -> World:
+    return World(seed=12, accounts=("acme",), now=NOW)
 
 
 @pytest.fixture
 def ids(simulator: Simulator) -> list[str]:
     return simulator.world.tweets("acme", 60, since=TODAY - 40 * DAY, until=TODAY - 20 * DAY)
-
-
-@pytest.fixture
-def bucket(gcs: Gcs) -> Bucket:
-    return gcs.make_bucket()
 
 
 @pytest.fixture(params=["a bucket", "a table"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,9 +22,6 @@ from airflow_provider_engagement.transfers.engagement_to_bigquery import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     import requests
 
     from tools.clients import BigQuery, Gcs
@@ -38,14 +34,6 @@ LOCK = "totals_lock"
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set a folder for temporary files, which must be empty at the end."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("engagement-")]
-
-
-@pytest.fixture
 def world() -> World:
     return World(seed=6, accounts=("acme",), now=NOW)
 
@@ -53,13 +41,6 @@ def world() -> World:
 @pytest.fixture
 def ids(world: World) -> list[str]:
     return world.tweets("acme", 20, since=NOW - timedelta(days=80), until=SNAPSHOT)
-
-
-@pytest.fixture
-def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    with Simulator(world) as simulator:
-        connect(monkeypatch, simulator.connection("acme"))
-        yield simulator
 
 
 def transfer(tweet_ids: Any, table: str, **more: Any) -> EngagementToBigQueryOperator:

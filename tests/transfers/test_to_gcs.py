@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import tempfile
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
 )
 from object_checks import files_of
-from run_operator import CONN_ID, NOW, connect, counts, expected_counts, run, snapshot_window
+from run_operator import CONN_ID, NOW, counts, expected_counts, run, snapshot_window
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import ENDPOINTS, PUBLIC_TYPES
@@ -24,7 +23,6 @@ from airflow_provider_engagement.simulator import Simulator, World
 from airflow_provider_engagement.transfers.engagement_to_gcs import EngagementToGCSOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from google.cloud.storage import Bucket
@@ -38,14 +36,6 @@ SNAPSHOT = NOW - timedelta(hours=1)
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make a folder for temporary files, which has to be empty in the end."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("engagement-")]
-
-
-@pytest.fixture
 def world() -> World:
     return World(seed=8, accounts=("acme",), now=NOW)
 
@@ -53,18 +43,6 @@ def world() -> World:
 @pytest.fixture
 def ids(world: World) -> list[str]:
     return world.tweets("acme", 20, since=NOW - timedelta(days=80), until=SNAPSHOT)
-
-
-@pytest.fixture
-def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    with Simulator(world) as simulator:
-        connect(monkeypatch, simulator.connection("acme"))
-        yield simulator
-
-
-@pytest.fixture
-def bucket(gcs: Gcs) -> Bucket:
-    return gcs.make_bucket()
 
 
 def transfer(tweet_ids: Any, bucket: str, **more: Any) -> EngagementToGCSOperator:
