@@ -125,9 +125,9 @@ def ask_secrets_backends(conn_id: str) -> Any:
 
 
 def read_connections_as_server() -> None:
-    """Let this process read connections of Airflow's database, as `airflow connections get` does.
+    """Let this process read connections from Airflow's database, as `airflow connections get` does.
 
-    Airflow 3 gives only servers and its own commands the database. Others ask its API server.
+    Airflow 3 lets only servers and its own commands read the database. Others ask its API server.
     """
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
 

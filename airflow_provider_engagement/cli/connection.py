@@ -145,8 +145,8 @@ def _read(
     fields = ConnectionFields.read(conn_id, connection)
     if fields.rate_limit_conn_id:
         fields.rate_store = _rate_store(fields.rate_limit_conn_id)
-    store = fields.rate_store.secrets if fields.rate_store else {}
-    for secret in (*fields.secrets.values(), *store.values()):
+    store = fields.rate_store.secrets if fields.rate_store else ()
+    for secret in (*fields.secrets.values(), *store):
         hide(secret)
     return read_settings(conn_id, fields)
 

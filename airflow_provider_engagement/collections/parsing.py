@@ -1,4 +1,4 @@
-"""Read lists and literals in the forms that a template may render them to."""
+"""Read lists, durations and literals in the forms that a template may render them to."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 
-__all__ = ["is_given", "parse_list", "parse_literal"]
+__all__ = ["is_given", "parse_duration", "parse_list", "parse_literal"]
 
 _SEPARATORS: Final = re.compile(r"[\s,;]+")
 
@@ -44,6 +45,28 @@ def parse_literal(text: str) -> object:
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             return read(text.strip())
     return text
+
+
+def parse_duration(value: object, *, name: str) -> timedelta:
+    """Return a duration.
+
+    :param value: a timedelta, or an ISO 8601 duration such as ``PT24H``.
+    :param name: the parameter's name, for the message.
+    :raises InvalidArgumentError: if it is neither.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        import pendulum
+
+        try:
+            parsed = pendulum.parse(value)
+        except ValueError:
+            parsed = None
+        if isinstance(parsed, pendulum.Duration):
+            return timedelta(seconds=parsed.total_seconds())
+    msg = f"{name} must be a timedelta, or an ISO 8601 duration such as 'PT24H'; got {value!r}."
+    raise InvalidArgumentError(msg)
 
 
 def parse_list(value: object, *, name: str) -> list[object]:

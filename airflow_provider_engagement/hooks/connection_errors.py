@@ -17,8 +17,8 @@ def not_found(conn_id: str, *, types: str, names: str) -> EngagementError:
     """Return the error for a connection that no secrets backend has.
 
     :param conn_id: the connection's id.
-    :param types: of which types it may be.
-    :param names: the setting that names it.
+    :param types: the types that it may have, for the advice.
+    :param names: the setting that holds its id, for the advice.
     """
     variable = _variable(conn_id)
     if variable is not None:

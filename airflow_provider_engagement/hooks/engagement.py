@@ -265,7 +265,7 @@ class EngagementHook(BaseHook):
 
         self._mask(fields.secrets.values())
         if fields.rate_store:
-            self._mask(fields.rate_store.secrets.values())
+            self._mask(fields.rate_store.secrets)
         return read_settings(self.engagement_conn_id, fields)
 
     def test_connection(self) -> tuple[bool, str]:

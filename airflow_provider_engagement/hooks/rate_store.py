@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _PORTS: Final = {"redis": 6379, "postgres": 5432}
 
-# What the clients are given of the extra; the names are those of Airflow's own providers.
+# The extras that are passed to the clients, by the names that Airflow's own providers use.
 _OPTIONS: Final = {
     "redis": (
         "ssl",
@@ -64,12 +64,12 @@ _OPTIONS: Final = {
 class RateStoreFields:
     """The fields of a store's connection, or why they cannot be read.
 
-    :param secrets: what is masked in the logs.
+    :param secrets: what must be masked in the logs.
     :param settings: where the store is; None if there is an error.
     :param error: raised once the secrets are masked.
     """
 
-    secrets: dict[str, Secret] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
     settings: RateStoreSettings | None = None
     error: EngagementError | None = None
 
@@ -84,7 +84,7 @@ class RateStoreFields:
         :param connection: Airflow's connection.
         """
         password = Secret(connection.password) if connection.password else None
-        found = cls({"password": password} if password else {})
+        found = cls((password,) if password else ())
         kind = str(connection.conn_type or "")
         extra = _extra(connection)
         database = _database(kind, connection, extra)
@@ -100,7 +100,7 @@ class RateStoreFields:
                 database=database,
                 options=tuple(_options(kind, extra or {})),
             )
-            found.secrets |= {str(n): each for n, each in enumerate(found.settings.secrets())}
+            found.secrets = found.settings.secrets()
             _warn_of_others(conn_id, kind, extra or {})
         return found
 

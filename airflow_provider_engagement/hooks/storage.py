@@ -174,7 +174,7 @@ class _ObjectStorage:
         """Return the URIs of all files below the folder that a prefix ends in."""
         base = prefix[: prefix.rindex("/") + 1]
         files = _path(base).fs
-        root = files._strip_protocol(_without_connection(base)[1])  # noqa: SLF001 - fsspec's own users call it
+        root = files._strip_protocol(_without_connection(base)[1])  # noqa: SLF001 - no public method
         for name in files.find(root):
             yield base + str(name).removeprefix(root).lstrip("/")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import TypeVar
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
@@ -14,7 +13,6 @@ __all__ = [
     "as_labels",
     "as_share",
     "as_text",
-    "as_timedelta",
     "as_whole_number",
     "or_default",
 ]
@@ -37,28 +35,6 @@ def as_text(value: object) -> str | None:
     :param value: the parameter.
     """
     return str(value) if is_given(value) else None
-
-
-def as_timedelta(value: object, *, name: str) -> timedelta:
-    """Return a duration.
-
-    :param value: a timedelta, or an ISO 8601 duration such as ``PT24H``.
-    :param name: the parameter's name, for the message.
-    :raises InvalidArgumentError: if it is neither.
-    """
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, str):
-        import pendulum
-
-        try:
-            parsed = pendulum.parse(value)
-        except ValueError:
-            parsed = None
-        if isinstance(parsed, pendulum.Duration):
-            return timedelta(seconds=parsed.total_seconds())
-    msg = f"{name} must be a timedelta, or an ISO 8601 duration such as 'PT24H'; got {value!r}."
-    raise InvalidArgumentError(msg)
 
 
 def as_bool(value: object, *, name: str) -> bool:

@@ -13,7 +13,11 @@ from airflow_provider_engagement.api.errors import EngagementError
 from airflow_provider_engagement.api.plan import make_plan
 from airflow_provider_engagement.api.query import build_query
 from airflow_provider_engagement.api.since_posting import around_tweets
-from airflow_provider_engagement.collections.parsing import parse_list, parse_literal
+from airflow_provider_engagement.collections.parsing import (
+    parse_duration,
+    parse_list,
+    parse_literal,
+)
 from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.collections.tweet_ids import is_uri
 from airflow_provider_engagement.hooks.engagement import EngagementHook
@@ -21,7 +25,6 @@ from airflow_provider_engagement.operators import reporting
 from airflow_provider_engagement.operators.coercion import (
     as_bool,
     as_share,
-    as_timedelta,
     or_default,
 )
 from airflow_provider_engagement.operators.parameters import ENGAGEMENT_CONN_ID, MAX_SNAPSHOT_AGE
@@ -142,7 +145,7 @@ class PullExecution:
     @property
     def _max_snapshot_age(self) -> timedelta:
         given = or_default(self.operator.max_snapshot_age, MAX_SNAPSHOT_AGE)
-        return as_timedelta(given, name="max_snapshot_age")
+        return parse_duration(given, name="max_snapshot_age")
 
     def _plan(
         self, client: EngagementClient, query: Query, period: ReportingPeriod, shard: Shard | None

@@ -30,7 +30,7 @@ def report_period(
     :param context: the task's context.
     :param start: the parameter.
     :param end: the parameter.
-    :raises InvalidArgumentError: if one is given without the other, or they are no days.
+    :raises InvalidArgumentError: if one is given without the other, or is not a date or time.
     """
     from airflow_provider_engagement.reports.content import Period
 
@@ -41,13 +41,13 @@ def report_period(
     return Period(aligned.start.date(), aligned.end.date()), origin
 
 
-def _window(context: Mapping[str, Any], start: Any, end: Any) -> tuple[Window | None, str]:
+def _window(context: Mapping[str, Any], start: object, end: object) -> tuple[Window | None, str]:
     if is_given(start) or is_given(end):
         return requested_window(context, WindowParameters(start, end)), "as the task asks"
     window = partition_window(context)
     if window is not None:
         return window, "the run's partition"
-    start, end = context.get("data_interval_start"), context.get("data_interval_end")
-    if start is not None and end is not None and start < end:
+    first, last = context.get("data_interval_start"), context.get("data_interval_end")
+    if first is not None and last is not None and first < last:
         return requested_window(context, WindowParameters()), "the run's data interval"
     return None, _LAST_DAYS

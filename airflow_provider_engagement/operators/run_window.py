@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.spec import EndpointName, GroupBy
 from airflow_provider_engagement.api.window import Window, as_moment
-from airflow_provider_engagement.collections.parsing import is_given
-from airflow_provider_engagement.operators.coercion import as_timedelta
+from airflow_provider_engagement.collections.parsing import is_given, parse_duration
 from airflow_provider_engagement.operators.partition import partition_key, partition_window
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def _period_since_posting(
     others = ("start", "end", "lookback")
     if also := [name for name in others if is_given(getattr(given, name))]:
         raise two_windows(also)
-    length = as_timedelta(given.since_posting, name="since_posting")
+    length = parse_duration(given.since_posting, name="since_posting")
     partition = partition_window(context)
     moments = [
         _moment(context, "data_interval_end"),
@@ -166,11 +165,11 @@ def requested_window(context: Mapping[str, Any], given: WindowParameters) -> Win
         raise _no_window(partition_key(context))
     if not is_given(given.lookback):
         return window
-    return Window(window.start - as_timedelta(given.lookback, name="lookback"), window.end)
+    return Window(window.start - parse_duration(given.lookback, name="lookback"), window.end)
 
 
 def two_windows(others: Sequence[str]) -> InvalidArgumentError:
-    """Return the error of a task that is given two ways to choose its window.
+    """Return the error for a task that is given two ways to choose its window.
 
     :param others: the parameters that are given beside ``since_posting``.
     """

@@ -65,14 +65,8 @@ class BigQueryEngine:
         maximum_bytes_billed: int | None = None,
     ) -> None:
         self.table = TableName.parse(table, client.project, name="table")
-        self._tweets = (
-            TableName.parse(tweets_table, client.project, name="tweets_table")
-            if tweets_table
-            else None
-        )
-        self._jobs = JobRunner(
-            client, location, sanitize_labels(labels or {}), maximum_bytes_billed
-        )
+        self._tweets = TableName.parse_optional(tweets_table, client.project, name="tweets_table")
+        self._jobs = JobRunner(client, location, sanitize_labels(labels), maximum_bytes_billed)
         self._placeholders: dict[str, str] = {}
 
     def create_views(self) -> list[str]:

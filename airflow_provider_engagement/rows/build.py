@@ -139,7 +139,7 @@ class RowBuilder:
         self._columns["complete"] = pa.array(self._is_complete(starts, ends))
 
     def _without_false_zeros(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Leave out counts of types that the service counts only since a later day.
+        """Leave out counts from before the day since which the service counts their type.
 
         :param starts: when each count's period begins.
         :returns: the starts of the counts that remain.

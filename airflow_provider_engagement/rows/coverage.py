@@ -122,15 +122,15 @@ class Coverage:
     def record_plan(self, plan: Plan) -> None:
         """Record the Tweets that the plan sends no request for."""
         types = plan.query.engagement_types
-        reasons = _BEFORE_HISTORY, _TOO_YOUNG
         if plan.since_posting is None:
-            reasons = _TOO_OLD, _CREATED_LATER
-        too_old, created_later = (
-            _outcome(Status.UNSUPPORTED, reason, None, types) for reason in reasons
-        )
+            old_reason, young_reason = _TOO_OLD, _CREATED_LATER
+        else:
+            old_reason, young_reason = _BEFORE_HISTORY, _TOO_YOUNG
+        too_old = _outcome(Status.UNSUPPORTED, old_reason, None, types)
+        too_young = _outcome(Status.UNSUPPORTED, young_reason, None, types)
         old = [item for item, skipped in plan.too_old.items() if set(types).issubset(skipped)]
         self.outcomes.update(dict.fromkeys(old, too_old))
-        self.outcomes.update(dict.fromkeys(plan.too_young, created_later))
+        self.outcomes.update(dict.fromkeys(plan.too_young, too_young))
 
     def record(self, result: RequestResult, plan: Plan) -> None:
         """Record what happened to the Tweets of one request.

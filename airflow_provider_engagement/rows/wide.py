@@ -130,9 +130,9 @@ def pivoted(table: pa.Table) -> pa.Table:
 
 
 def unpivoted(table: pa.Table) -> pa.Table:
-    """Return one row a count: the long rows that :func:`pivoted` makes these wide rows of.
+    """Return one row for each count of some wide rows: the reverse of :func:`pivoted`.
 
-    What a wide row says once, such as ``access`` and ``complete``, all of its counts have.
+    Each count gets the other columns of its wide row, such as ``access`` and ``complete``.
 
     :param table: wide rows.
     """
@@ -142,11 +142,8 @@ def unpivoted(table: pa.Table) -> pa.Table:
     tables = []
     for name in ENGAGEMENT_TYPES:
         values = table.column(name)
-        columns = {
-            **shared,
-            "engagement_type": pa.repeat(name, table.num_rows),
-            "value": values,
-        }
+        types = pa.repeat(name, table.num_rows)
+        columns = {**shared, "engagement_type": types, "value": values}
         counts = pa.table({column.name: columns[column.name] for column in LONG})
         tables.append(counts.filter(pc.is_valid(values)).cast(arrow_schema(LONG)))
     return pa.concat_tables(tables)

@@ -6,8 +6,6 @@ manifest lists, both before anything is written; then the bytes of each object, 
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from airflow_provider_engagement.collections.parsing import is_given, parse_lite
 from airflow_provider_engagement.rows.layout import LAYOUTS, WIDE_LAYOUT
 from airflow_provider_engagement.rows.schema import COVERAGE, Column, arrow_schema
 from airflow_provider_engagement.rows.wide import unpivoted
-from airflow_provider_engagement.sinks.folder import MANIFEST, OWN_NAME, ObjectFolder
+from airflow_provider_engagement.sinks.folder import MANIFEST, OWN_NAME, ObjectFolder, md5_of_file
 from airflow_provider_engagement.sinks.readers import read_tables
 
 if TYPE_CHECKING:
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
     from airflow_provider_engagement.sinks.manifest import Entry, Manifest
 
 __all__ = ["FinishedFolder", "folder_uris", "open_folder"]
-
-# Detects damage, not forgery.
-_md5 = functools.partial(hashlib.md5, usedforsecurity=False)
 
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, OSError)
 
@@ -59,7 +54,7 @@ class FinishedFolder:
     def check(self) -> None:
         """Compare what the bucket says of its objects with the manifest.
 
-        :raises InvalidArgumentError: naming the first object that is missing or another.
+        :raises InvalidArgumentError: naming the first object that is missing or was changed.
         :raises ConcurrentWriteError: if it is missing because the folder has been written again.
         """
         held = self.store.describe(f"{self.name}/")
@@ -100,9 +95,7 @@ class FinishedFolder:
         path, rows = scratch / entry.name, 0
         if not self.store.get_file(f"{self.name}/{entry.name}", path):
             raise self._replaced()
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, _md5).hexdigest()
-        if digest != entry.md5:
+        if md5_of_file(path) != entry.md5:
             raise self._damaged(entry, "with another checksum")
         try:
             for table in read_tables(path, arrow_schema(columns), self.manifest.format):
@@ -137,7 +130,7 @@ def open_folder(store: ObjectStore, name: str) -> FinishedFolder:
 
     :param store: the bucket.
     :param name: the folder's name in it.
-    :raises InvalidArgumentError: if there is none, or none that can be read.
+    :raises InvalidArgumentError: if it does not exist or cannot be read.
     """
     version = ObjectFolder(store, name).read_version()
     if version.manifest is not None and _is_whole(version.manifest):
@@ -151,7 +144,7 @@ def open_folder(store: ObjectStore, name: str) -> FinishedFolder:
 
 
 def _is_whole(manifest: Manifest) -> bool:
-    """Return whether a manifest says all that a load needs to know."""
+    """Return whether a manifest has the fields that a load reads."""
     plan = manifest.summary.get("plan", {})
     return (
         manifest.layout in LAYOUTS
@@ -166,7 +159,7 @@ def folder_uris(value: object) -> list[str]:
     :param value: the URI of a folder, of its manifest or of one of its objects; what
         ``EngagementToGCSOperator`` returns; a list of these; text of one of these, as JSON or
         Python.
-    :raises InvalidArgumentError: if it is none of these.
+    :raises InvalidArgumentError: if it has another form.
     """
     return list(dict.fromkeys(_folders_in(value, "uris")))
 
@@ -194,7 +187,7 @@ def _folders_in(value: object, where: str) -> Iterator[str]:
 
 
 def _folder_of(uri: str, where: str) -> str:
-    """Return the folder of a folder's, a manifest's or a part's URI, without a slash at its end."""
+    """Return the URI of the folder that a folder's, a manifest's or a part's URI names."""
     folder = uri.strip().rstrip("/")
     above, _, name = folder.rpartition("/")
     if name == MANIFEST or OWN_NAME.fullmatch(name):

@@ -17,18 +17,16 @@ from airflow_provider_engagement.sinks.writers import read_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+    from pathlib import Path
 
     from airflow_provider_engagement.sinks.base import ObjectStore, WriteResult
     from airflow_provider_engagement.sinks.writers import Part
 
-__all__ = ["MANIFEST", "OWN_NAME", "ManifestVersion", "ObjectFolder"]
+__all__ = ["MANIFEST", "OWN_NAME", "ManifestVersion", "ObjectFolder", "md5_of_file"]
 
 log = logging.getLogger(__name__)
 
 MANIFEST: Final = "manifest.json"
-
-# Detects damage, not forgery.
-_md5 = functools.partial(hashlib.md5, usedforsecurity=False)
 
 # The names that this provider makes in a folder. No other object is ever deleted.
 OWN_NAME: Final = re.compile(
@@ -38,13 +36,25 @@ OWN_NAME: Final = re.compile(
 
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError)
 
+# Detects damage, not forgery.
+_md5 = functools.partial(hashlib.md5, usedforsecurity=False)
+
+
+def md5_of_file(path: Path) -> str:
+    """Return the MD5 digest of a file, in hexadecimal, as a manifest lists it.
+
+    :param path: the file.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _md5).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestVersion:
     """The manifest as it was read.
 
     :param generation: identifies the version; 0 where there is no manifest.
-    :param manifest: None where there is no manifest, or none that can be read.
+    :param manifest: None where it does not exist or cannot be read.
     :param locked_until: until when the bucket refuses to replace it; None if it does not.
     """
 
@@ -118,8 +128,7 @@ class ObjectFolder:
 
     def upload(self, part: Part, name: str) -> Entry:
         """Upload a file, and return its entry in the manifest."""
-        with part.path.open("rb") as file:
-            digest = hashlib.file_digest(file, _md5).hexdigest()
+        digest = md5_of_file(part.path)
         path = self._path(name)
         self._store.put_file(part.path, path)
         return Entry(name, self._store.uri(path), part.rows, part.size, digest)

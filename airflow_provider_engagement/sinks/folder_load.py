@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
-
-import pendulum
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
 from airflow_provider_engagement.api.plan import ReportingPeriod
 from airflow_provider_engagement.api.window import Window
+from airflow_provider_engagement.collections.parsing import parse_duration
 from airflow_provider_engagement.collections.shard import Shard
 from airflow_provider_engagement.rows.layout import layout_of
 from airflow_provider_engagement.sinks.objects import folder_name
@@ -29,12 +28,12 @@ __all__ = ["FolderLoad"]
 
 log = logging.getLogger(__name__)
 
-# Of lists in the summary, which stays below 10 kB at any number of folders.
+# The most entries of a list in the summary, which stays below 10 kB at any number of folders.
 _MAX_LISTED: Final = 20
 
 _MOMENTS: Final = ("start", "end", "snapshot_at")
 
-# Of a folder's name below the object_prefix: endpoint, account, window, task.
+# The levels of a folder's name below the object_prefix: endpoint, account, window, task.
 _LEVELS: Final = 4
 
 
@@ -112,22 +111,30 @@ class FolderLoad:
     @property
     def period(self) -> ReportingPeriod:
         """What the counts are about: from the first moment of all folders to the last one."""
-        windows = [folder.manifest.summary["window"] for folder in self.folders]
+        windows = self._windows
         moments = [_moment(window[key]) for window in windows for key in _MOMENTS if key in window]
         lengths = {window.get("since_posting") for window in windows}
-        since_posting = _length(lengths.pop()) if len(lengths) == 1 else None
+        length = lengths.pop() if len(lengths) == 1 else None
+        since_posting = parse_duration(length, name="since_posting") if length else None
         first, last = min(moments), max(moments)
         return ReportingPeriod(last, Window(first, last) if first < last else None, since_posting)
 
     @property
     def common_period(self) -> ReportingPeriod | None:
-        """The same, if all counts are of windows; the first moment, if all are of moments."""
-        windows = [folder.manifest.summary["window"] for folder in self.folders]
-        if all("start" in window for window in windows):
-            return self.period
-        if any("start" in window for window in windows):
+        """What all counts are about: a period, or the first moment of counts to date.
+
+        None if some folders hold counts of a period and others hold counts to date.
+        """
+        have_start = {"start" in window for window in self._windows}
+        if len(have_start) > 1:
             return None
-        return ReportingPeriod(min(_moment(window["snapshot_at"]) for window in windows))
+        if True in have_start:
+            return self.period
+        return ReportingPeriod(min(_moment(window["snapshot_at"]) for window in self._windows))
+
+    @property
+    def _windows(self) -> list[Mapping[str, Any]]:
+        return [folder.manifest.summary["window"] for folder in self.folders]
 
     @property
     def staging_folder(self) -> str:
@@ -139,7 +146,7 @@ class FolderLoad:
         return folder_name("/".join(levels), "_staging", str(datetime.now(UTC).date()))
 
     def missing_shards(self) -> list[str]:
-        """Return the shards that no folder holds, of the collections that the others are of."""
+        """Return the shards that no folder holds, for each number of shards that a folder names."""
         held: dict[int, set[int]] = defaultdict(set)
         for folder in self.folders:
             shard = Shard.parse(folder.manifest.shard)
@@ -173,7 +180,7 @@ class FolderLoad:
         }
 
     def log_missing_shards(self) -> None:
-        """Warn of shards that no folder holds: they had no Tweets, or were not passed."""
+        """Warn of shards that no folder holds: they have no Tweets, or no folder was passed."""
         missing = self.missing_shards()
         if missing:
             log.warning(
@@ -189,12 +196,3 @@ def _endpoint(folder: FinishedFolder) -> str:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _length(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    length = pendulum.parse(text)
-    if not isinstance(length, pendulum.Duration):
-        raise TypeError(text)
-    return timedelta(seconds=length.total_seconds())

@@ -104,8 +104,7 @@ class GcsStore:
         """
         path = f"{self._bucket.path}/storageLayout"
         try:
-            # The client has no public method for the storage layout.
-            layout = self._client._get_resource(path, query_params={"prefix": prefix})  # noqa: SLF001 - as above
+            layout = self._client._get_resource(path, query_params={"prefix": prefix})  # noqa: SLF001 - no public method
         except GoogleAPIError:
             return self._location_of_bucket()
         return str(layout["location"])

@@ -40,5 +40,5 @@ def read_tables(path: Path, schema: pa.Schema, file_format: str) -> Iterator[pa.
 
 def _blocks_of_lines(stream: gzip.GzipFile | IO[bytes]) -> Iterator[bytes]:
     while block := stream.read(_BLOCK_BYTES):
-        # The lines end in newlines, so that the rest of the last one is never far.
+        # The block may end within a line, whose rest is added.
         yield block + stream.readline()

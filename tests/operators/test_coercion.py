@@ -6,12 +6,12 @@ import pendulum
 import pytest
 
 from airflow_provider_engagement.api.errors import InvalidArgumentError
+from airflow_provider_engagement.collections.parsing import parse_duration
 from airflow_provider_engagement.operators.coercion import (
     as_bool,
     as_labels,
     as_share,
     as_text,
-    as_timedelta,
     as_whole_number,
     or_default,
 )
@@ -28,14 +28,14 @@ from airflow_provider_engagement.operators.coercion import (
     ],
 )
 def test_a_duration_is_read(given: object, expected: timedelta) -> None:
-    assert as_timedelta(given, name="max_snapshot_age") == expected
+    assert parse_duration(given, name="max_snapshot_age") == expected
 
 
 @pytest.mark.parametrize("given", ["", "24h", "24", "2026-11-18", "1 day, 0:00:00", 24, None])
 def test_what_is_not_a_duration_is_refused(given: object) -> None:
     message = "max_snapshot_age must be a timedelta, or an ISO 8601 duration"
     with pytest.raises(InvalidArgumentError, match=message) as caught:
-        as_timedelta(given, name="max_snapshot_age")
+        parse_duration(given, name="max_snapshot_age")
     assert repr(given) in str(caught.value)
 
 

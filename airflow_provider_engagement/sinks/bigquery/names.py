@@ -66,6 +66,13 @@ class TableName:
             raise InvalidArgumentError(message, advice=advice)
         return cls(*parts)
 
+    @classmethod
+    def parse_optional(
+        cls, text: str | None, default_project: str, *, name: str
+    ) -> TableName | None:
+        """Read the name of a table that may be left out, like :meth:`parse`; None without one."""
+        return cls.parse(text, default_project, name=name) if text else None
+
     def __str__(self) -> str:
         return f"{self.project}.{self.dataset}.{self.table}"
 
@@ -93,17 +100,18 @@ class TableName:
         return self.beside(f"_engagement_staging_{self.table[:100]}_{uuid.uuid4().hex}")
 
 
-def sanitize_labels(labels: Mapping[str, str]) -> dict[str, str]:
+def sanitize_labels(labels: Mapping[str, str] | None) -> dict[str, str]:
     """Return labels that BigQuery accepts.
 
     Keys and values keep lower-case letters, digits, ``_`` and ``-``, at most 63 characters; other
     characters become ``_``. A key that does not start with a letter gets the prefix ``x``. A value
     is cut at its beginning, because the end of a run id tells runs apart.
 
-    :param labels: the labels of the user and of Airflow.
+    :param labels: the labels of the user and of Airflow; None for no labels.
     :raises InvalidArgumentError: if there are more than 64.
     """
-    found = {_label_key(str(key)): _label_value(str(value)) for key, value in labels.items()}
+    given = labels or {}
+    found = {_label_key(str(key)): _label_value(str(value)) for key, value in given.items()}
     if len(found) > _MOST_LABELS:
         message = f"labels has {len(found)} entries, with dag, task and run."
         raise InvalidArgumentError(message, advice=f"BigQuery allows {_MOST_LABELS}.")

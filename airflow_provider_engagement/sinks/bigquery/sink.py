@@ -115,7 +115,7 @@ class BigQuerySink:
         self._jobs = JobRunner(
             client,
             location,
-            sanitize_labels(labels or {}),
+            sanitize_labels(labels),
             maximum_bytes_billed,
             wait,
             patience or Patience(),

@@ -200,14 +200,10 @@ class TweetTable:
         maximum_bytes_billed: int | None = None,
     ) -> None:
         self.table = TableName.parse(destination_table, client.project)
-        self._coverage = (
-            TableName.parse(coverage_table, client.project, name="coverage_table")
-            if coverage_table
-            else None
+        self._coverage = TableName.parse_optional(
+            coverage_table, client.project, name="coverage_table"
         )
-        self._jobs = JobRunner(
-            client, location, sanitize_labels(labels or {}), maximum_bytes_billed
-        )
+        self._jobs = JobRunner(client, location, sanitize_labels(labels), maximum_bytes_billed)
 
     def write(self, collection: Collection) -> WriteResult:
         """Create or extend the tables, and write Tweets and labels in one transaction.
