@@ -124,7 +124,11 @@ class EngagementHook(BaseHook):
 
         if since_posting is not None and start is None and end is None:
             return self._rows(
-                EndpointName.HISTORICAL, tweet_ids, engagement_types, granularity, since_posting
+                EndpointName.HISTORICAL,
+                tweet_ids,
+                engagement_types,
+                granularity,
+                since_posting=since_posting,
             )
         if start is None or end is None or since_posting is not None:
             raise InvalidArgumentError(
@@ -134,7 +138,9 @@ class EngagementHook(BaseHook):
                 "context.",
             )
         window = Window(as_moment(start, name="start"), as_moment(end, name="end"))
-        return self._rows(EndpointName.HISTORICAL, tweet_ids, engagement_types, granularity, window)
+        return self._rows(
+            EndpointName.HISTORICAL, tweet_ids, engagement_types, granularity, window=window
+        )
 
     def get_settings(self) -> Settings:
         """Read the connection.
@@ -172,7 +178,9 @@ class EngagementHook(BaseHook):
         tweet_ids: object,
         engagement_types: object,
         granularity: str | None,
-        window: Window | timedelta | None = None,
+        *,
+        window: Window | None = None,
+        since_posting: timedelta | None = None,
     ) -> list[dict[str, Any]]:
         from airflow_provider_engagement.api.plan import period_of_snapshot, period_of_window
         from airflow_provider_engagement.api.query import build_query
@@ -198,8 +206,8 @@ class EngagementHook(BaseHook):
                 groupings=None,
             )
             ids = read_tweet_ids(tweet_ids)
-            if isinstance(window, timedelta):
-                period = period_since_posting(query, window, datetime.now(UTC))
+            if since_posting is not None:
+                period = period_since_posting(query, since_posting, datetime.now(UTC))
                 period = around_tweets(period, ids, query)
             elif window is not None:
                 period = period_of_window(window, query)

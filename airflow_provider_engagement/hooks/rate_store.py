@@ -130,7 +130,7 @@ def _database(kind: str, connection: Any, extra: dict[str, Any] | None) -> str:
 def _refusal(
     conn_id: str, kind: str, extra: dict[str, Any] | None, database: str
 ) -> EngagementError | None:
-    """Return what is wrong with a store's connection; None if nothing is."""
+    """Return the error of a connection that cannot be used; None if it can be used."""
     if kind not in _PORTS:
         return InvalidArgumentError(
             f"Connection {conn_id!r}, which rate_limit_conn_id names, is of type {kind!r}.",

@@ -25,10 +25,10 @@ def report_engine(
     labels: Mapping[str, str] | None = None,
     maximum_bytes_billed: int | None = None,
 ) -> Engine:
-    """Return what runs the SQL of views and reports. Close it when done.
+    """Return the engine that runs the SQL of views and reports. Close it when done.
 
     :param table: the counts: a BigQuery table, or the URI of a folder of Parquet files.
-    :param tweets_table: what is known of the Tweets: a table, or a URI, as ``table`` is.
+    :param tweets_table: what is known of the Tweets: a table if ``table`` is one, else a URI.
     :param gcp_conn_id: the Google Cloud connection, for BigQuery and for ``gs://``.
     :param impersonation_chain: the service accounts to impersonate.
     :param location: where the dataset is; looked up where it is not given.

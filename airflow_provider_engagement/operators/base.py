@@ -233,9 +233,9 @@ def refuse_empty_list(operator: BaseOperator, value: object, *, name: str = "twe
 
 
 def refuse_two_windows(operator: Any) -> None:
-    """Refuse ``since_posting`` beside another window when the DAG is parsed.
+    """Refuse ``since_posting`` together with another window when the DAG is parsed.
 
-    Text may hold a template that renders to no value, so it is checked when the task runs.
+    Text is checked when the task runs, because a template in it may render to no value.
 
     :param operator: an operator that has these parameters.
     :raises InvalidArgumentError: if both are given.

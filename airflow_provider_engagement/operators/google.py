@@ -1,4 +1,4 @@
-"""What operators of Google Cloud have in common."""
+"""The base of the operators that write to Google Cloud and send no request to the API."""
 
 from __future__ import annotations
 

@@ -138,9 +138,9 @@ class FolderLoad:
 
     @property
     def staging_folder(self) -> str:
-        """Where the rows are staged: beside the first folder, where checkpoints are too.
+        """Where the rows are staged: in ``_staging`` below the first folder's ``object_prefix``.
 
-        A later pull deletes there what a killed task left.
+        If this task is killed, a later pull deletes what it left there.
         """
         levels = self.folders[0].name.split("/")[:-_LEVELS]
         return folder_name("/".join(levels), "_staging", str(datetime.now(UTC).date()))

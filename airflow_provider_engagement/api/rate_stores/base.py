@@ -1,13 +1,17 @@
-"""What a store of the shared rate must do, and what passes between it and the rate limiter.
+"""The interface of the stores of the shared rate, and the values that they take and return.
 
-All times that pass are durations in seconds, so that the clocks of a store and of its clients need
-not agree.
+All times are durations in seconds, so that the clocks of a store and of its clients need not agree.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from airflow_provider_engagement.api.errors import InvalidArgumentError, RateStoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "FIRST_DEFAULT_WAIT",
@@ -23,6 +27,8 @@ __all__ = [
     "RemoteStore",
     "Status",
     "Turn",
+    "no_answer",
+    "not_installed",
     "spacing",
 ]
 
@@ -33,8 +39,8 @@ MAX_WAIT: Final = 300.0
 # bring one more request into the service's minute.
 SLACK: Final = 1.005
 
-# The wait after a refusal for which the service names none: seconds after the first, doubled with
-# each that follows, and at most the minute that the limit is counted by.
+# Seconds to wait after a refusal for which the service names no wait: those after the first are
+# doubled with each that follows, up to the minute that the limit is counted by.
 FIRST_DEFAULT_WAIT: Final = 1.0
 MAX_DEFAULT_WAIT: Final = 60.0
 MAX_REFUSALS: Final = 10
@@ -136,6 +142,16 @@ class Grant:
     share: float
     recovering: float
 
+    @classmethod
+    def from_numbers(cls, numbers: Sequence[float]) -> Grant:
+        """Return the grant that a server answered.
+
+        :param numbers: the fields in their order; a wait below 0 means that no slot was taken.
+        """
+        wait, blocked, limit, refusals, share, recovering = numbers
+        slot = None if wait < 0 else wait
+        return cls(slot, blocked, limit, int(refusals), share, recovering)
+
 
 class RemoteStore(Protocol):
     """A store on a server. Each method is one atomic step there, by the server's clock.
@@ -172,6 +188,31 @@ class RemoteStore(Protocol):
 
     def close(self) -> None:
         """As :meth:`RateStore.close`."""
+
+
+def not_installed(server: object, package: str, extra: str) -> InvalidArgumentError:
+    """Return the error for a server whose client is not installed.
+
+    :param server: the server, as a message names it.
+    :param package: the client.
+    :param extra: the extra of this package that installs it.
+    """
+    return InvalidArgumentError(
+        f"{server} needs the package {package}, which is not installed.",
+        advice=f"Install airflow-provider-engagement[{extra}].",
+    )
+
+
+def no_answer(server: str, error: Exception) -> RateStoreError:
+    """Return the error for a server that does not answer.
+
+    :param server: the server, as a message names it.
+    :param error: what its client raised. Its text may hold a login, so only its type is named.
+    """
+    return RateStoreError(
+        f"{server} does not answer: {type(error).__name__}.",
+        advice="Check the server, and its connection in Airflow.",
+    )
 
 
 def spacing(rate: float | None) -> float:

@@ -10,14 +10,16 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_engagement.api.deadline import request_deadline
-from airflow_provider_engagement.api.errors import (
-    AuthenticationError,
-    InvalidArgumentError,
-    PermissionDeniedError,
-    RateStoreError,
-)
+from airflow_provider_engagement.api.errors import AuthenticationError, PermissionDeniedError
 from airflow_provider_engagement.api.rate_stores import postgres_sql as sql
-from airflow_provider_engagement.api.rate_stores.base import SLACK, Grant, RateReport, Status
+from airflow_provider_engagement.api.rate_stores.base import (
+    SLACK,
+    Grant,
+    RateReport,
+    Status,
+    no_answer,
+    not_installed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,10 +51,7 @@ class PostgresStore:
         try:
             import psycopg
         except ImportError:
-            raise InvalidArgumentError(
-                f"{settings} needs the package psycopg, which is not installed.",
-                advice="Install airflow-provider-engagement[postgres].",
-            ) from None
+            raise not_installed(settings, "psycopg", "postgres") from None
         self.name = str(settings)
         self._settings = settings
         self._client = psycopg
@@ -63,11 +62,9 @@ class PostgresStore:
 
     def take(self, contract: float, share: float) -> Grant:
         """Take the next slot."""
-        wait, blocked, limit, refusals, granted, recovering = self._run(
-            sql.TAKE, member=self._member, share=share, contract=contract, slack=SLACK
+        return Grant.from_numbers(
+            self._run(sql.TAKE, member=self._member, share=share, contract=contract, slack=SLACK)
         )
-        slot = None if wait < 0 else wait
-        return Grant(slot, blocked, limit, int(refusals), granted, recovering)
 
     def rejoin(self, share: float, period: float) -> float:
         """Report that this worker was without the store, and is back."""
@@ -165,15 +162,12 @@ class PostgresStore:
                     f"{self.name} refuses the connection: its user, password or database is wrong.",
                     advice="Correct the connection's login, password and schema.",
                 )
-        return RateStoreError(
-            f"{self.name} does not answer: {type(error).__name__}.",
-            advice="Check the server, and its connection in Airflow.",
-        )
+        return no_answer(self.name, error)
 
 
 @contextlib.contextmanager
 def _deadline(connection: Any) -> Iterator[None]:
-    """Cut a connection that does not answer in time: the client has no timeout of its own."""
+    """Close a connection that does not answer in time, because the client has no timeout."""
     wire = socket.socket(fileno=os.dup(connection.fileno()))
     with wire, request_deadline(_TIMEOUT) as deadline:
         deadline.attach(wire)

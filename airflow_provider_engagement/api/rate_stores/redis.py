@@ -5,11 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_engagement.api.errors import (
-    AuthenticationError,
-    InvalidArgumentError,
-    RateStoreError,
-)
+from airflow_provider_engagement.api.errors import AuthenticationError
 from airflow_provider_engagement.api.rate_stores.base import (
     FIRST_DEFAULT_WAIT,
     LEASE,
@@ -20,6 +16,8 @@ from airflow_provider_engagement.api.rate_stores.base import (
     Grant,
     RateReport,
     Status,
+    no_answer,
+    not_installed,
     spacing,
 )
 
@@ -34,7 +32,7 @@ _TIMEOUT: Final = 1.0
 # Seconds after which a hash that is not used is deleted.
 _EXPIRY: Final = 86_400
 
-# What each script begins with: the state, as numbers, and until when the store assigns no slots.
+# Each script begins with this: it reads the state, and until when the store assigns no slots.
 # A server that has just started may have lost the note that workers still use their shares.
 _STATE: Final = f"""
 local time = redis.call('TIME')
@@ -151,11 +149,7 @@ class RedisStore:
 
     def take(self, contract: float, share: float) -> Grant:
         """Take the next slot."""
-        wait, blocked, limit, refusals, granted, recovering = self._run(
-            _TAKE, self._member, share, contract, spacing(1)
-        )
-        slot = None if wait < 0 else wait
-        return Grant(slot, blocked, limit, int(refusals), granted, recovering)
+        return Grant.from_numbers(self._run(_TAKE, self._member, share, contract, spacing(1)))
 
     def rejoin(self, share: float, period: float) -> float:
         """Report that this worker was without the store, and is back."""
@@ -198,10 +192,7 @@ class RedisStore:
                 advice="Correct the connection's login and password. The user needs EVALSHA, EVAL, "
                 "SCRIPT, TIME, EXPIRE and the commands of hashes, on keys airflow-engagement:*.",
             )
-        return RateStoreError(
-            f"{self.name} does not answer: {type(error).__name__}.",
-            advice="Check the server, and its connection in Airflow.",
-        )
+        return no_answer(self.name, error)
 
 
 def _given(value: float | None) -> str | float:
@@ -212,10 +203,7 @@ def _client(settings: RateStoreSettings) -> Any:
     try:
         import redis
     except ImportError:
-        raise InvalidArgumentError(
-            f"{settings} needs the package redis, which is not installed.",
-            advice="Install airflow-provider-engagement[redis].",
-        ) from None
+        raise not_installed(settings, "redis", "redis") from None
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 

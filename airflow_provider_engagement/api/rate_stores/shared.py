@@ -149,7 +149,7 @@ class SharedStore:
         return 0.0
 
     def _take_remotely(self, contract: float | None) -> Turn | None:
-        """Take a slot from the store; return None if it assigns none."""
+        """Take a slot from the store; return None if the store does not assign one now."""
         clear_in = self._clear_at - self._clock()
         if clear_in > 0:
             return Turn(clear_in, is_granted=False)
@@ -201,7 +201,7 @@ class SharedStore:
         return turn
 
     def _check_share(self) -> None:
-        """Stop a worker without a share: what it sent could be more than the contract allows."""
+        """Refuse a slot to a worker without a share, because it could exceed the contract."""
         if self._is_away and not self._share:
             raise RateStoreError(
                 f"{self._remote.name} does not answer, and this worker does not know how many "

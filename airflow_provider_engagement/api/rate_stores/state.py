@@ -1,6 +1,6 @@
-"""The shared rate as a value: how a slot is taken, and what a response changes.
+"""The state of the shared rate: how a slot is taken, and what a response changes.
 
-The stores on servers do the same, each in its own language.
+The stores on servers do the same in Lua and in SQL.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class RateState:
         return max(0.0, self.blocked_until - now)
 
     def status(self, now: float) -> Status:
-        """Return what others may ask of the state."""
+        """Return how long the service blocks requests, and the limit that it reported."""
         return Status(max(0.0, self.blocked_until - now), self.limit or None)
 
 
