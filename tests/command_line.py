@@ -75,7 +75,7 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def piped(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own command
+    return subprocess.run(  # noqa: S603 - a fixed program, without a shell
         [*COMMAND, *arguments], check=False, capture_output=True, text=True, **options
     )
 
@@ -110,7 +110,7 @@ class Terminal:
 def on_terminal(*arguments: str) -> Iterator[Terminal]:
     """Run a command whose three streams are one terminal."""
     descriptor, theirs = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(  # noqa: S603 - a fixed program, without a shell
         launch_command(*COMMAND, *arguments),
         stdin=theirs,
         stdout=theirs,

@@ -80,8 +80,8 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         output = run(*AIRFLOW, "dags", "test", DAG_ID, NOW.isoformat(), **settings)
     return Ran(
         output,
-        bigquery.rows(f"SELECT * FROM {dataset}.totals"),  # noqa: S608 - a table of this test
-        bigquery.rows(f"SELECT * FROM {dataset}.totals_coverage"),  # noqa: S608 - a table of this test
+        bigquery.rows(f"SELECT * FROM {dataset}.totals"),  # noqa: S608 - the test chose the names
+        bigquery.rows(f"SELECT * FROM {dataset}.totals_coverage"),  # noqa: S608 - the test chose the names
         folders_of(bucket),
         {table.table_id for table in bigquery.client.list_tables(dataset)},
     )

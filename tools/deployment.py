@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 VERSIONS: Final = {
     "3.3": ("api-server", "scheduler", "dag-processor"),
-    "2.11": ("scheduler",),  # which reads the DAG files, too
+    "2.11": ("scheduler",),  # it reads the DAG files too
 }
 """The parts of each Airflow, beside the workers."""
 
@@ -44,6 +44,11 @@ _ANSWERS_WITHIN: Final = 180
 _LOST_AFTER: Final = 30
 
 _SERIALIZED: Final = "SELECT 1 FROM serialized_dag WHERE dag_id = '{dag}'"
+
+_STATE: Final = "SELECT state FROM dag_run WHERE run_id = '{run}'"
+
+# As JSON, because only so PostgreSQL writes the time in ISO 8601.
+_START: Final = "SELECT to_jsonb(start_date) ->> 0 FROM dag_run WHERE run_id = '{run}'"
 
 _TRIES: Final = """
     SELECT task_id, map_index, try_number, state,
@@ -75,8 +80,8 @@ class TaskTry:
 class Deployment:
     """A context manager that runs Airflow with Celery workers.
 
-    The servers are there as the Airflow connections ``redis`` and ``postgres``, too. DAGs run only
-    when they are triggered, whatever their schedule.
+    DAGs find the servers by the Airflow connections ``redis`` and ``postgres``. They run only when
+    they are triggered, whatever their schedule.
 
     :param folder: the folder of its data, its logs, and the folders of its parts.
     :param dags_folder: the folder of its DAG files.
@@ -134,7 +139,7 @@ class Deployment:
     def start_worker(self, name: str) -> None:
         """Start a Celery worker.
 
-        :param name: its name, which is that of its folder, too.
+        :param name: its name, which its folder has too.
         """
         options = ("--concurrency", str(self._concurrency), "--celery-hostname", f"{name}@%h")
         self.workers[name] = self._start(name, "celery", "worker", "--skip-serve-logs", *options)
@@ -191,15 +196,13 @@ class Deployment:
         return sorted(tries, key=lambda each: (each.start or float("inf"), each.task))
 
     def state_of(self, run: str) -> str:
-        """Return the state of a run; empty before there is one."""
-        found = self.postgres.query(f"SELECT state FROM dag_run WHERE run_id = '{run}'")  # noqa: S608 - ours
+        """Return the state of a run; empty text if the run does not exist yet."""
+        found = self.postgres.query(_STATE.format(run=run))
         return found[0][0] if found else ""
 
     def start_of(self, run: str) -> datetime:
         """Return when a run started."""
-        ((found,),) = self.postgres.query(
-            f"SELECT to_jsonb(start_date) ->> 0 FROM dag_run WHERE run_id = '{run}'"  # noqa: S608 - ours
-        )
+        ((found,),) = self.postgres.query(_START.format(run=run))
         return datetime.fromisoformat(found)
 
     def wait_for(self, poll: Callable[[], T | None], timeout: float = _ANSWERS_WITHIN) -> T:

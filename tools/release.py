@@ -85,7 +85,7 @@ def _git(*arguments: str) -> str:
 
 
 def _run(command: Sequence[str | Path], **settings: str) -> str:
-    done = subprocess.run(  # noqa: S603 - our own commands
+    done = subprocess.run(  # noqa: S603 - a fixed program, without a shell
         command,
         env={**os.environ, **settings},
         stdin=subprocess.DEVNULL,

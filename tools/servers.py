@@ -176,7 +176,7 @@ class PostgresServer(Server):
         """
         command: list[str | Path] = [_postgres_program("psql"), self.url, "--no-psqlrc", "--quiet"]
         command += ["--tuples-only", "--csv", "--command", statement]
-        ran = subprocess.run(  # noqa: S603 - our own command
+        ran = subprocess.run(  # noqa: S603 - a fixed program, without a shell
             command, env=clean_environment(), capture_output=True, text=True, check=False
         )
         if ran.returncode:
@@ -186,7 +186,7 @@ class PostgresServer(Server):
     def _answers(self) -> bool:
         command: list[str | Path] = [_postgres_program("pg_isready"), "--quiet"]
         command += ["--host=127.0.0.1", f"--port={self.port}", "--dbname=postgres"]
-        asked = subprocess.run(command, check=False, env=clean_environment())  # noqa: S603 - ours
+        asked = subprocess.run(command, check=False, env=clean_environment())  # noqa: S603 - a fixed program, without a shell
         return asked.returncode == 0
 
     def _make_cluster(self) -> None:
@@ -195,7 +195,7 @@ class PostgresServer(Server):
         command: list[str | Path] = [*_unprivileged(), _postgres_program("initdb")]
         command += ["--pgdata", self._data, "--username", self.user, "--pwfile", password]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        made = subprocess.run(  # noqa: S603 - our own command
+        made = subprocess.run(  # noqa: S603 - a fixed program, without a shell
             command,
             env=clean_environment(),
             capture_output=True,

@@ -33,7 +33,7 @@ class Sessions:
         self._watch: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        self._watch = subprocess.Popen(  # noqa: S603 - this file
+        self._watch = subprocess.Popen(  # noqa: S603 - it runs this file
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             start_new_session=True,

@@ -69,7 +69,7 @@ def test_a_pipe_gets_rows_only_and_no_bar(
 
 def test_compressed_rows_are_for_a_pipe_and_not_for_a_terminal(service: Simulator) -> None:
     arguments = ("pull", "totals", "20", "--types", "favorites", "--format", "parquet")
-    ended = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True)  # noqa: S603 - our own command
+    ended = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True)  # noqa: S603 - a fixed program, without a shell
     assert ended.stdout[:4] == ended.stdout[-4:] == b"PAR1"
     sent = len(service.requests)
     with on_terminal(*arguments) as terminal:
@@ -80,7 +80,7 @@ def test_compressed_rows_are_for_a_pipe_and_not_for_a_terminal(service: Simulato
 
 def test_a_closed_pipe_ends_the_command_quietly(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("\n".join(map(str, range(10**15, 10**15 + 50_000))))
-    with subprocess.Popen(  # noqa: S603 - our own command
+    with subprocess.Popen(  # noqa: S603 - a fixed program, without a shell
         [*COMMAND, "ids", str(tmp_path / "ids.txt"), "--list"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -139,7 +139,7 @@ def in_database(
     line = authorize("--name", "stored")
     monkeypatch.delenv("AIRFLOW_CONN_ENGAGEMENT_DEFAULT")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    subprocess.run(["sh", "-c", line], check=True, capture_output=True)  # noqa: S603, S607 - ours
+    subprocess.run(["sh", "-c", line], check=True, capture_output=True)  # noqa: S603, S607 - the command that `authorize` printed
     return "stored"
 
 

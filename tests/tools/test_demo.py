@@ -1,4 +1,4 @@
-"""``make demo`` shows a table and keeps a report, and removes all else that it made."""
+"""``make demo`` shows a table and keeps a report, and removes everything else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo(tmp_path: Path, kept: Path) -> Iterator[subprocess.Popen[str]]:
     """Start the demo as a background job of a script would: SIGINT is ignored."""
     command = [sys.executable, "-m", "tools.demo", str(kept)]
-    with subprocess.Popen(  # noqa: S603 - our own command
+    with subprocess.Popen(  # noqa: S603 - a fixed program, without a shell
         ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},

@@ -47,10 +47,10 @@ def make_table(bigquery: BigQuery, dataset: str, truth: Truth, layout: str) -> s
     source = f"{dataset}.source"
     load(bigquery, truth.table(), source)
     if layout == "wide":
-        query = f"SELECT {COMMON}, {', '.join(ENGAGEMENT_TYPES)} FROM {source}"  # noqa: S608 - ours
+        query = f"SELECT {COMMON}, {', '.join(ENGAGEMENT_TYPES)} FROM {source}"  # noqa: S608 - the test chose the names
     else:
         query = " UNION ALL ".join(
-            f"SELECT {COMMON}, '{name}' AS engagement_type, {name} AS value FROM {source}"  # noqa: S608 - ours
+            f"SELECT {COMMON}, '{name}' AS engagement_type, {name} AS value FROM {source}"  # noqa: S608 - the test chose the names
             f" WHERE {name} IS NOT NULL"
             for name in ENGAGEMENT_TYPES
         )
@@ -69,10 +69,10 @@ def test_every_wrong_cell_is_noticed(
     of = {"wide": "TRUE", "long": "engagement_type = 'favorites'"}[layout]
     first, second, third = truth.served[:3]
     for statement in (
-        f"UPDATE {table} SET {cells} WHERE tweet_id = '{first}' AND {of}",  # noqa: S608 - ours
-        f"UPDATE {table} SET account = 'other' WHERE tweet_id = '{first}' AND {of}",  # noqa: S608 - ours
-        f"INSERT INTO {table} SELECT * FROM {table} WHERE tweet_id = '{second}' AND {of}",  # noqa: S608 - ours
-        f"DELETE FROM {table} WHERE tweet_id = '{third}' AND {of}",  # noqa: S608 - ours
+        f"UPDATE {table} SET {cells} WHERE tweet_id = '{first}' AND {of}",  # noqa: S608 - the test chose the names
+        f"UPDATE {table} SET account = 'other' WHERE tweet_id = '{first}' AND {of}",  # noqa: S608 - the test chose the names
+        f"INSERT INTO {table} SELECT * FROM {table} WHERE tweet_id = '{second}' AND {of}",  # noqa: S608 - the test chose the names
+        f"DELETE FROM {table} WHERE tweet_id = '{third}' AND {of}",  # noqa: S608 - the test chose the names
     ):
         bigquery.rows(statement)
     assert differences(bigquery, table, truth, SNAPSHOT) == {
@@ -86,7 +86,7 @@ def test_count_that_the_service_does_not_hold_is_noticed(
     bigquery: BigQuery, dataset: str, truth: Truth
 ) -> None:
     table = make_table(bigquery, dataset, truth, "wide")
-    bigquery.rows(f"UPDATE {table} SET impressions = 0 WHERE impressions IS NULL")  # noqa: S608 - ours
+    bigquery.rows(f"UPDATE {table} SET impressions = 0 WHERE impressions IS NULL")  # noqa: S608 - the test chose the names
     (old,) = differences(bigquery, table, truth, SNAPSHOT).items()
     assert old == ("impressions", sum(is_old(item) for item in truth.served))
 
@@ -104,12 +104,12 @@ def test_coverage_must_have_each_tweet_once(bigquery: BigQuery, dataset: str, tr
         f"STRUCT('{item}' AS tweet_id, '{'answered' if served else 'unavailable'}' AS status)"
         for item, served in statuses.items()
     )
-    bigquery.rows(f"CREATE TABLE {table} AS SELECT * FROM UNNEST([{rows}])")  # noqa: S608 - ours
+    bigquery.rows(f"CREATE TABLE {table} AS SELECT * FROM UNNEST([{rows}])")  # noqa: S608 - the test chose the names
     assert coverage_differences(bigquery, table, truth) == {}
     first, second, *_ = truth.served
-    bigquery.rows(f"UPDATE {table} SET tweet_id = '{second}' WHERE tweet_id = '{first}'")  # noqa: S608 - ours
+    bigquery.rows(f"UPDATE {table} SET tweet_id = '{second}' WHERE tweet_id = '{first}'")  # noqa: S608 - the test chose the names
     assert coverage_differences(bigquery, table, truth) == {"repeated": 1}
-    bigquery.rows(f"DELETE FROM {table} WHERE tweet_id = '{second}'")  # noqa: S608 - ours
+    bigquery.rows(f"DELETE FROM {table} WHERE tweet_id = '{second}'")  # noqa: S608 - the test chose the names
     assert coverage_differences(bigquery, table, truth) == {"answered": -2}
 
 

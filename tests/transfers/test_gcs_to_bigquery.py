@@ -103,7 +103,7 @@ def content(bigquery: BigQuery, table: str, *without: str) -> list[list[dict[str
     """Return the rows of a table, and those of its coverage, in a fixed order."""
     found = []
     for name in (table, f"{table}_coverage"):
-        rows = bigquery.rows(f"SELECT * FROM {name}")  # noqa: S608 - a table of ours
+        rows = bigquery.rows(f"SELECT * FROM {name}")  # noqa: S608 - the test chose the names
         left = [{key: row[key] for key in row if key not in without} for row in rows]
         found.append(sorted_rows(left))
     return found
@@ -126,8 +126,14 @@ def tables_in(bigquery: BigQuery, dataset: str) -> list[str]:
 # ---- What the table holds --------------------------------------------------------------------
 
 
-def test_eight_shards_make_the_table_of_one_task(  # noqa: PLR0917 - fixtures
-    world: World, ids: list[str], bigquery: BigQuery, dataset: str, bucket: Bucket, jobs: list[str]
+def test_eight_shards_make_the_table_of_one_task(
+    *,
+    world: World,
+    ids: list[str],
+    bigquery: BigQuery,
+    dataset: str,
+    bucket: Bucket,
+    jobs: list[str],
 ) -> None:
     world.foreign, world.deleted = {ids[3]}, {ids[5], ids[11]}
     to_table(ids, f"{dataset}.truth")
@@ -164,7 +170,8 @@ def test_the_same_folders_twice_change_nothing(
         *(("wide", each) for each in ("parquet", "jsonl")),
     ],
 )
-def test_every_layout_and_format_is_loaded(  # noqa: PLR0917 - fixtures
+def test_every_layout_and_format_is_loaded(
+    *,
     ids: list[str],
     bigquery: BigQuery,
     dataset: str,
@@ -382,7 +389,8 @@ def test_a_manifest_that_cannot_be_read_is_no_manifest(
     ],
     ids=["missing", "cut", "changed"],
 )
-def test_a_damaged_folder_fails_before_anything_is_written(  # noqa: PLR0917 - fixtures
+def test_a_damaged_folder_fails_before_anything_is_written(
+    *,
     ids: list[str],
     bigquery: BigQuery,
     dataset: str,
@@ -473,7 +481,8 @@ def test_a_folder_that_is_replaced_before_it_is_checked_is_loaded_by_a_retry(
         ({"endpoint": "28hr"}, "long", "holds counts of totals, and .* those of 28hr"),
     ],
 )
-def test_folders_that_do_not_fit_together_are_refused(  # noqa: PLR0917 - fixtures
+def test_folders_that_do_not_fit_together_are_refused(
+    *,
     ids: list[str],
     bigquery: BigQuery,
     dataset: str,

@@ -118,7 +118,8 @@ def cells_of(rows: Sequence[dict[str, Any]]) -> Cells:
 
 @pytest.mark.parametrize("granularity", STEPS)
 @pytest.mark.parametrize("length", [timedelta(hours=90), FOUR_WEEKS], ids=str)
-def test_each_tweet_has_the_counts_of_its_own_window_once(  # noqa: PLR0917 - fixtures
+def test_each_tweet_has_the_counts_of_its_own_window_once(
+    *,
     world: World,
     ids: list[str],
     simulator: Simulator,
@@ -148,7 +149,7 @@ def test_a_table_is_the_same_after_a_second_run_and_says_what_is_missing(
     expected = expected_cells(world, ids, DAY, HOUR)
     for _ in range(2):
         ran = run(to_table(every, table, since_posting="{{ 'PT24H' }}", granularity="hour"))
-        assert cells_of(bigquery.rows(f"SELECT * FROM `{table}`")) == expected  # noqa: S608 - ours
+        assert cells_of(bigquery.rows(f"SELECT * FROM `{table}`")) == expected  # noqa: S608 - the test chose the names
     assert {each["reason"]: each["tweets"] for each in ran.summary["tweets"]["reasons"]} == {
         "posted before the days that the service holds": 2,
         "no hour has ended since it was posted": 1,
@@ -187,8 +188,14 @@ def test_the_hook_returns_the_same_rows(world: World, ids: list[str]) -> None:
     assert found == expected_cells(world, ids[:3], 3 * DAY, DAY)
 
 
-def test_a_retry_sends_only_what_is_missing(  # noqa: PLR0917 - fixtures
-    world: World, ids: list[str], simulator: Simulator, gcs: Gcs, bigquery: BigQuery, dataset: str
+def test_a_retry_sends_only_what_is_missing(
+    *,
+    world: World,
+    ids: list[str],
+    simulator: Simulator,
+    gcs: Gcs,
+    bigquery: BigQuery,
+    dataset: str,
 ) -> None:
     bucket, table = gcs.make_bucket(), f"{dataset}.growth"
     own = [item for item in ids if item not in world.foreign | world.deleted]
@@ -201,7 +208,7 @@ def test_a_retry_sends_only_what_is_missing(  # noqa: PLR0917 - fixtures
     ran = run(to_table(own, table, staging_bucket=bucket.name), try_number=2)
     assert ran.summary["requests_resumed"] == 3
     assert len(simulator.requests) - before == ran.summary["plan"]["requests"] - 3
-    rows = bigquery.rows(f"SELECT * FROM `{table}`")  # noqa: S608 - a table of this test
+    rows = bigquery.rows(f"SELECT * FROM `{table}`")  # noqa: S608 - the test chose the names
     assert cells_of(rows) == expected_cells(world, own, FOUR_WEEKS, DAY)
 
 

@@ -81,7 +81,8 @@ def start_worker(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
-def test_workers_without_a_shared_disk_share_the_rate_and_fill_one_table(  # noqa: PLR0917 - fixtures
+def test_workers_without_a_shared_disk_share_the_rate_and_fill_one_table(
+    *,
     simulator: Simulator,
     redis: RedisServer,
     gcs: Gcs,
