@@ -71,12 +71,12 @@ def test_connections_end_with_their_test():
 
 @pytest.fixture
 def python(wheel: Path, tmp_path: Path) -> Path:
-    """Make an environment with the wheel, which finds all other packages in ours."""
-    ours = Workshop().python(ENVIRONMENT)
+    """Make an environment with the wheel, which finds all other packages in the constrained one."""
+    constrained = Workshop().python(ENVIRONMENT)
     folder = tmp_path / "environment"
-    run(ours, "-m", "venv", "--without-pip", folder, cwd=tmp_path)
+    run(constrained, "-m", "venv", "--without-pip", folder, cwd=tmp_path)
     python = folder / "bin" / "python"
-    sites = json.loads(run(ours, "-c", SITES, cwd=tmp_path))
+    sites = json.loads(run(constrained, "-c", SITES, cwd=tmp_path))
     (site,) = folder.glob("lib/*/site-packages")
     (site / "packages.pth").write_text("\n".join(sites))
     airflow = folder / "bin" / "airflow"

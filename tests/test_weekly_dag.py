@@ -118,7 +118,7 @@ def posted(tweet_id: str) -> datetime:
     return moment
 
 
-def test_the_week_of_the_report_is_the_run_s_and_its_days_are_the_world_s(ran: Ran) -> None:
+def test_report_is_about_the_week_of_the_run_and_its_days_equal_the_world(ran: Ran) -> None:
     assert ran.folder == f"reports/{WEEK.end:%Y-%m-%d}"
     days = [WEEK.start + n * DAY for n in range(8)]
     expected = {
@@ -132,7 +132,7 @@ def test_the_week_of_the_report_is_the_run_s_and_its_days_are_the_world_s(ran: R
     assert {row["account"] for row in rows} == {"acme"}
 
 
-def test_the_growth_of_each_tweet_is_the_world_s(ran: Ran) -> None:
+def test_growth_of_each_tweet_equals_the_world(ran: Ran) -> None:
     expected = {}
     for item in OWN:
         for name, hours in AGES.items():
@@ -148,7 +148,7 @@ def test_the_growth_of_each_tweet_is_the_world_s(ran: Ran) -> None:
     assert len(expected) > 3 * len(OWN)
 
 
-def test_top_tweets_and_campaigns_are_the_world_s(ran: Ran) -> None:
+def test_top_tweets_and_campaigns_equal_the_world(ran: Ran) -> None:
     top = [row for row in ran.table_of("top_tweets.csv") if row["engagement_type"] == "engagements"]
     best = sorted((-WORLD.count(item, "engagements"), item) for item in OWN)[: len(top)]
     assert [(row["value"], row["tweet_id"].lstrip("'")) for row in top] == [

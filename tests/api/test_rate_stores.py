@@ -78,7 +78,7 @@ def remote(
 def test_slots_of_all_workers_are_spread_evenly(store: Callable[[], RateStore]) -> None:
     workers = [store() for _ in range(3)]
     waits = [workers[n % 3].take(6.0).wait for n in range(9)]
-    # A minute of ten seconds a slot, less what the clock went on between two of them.
+    # Slots are ten seconds apart. The clock goes on between the calls, so waits may be shorter.
     assert waits[0] == 0
     for number, wait in enumerate(waits):
         assert number * 10 * SLACK - 2 < wait <= number * 10 * SLACK + 0.001
@@ -113,7 +113,7 @@ def test_reported_limit_holds_for_every_worker(store: Callable[[], RateStore]) -
     assert other.status().limit == 6
     assert other.take(None).wait == 0
     assert 8 < one.take(None).wait <= 10 * SLACK + 0.001
-    # The contract of a connection counts more.
+    # A limit that the connection states has priority.
     assert 18 < one.take(0.6).wait <= 20 * SLACK + 0.001
     assert one.take(0.6).wait > 100
 
@@ -126,7 +126,7 @@ def test_refusal_holds_back_every_worker(store: Callable[[], RateStore]) -> None
     turn = other.take(600.0)
     assert turn.is_granted
     assert 28 < turn.wait <= 30
-    # A response that was on its way says nothing new.
+    # Responses that were in flight at the refusal change nothing.
     assert 28 < one.record(RateReport(is_refused=True)) <= 30
     assert 28 < one.record(RateReport()) <= 30
 

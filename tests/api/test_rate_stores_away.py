@@ -45,7 +45,7 @@ class Server:
 
 
 class Remote:
-    """One worker's way to the server."""
+    """One worker's connection to the server."""
 
     name = "The store"
 
@@ -122,7 +122,7 @@ class Workers:
             if slot > now:
                 return min(slot, now + 2), slot
             self.sent.append(now)
-        # A round trip, after which the next one is taken.
+        # The next slot is taken after the round trip of the request.
         turn = store.take(self._limit)
         after = now + turn.wait + 0.001
         return min(after, now + 2) if turn.is_granted else after, after if turn.is_granted else None
@@ -216,7 +216,7 @@ def test_worker_without_a_share_sends_nothing() -> None:
     assert store.take(60.0).wait == 0
 
 
-def test_share_that_has_lapsed_is_another_workers() -> None:
+def test_share_that_has_lapsed_belongs_to_other_workers() -> None:
     server = Server()
     store = SharedStore(Remote(server), server.clock)
     assert store.take(60.0).is_granted

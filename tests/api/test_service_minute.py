@@ -23,7 +23,7 @@ START = 1_800_000_000.0
 
 
 class Machines:
-    """Machines that send as fast as they may, by a clock that this puts forward.
+    """Machines that send as fast as they may, by a simulated clock.
 
     :param folders: a folder for each machine.
     :param limit: what the service allows in a minute.
@@ -161,7 +161,7 @@ def test_machine_that_is_alone_keeps_its_even_pace() -> None:
 
 def test_machine_takes_its_part_of_what_is_left() -> None:
     minute = minute_at(30, used=60, own=15)
-    # A quarter of 40 requests in 30 seconds, without one.
+    # A quarter of 40 requests, less one that is kept in reserve: 9 in 30 seconds.
     assert minute.spacing(START + 30, 100) == pytest.approx(30 / 9, rel=0.01)
 
 

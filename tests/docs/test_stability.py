@@ -15,7 +15,7 @@ from tools.public import commands, public_names
 
 PACKAGE = "airflow_provider_engagement"
 
-# Names that users' DAGs depend on. None is ever taken out of this list.
+# Names that users' DAGs depend on. Never remove one from this list.
 PROMISED = {
     "collections": ["read_collection"],
     "hooks.engagement": ["EngagementHook"],

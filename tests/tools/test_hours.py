@@ -1,4 +1,4 @@
-"""The table of hours by contract: that a multiple of a plan is the plan of a multiple."""
+"""The table of hours by contract: n times the Tweets need n times the requests."""
 
 from __future__ import annotations
 

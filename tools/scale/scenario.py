@@ -89,7 +89,7 @@ class Figures:
     :param load_jobs: the load jobs into the table and its neighbours.
     :param merges: the ``MERGE`` statements by the table that they write.
     :param tries: all tries of all tasks.
-    :param wrong: the cells that are not as they must be, by table and column.
+    :param wrong: how many cells are wrong, by column; ``coverage.`` precedes those of the coverage.
     :param peaks: the peak memory of each worker in MiB, and that of the largest process.
     """
 
