@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tools.measuring import peak_mib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,12 +136,8 @@ def _peak(path: Path, *, with_attributes: bool) -> float:
 def _measure(path: Path, with_attributes: bool, results: Any) -> None:
     import pyarrow.compute  # noqa: F401 - what is imported is not what is measured
 
-    before = _peak_mib()
+    before = peak_mib()
     reader = _read(path, with_attributes=with_attributes)
     held = reader.collection() if with_attributes else reader.tweet_ids()
-    results.put(_peak_mib() - before)
+    results.put(peak_mib() - before)
     del held
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

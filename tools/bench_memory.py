@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
 from dataclasses import replace
@@ -21,7 +20,7 @@ from airflow_provider_engagement.api.window import Window
 from airflow_provider_engagement.hooks.storage import put_file
 from airflow_provider_engagement.pull import pull
 from airflow_provider_engagement.sinks.files import FileSink
-from tools.measuring import FOUR_WEEKS, MIDNIGHT, NOW, say, served
+from tools.measuring import FOUR_WEEKS, MIDNIGHT, NOW, peak_mib, say, served
 from tools.pull_profile import task_context
 from tools.services import simulator
 
@@ -58,7 +57,7 @@ def _peak(settings: Settings, ids: list[str], requests: int, results: Any) -> No
         sink = FileSink(f"file://{name}/rows.parquet", put_file)
         with EngagementClient(settings, rate_state_directory=Path(name)) as client:
             pull(client, plan, sink, period=ReportingPeriod(NOW, window))
-    results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    results.put(round(peak_mib()))
 
 
 def million() -> None:
@@ -105,4 +104,4 @@ def _run_task(connection: str, ids_file: Path, results: Any) -> None:
     began = time.monotonic()
     operator.execute(task_context(operator))  # type: ignore[arg-type]  # a stand-in
     took = time.monotonic() - began
-    results.put((took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    results.put((took, peak_mib()))

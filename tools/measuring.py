@@ -21,7 +21,17 @@ from tools.services import simulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FOUR_WEEKS", "MIDNIGHT", "NOW", "median_of", "pull_all", "say", "served", "settings_of"]
+__all__ = [
+    "FOUR_WEEKS",
+    "MIDNIGHT",
+    "NOW",
+    "median_of",
+    "peak_mib",
+    "pull_all",
+    "say",
+    "served",
+    "settings_of",
+]
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 MIDNIGHT: Final = NOW.replace(hour=0, minute=0, second=0)
@@ -51,6 +61,15 @@ def median_of(
             took.append(clock() - began)
             del result
     return [statistics.median(took) for took in times]
+
+
+def peak_mib() -> float:
+    """Return the peak memory of this process, in MiB.
+
+    Linux counts in ``getrusage`` also the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @contextmanager

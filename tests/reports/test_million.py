@@ -21,7 +21,7 @@ TWEETS = 1_000_000
 
 # Prints what the report adds to the memory of a process that has imported all that it needs.
 REPORT = """
-import json, resource, sys
+import json, sys
 from datetime import UTC, datetime
 from pathlib import Path
 import airflow, duckdb, jinja2, matplotlib.figure, pyarrow.parquet, sqlglot
@@ -31,7 +31,9 @@ from airflow_provider_engagement.reports.content import ReportOptions
 from airflow_provider_engagement.reports.duckdb_engine import DuckDBEngine
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage, whose peak begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 before = peak()
 engine = DuckDBEngine(sys.argv[1], sys.argv[2], store=LocalFiles())
