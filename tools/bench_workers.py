@@ -40,6 +40,7 @@ __all__ = [
     "Workers",
     "kill_and_start",
     "measure_workers",
+    "most_in",
     "rate_store",
     "say_workers",
 ]
@@ -89,18 +90,20 @@ class Shared:
         """The share of all requests that was refused."""
         return self.refused / (self.refused + len(self.moments))
 
-    def most_in(self, seconds: float, *, end: float = math.inf) -> int:
-        """Return the most granted requests of any window of some seconds.
 
-        :param seconds: the length of the window.
-        :param end: no window ends later, in seconds from the first request.
-        """
-        first = most = 0
-        for last, moment in enumerate(self.moments):
-            while self.moments[first] <= moment - seconds:
-                first += 1
-            most = max(most, last - first + 1) if moment < end else most
-        return most
+def most_in(moments: Sequence[float], seconds: float, *, end: float = math.inf) -> int:
+    """Return the most requests of any window of some seconds.
+
+    :param moments: when the requests were sent, in order.
+    :param seconds: the length of the window.
+    :param end: no window ends later than this moment.
+    """
+    first = most = 0
+    for last, moment in enumerate(moments):
+        while moments[first] <= moment - seconds:
+            first += 1
+        most = max(most, last - first + 1) if moment < end else most
+    return most
 
 
 @contextlib.contextmanager
@@ -213,7 +216,7 @@ def _say_shared(
     goal = f"{least:.2f} R at least" if least else "none set"
     say(f"{what}: pace together", f"{shared.per_minute / 300:.3f} R", goal)
     say("  of them refused", f"{shared.refused_share:.2%}", f"under {refused} %")
-    first, most = shared.most_in(1, end=1), shared.most_in(60)
+    first, most = most_in(shared.moments, 1, end=1), most_in(shared.moments, 60)
     say("  in the first second, most in a minute", f"{first} and {most}", "6 and 300 at most")
     received, due = shared.counts
     say("  counts that are missing", str(due - received), "0")

@@ -20,6 +20,7 @@ from airflow_provider_engagement.api.rate_stores.base import (
 )
 from airflow_provider_engagement.api.rate_stores.shared import SharedStore
 from airflow_provider_engagement.api.rate_stores.state import RateState
+from tools.bench_workers import most_in
 
 START = 1_800_000_000.0
 
@@ -127,15 +128,6 @@ class Workers:
         after = now + turn.wait + 0.001
         return min(after, now + 2) if turn.is_granted else after, after if turn.is_granted else None
 
-    def most(self, seconds: float = 60.0) -> int:
-        """Return the most requests of any window."""
-        first = most = 0
-        for last, moment in enumerate(self.sent):
-            while self.sent[first] <= moment - seconds:
-                first += 1
-            most = max(most, last - first + 1)
-        return most
-
     def rate(self, start: float, end: float) -> float:
         """Return the requests per minute in a period."""
         return sum(start <= moment < end for moment in self.sent) / (end - start) * 60
@@ -162,8 +154,8 @@ def test_contract_is_never_exceeded_while_the_store_comes_and_goes(
     server.is_away = False
     workers.run(START + goes + lasts + 130)
     # A worker that alone notices a short outage takes a slot of its own beside those of all others.
-    assert workers.most() <= limit + (lasts < 5)
-    assert workers.most(1) <= math.ceil(limit / 60) + number
+    assert most_in(workers.sent, 60) <= limit + (lasts < 5)
+    assert most_in(workers.sent, 1) <= math.ceil(limit / 60) + number
     # All of them have come back.
     assert workers.rate(server.now - 60, server.now) >= 0.98 * limit
 
@@ -259,5 +251,5 @@ def test_ordinary_response_is_not_reported_to_the_server() -> None:
 def test_first_second_has_no_more_requests_than_its_part() -> None:
     workers = Workers(Server(), 4, 300.0)
     workers.run(START + 10)
-    assert workers.most(1) <= 300 / 60 + 1
+    assert most_in(workers.sent, 1) <= 300 / 60 + 1
     assert min(later - earlier for earlier, later in pairwise(workers.sent)) > 0.19
